@@ -1,0 +1,33 @@
+# The developer's and the CI's commands. Each sets up what it needs first.
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3.11
+
+.PHONY: demo test check slow bench setup clean
+
+demo: setup  ## train, compress, export and measure the main recipe
+	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
+
+test: check  ## everything that is fast
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+
+check: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: setup  ## the claims that take minutes
+	$(BIN)/pytest -m slow
+
+bench: setup  ## ratios of times, within one run
+	$(BIN)/python benchmarks/epoch.py
+
+setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv --clear $(VENV) || { echo "Python 3.11 with venv is needed: apt-get install python3.11-venv"; exit 2; }
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV)

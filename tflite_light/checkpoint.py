@@ -1,0 +1,63 @@
+"""Named arrays and a note in one `.npz`: atomic to write, checked when read, no code in it."""
+
+import io
+import json
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_light import files
+from tflite_light.errors import UserError
+
+Arrays = dict[str, np.ndarray[Any, Any]]
+_NOTE = "note.json"
+
+
+def write(path: Path, arrays: Arrays, note: dict[str, Any]) -> None:
+    content = io.BytesIO()
+    text = np.frombuffer(json.dumps(note).encode(), np.uint8)
+    np.savez(content, **arrays, **{_NOTE: text})  # type: ignore[arg-type]
+    files.write(path, content.getvalue())
+
+
+def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
+    """Raises UserError when the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return arrays, json.loads(arrays.pop(_NOTE).tobytes())
+    except FileNotFoundError:
+        raise UserError(f"checkpoint {path} is missing. Train the recipe again.") from None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(
+            f"checkpoint {path} is damaged ({error}). Restore it or train the recipe again."
+        ) from error
+
+
+def weights_of(model: Any) -> Arrays:
+    """All variables of a model by name, such as `stem_conv/kernel`."""
+    arrays = {variable.name.removesuffix(":0"): variable.numpy() for variable in model.weights}
+    if len(arrays) != len(model.weights):
+        raise ValueError(f"variables of {model.name} share names")
+    return arrays
+
+
+def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
+    """Raises UserError when the arrays are not this model's."""
+    shapes = {variable.name.removesuffix(":0"): tuple(variable.shape) for variable in model.weights}
+    found = {name: array.shape for name, array in arrays.items()}
+    if shapes != found:
+        odd = sorted(
+            name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)
+        )
+        raise UserError(
+            f"checkpoint {path} does not fit the recipe's model: {len(odd)} weights differ, first "
+            f"{odd[0]} "
+            f"({found.get(odd[0], 'missing')} instead of {shapes.get(odd[0], 'none')}). Was "
+            f"recipe.yaml edited?"
+        )
+    for variable in model.weights:
+        variable.assign(arrays[variable.name.removesuffix(":0")])

@@ -1,0 +1,258 @@
+"""The command line. A command imports what it needs inside its function: help is instant."""
+
+import contextlib
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tflite_light import __version__
+from tflite_light.errors import UserError
+from tflite_light.sockets import SOCKETS, names
+
+if TYPE_CHECKING:
+    from tflite_light.evaluate import Measured
+
+RUNS = Path("runs")
+
+
+class Cli(click.Group):
+    """Turns a UserError into its lines on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo(
+                "\nstopped; what was finished is kept. Go on with: tflite-light train RECIPE "
+                "--resume",
+                err=True,
+            )
+            ctx.exit(130)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Train, compress and export lightweight image classifiers for phones."""
+
+
+def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Gives a command --json: its result alone on stdout, and everything else on stderr."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+    @functools.wraps(command)
+    def wrapped(as_json: bool, **arguments: Any) -> None:
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            result = command(**arguments)
+        if as_json:
+            click.echo(json.dumps(result))
+
+    return wrapped
+
+
+recipe_path = click.argument("recipe", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="PLACE=VALUE",
+    help="Change the recipe, e.g. train.epochs=5.",
+)
+runs_option = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="Folder of the runs.",
+)
+
+
+@main.command()
+@recipe_path
+@set_option
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the newest unfinished run of RECIPE, or with the run RECIPE.",
+)
+@click.option("--name", help="Name of the run.  [default: the recipe's]")
+@runs_option
+@reports
+def train(
+    recipe: Path, changes: tuple[str, ...], resume: bool, name: str | None, runs: Path
+) -> dict[str, Any]:
+    """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs."""
+    from tflite_light import recipe as recipes
+
+    folder = recipe if recipe.is_dir() else None
+    checked = recipes.load(recipe / "recipe.yaml" if folder else recipe, changes)
+
+    from tflite_light import report, run
+    from tflite_light.data import _pipeline as pipeline
+    from tflite_light.progress import say
+
+    if folder and resume:
+        current = run.open_run(folder)
+        if current.finished:
+            raise UserError(
+                f"{folder} is finished; there is nothing to resume. See tflite-light evaluate "
+                f"{folder}"
+            )
+    elif resume:
+        current = run.unfinished(name or recipe.stem, runs, checked)
+    data = pipeline.load(checked.data, checked.image)
+    if not resume:
+        current = run.create(checked, name or (folder or recipe).stem, runs)
+    say(
+        f"{current.folder}: {len(data.train)} train, {len(data.val)} val, {len(data.test)} test "
+        f"pictures"
+    )
+    rows = run.train(current, data)
+    report.show(rows)
+    _warn(rows)
+    exports = [str(run.export_path(current, mode.key)) for mode in current.recipe.export]
+    click.echo(f"\n{current.folder} is ready. Next:")
+    click.echo(f"  tflite-light predict {exports[-1]} photo.jpg")
+    click.echo(f"  tflite-light evaluate {current.folder}")
+    click.echo(f"  tflite-light export {current.folder} --int8 --out app")
+    return {"run": str(current.folder), "exports": exports, "rows": [row.to_json() for row in rows]}
+
+
+def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One flag for each part of the export socket; the function gets `modes`, the chosen keys."""
+    keys = names("export")
+
+    @functools.wraps(command)
+    def wrapped(**arguments: Any) -> Any:
+        return command(modes=[key for key in keys if arguments.pop(key)], **arguments)
+
+    for key in reversed(keys):
+        wrapped = click.option(f"--{key}", key, is_flag=True, help=f"Write an {key} file.")(wrapped)
+    return wrapped
+
+
+@main.command()
+@click.argument("folder", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@mode_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the files.  [default: the run's exports]",
+)
+@runs_option
+@reports
+def export(folder: Path | None, modes: list[str], out: Path | None, runs: Path) -> dict[str, Any]:
+    """Write .tflite files of RUN, or of the newest run; without a kind, those its recipe names."""
+    from tflite_light import report, run
+
+    current = run.open_run(folder) if folder else run.newest(runs)
+    rows = run.export(current, modes, out)
+    report.show(rows)
+    _warn(rows)
+    paths = [str(run.export_path(current, row.name, out)) for row in rows]
+    for path in paths:
+        click.echo(path)
+    return {"run": str(current.folder), "exports": paths, "rows": [row.to_json() for row in rows]}
+
+
+@main.command()
+@click.argument("target", metavar="RUN|FILE.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Class folders or a .csv table, for a FILE."
+)
+@reports
+def evaluate(target: Path, data: Path | None) -> dict[str, Any]:
+    """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
+    from tflite_light import report
+
+    if target.is_dir():
+        from tflite_light import run
+
+        if data:
+            raise UserError(
+                f"--data goes with a file, such as {target}/exports/int8.tflite; a run has its own."
+            )
+        rows = run.evaluate(run.open_run(target))
+    else:
+        from tflite_light.evaluate import evaluate_file
+
+        if not data:
+            raise UserError(
+                f"which pictures? tflite-light evaluate {target} --data FOLDER|LABELS.csv"
+            )
+        rows = [evaluate_file(target, data)]
+    report.show(rows)
+    _warn(rows)
+    return {"rows": [row.to_json() for row in rows]}
+
+
+@main.command()
+@click.argument("model", metavar="FILE.tflite", type=click.Path(path_type=Path))
+@click.argument(
+    "pictures", metavar="PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--top", default=1, show_default=True, type=click.IntRange(min=1), help="Labels a picture."
+)
+@reports
+def predict(model: Path, pictures: tuple[Path, ...], top: int) -> dict[str, Any]:
+    """Name what is on each PICTURE, as an app that obeys the file's contract would."""
+    from tflite_light.predict import classify
+
+    found = classify(model, pictures, top)
+    for picture, answers in found.items():
+        for answer in answers:
+            click.echo(f"{picture}\t{answer['label']}\t{answer['probability']:.4f}")
+    return {
+        "pictures": [{"picture": picture, "answers": answers} for picture, answers in found.items()]
+    }
+
+
+@main.command()
+@recipe_path
+@set_option
+@reports
+def check(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
+    """Find every mistake in RECIPE; nothing is loaded or trained."""
+    from tflite_light import recipe as recipes
+
+    checked = recipes.load(recipe, changes)
+    click.echo(f"{recipe} is right:\n{recipes.to_yaml(checked)}", nl=False)
+    return checked.model_dump(mode="json")
+
+
+@main.command(name="list")
+@click.argument(
+    "sockets", metavar="[models|data|compress|export]", nargs=-1, type=click.Choice(SOCKETS)
+)
+@reports
+def list_parts(sockets: tuple[str, ...]) -> dict[str, Any]:
+    """Show the parts a recipe can name, and their fields."""
+    from tflite_light.recipe import describe
+
+    found = {socket: describe(socket) for socket in sockets or SOCKETS}
+    for socket, parts in found.items():
+        click.echo(click.style(socket, bold=True))
+        for name, part in parts.items():
+            click.echo(f"  {click.style(name, bold=True)}: {part['summary']}")
+            for field, about in part["fields"].items():
+                default = about["default"]
+                given = "required" if default == "required" else f"default {json.dumps(default)}"
+                kind = ", ".join(text for text in (about["type"], about["range"], given) if text)
+                click.echo(f"    {field} ({kind}): {about['description']}")
+    return found
+
+
+def _warn(rows: "list[Measured]") -> None:
+    from tflite_light import report
+
+    for warning in report.warnings(rows):
+        click.echo(warning, err=True)

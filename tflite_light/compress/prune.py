@@ -1,0 +1,95 @@
+"""Magnitude pruning: the smallest weights become zero, and training makes up for them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.compress import Stage
+from tflite_light.errors import UserError
+from tflite_light.stack import keras, tfmot
+
+RAMP = 0.6  # of the stage's steps, in which sparsity rises; the rest trains what is left
+UPDATES = 30  # of the masks, while it rises; each sorts every layer's weights
+
+
+class Prune(Stage):
+    """Zhu & Gupta 2017, arXiv 1710.01878, by TF-MOT: sparsity rises by a cubic polynomial.
+
+    `sparsity` is a promise on the exported file: the share of all its kernel weights, depthwise
+    ones included, that are zero. The first convolution and the depthwise ones hold 1 to 5 % of the
+    weights and lose accuracy first, so they stay dense and each other layer is pruned a little more
+    to make up.
+    """
+
+    sparsity: float = Field(
+        0.5, gt=0, lt=1, description="share of the file's kernel weights that are zero"
+    )
+    epochs: int = Field(5, ge=1, description="epochs of training inside the stage")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="highest rate, reached at the start; then cosine"
+    )
+
+    def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
+        pruned = _prunable(model)
+        end = max(1, int(RAMP * steps))
+        schedule = tfmot.sparsity.keras.PolynomialDecay(
+            initial_sparsity=0.0,
+            final_sparsity=self._each(model, pruned),
+            begin_step=0,
+            end_step=end,
+            frequency=max(1, end // UPDATES),
+        )
+
+        def wrap_layer(layer: Any) -> Any:
+            if layer.name not in pruned:
+                return layer
+            return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+
+        return keras.models.clone_model(model, clone_function=wrap_layer)
+
+    def _each(self, model: Any, pruned: set[str]) -> float:
+        """Sparsity of each pruned layer, so that all kernels together reach the promise."""
+        sizes = {
+            layer.name: math.prod(kernel.shape)
+            for layer in model.layers
+            for kernel in kernels(layer)
+        }
+        total, within = sum(sizes.values()), sum(sizes[name] for name in pruned)
+        each = self.sparsity * total / within
+        if each >= 1:
+            raise UserError(
+                f"compress.prune.sparsity: {self.sparsity} cannot be reached, because only "
+                f"{within / total:.3f} of the "
+                "weights are outside depthwise and first convolutions. Choose less."
+            )
+        # TF-MOT keeps round(size * (1 - sparsity)) weights a layer: half a zero each may lack.
+        return float(min(each + 0.5 * len(pruned) / within, 1 - 1e-6))
+
+    def callbacks(self) -> list[Any]:
+        return [tfmot.sparsity.keras.UpdatePruningStep()]
+
+    def strip(self, wrapped: Any) -> Any:
+        return tfmot.sparsity.keras.strip_pruning(wrapped)
+
+    def promised_zeros(self) -> float:
+        return self.sparsity
+
+
+def kernels(layer: Any) -> list[Any]:
+    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel")
+    return [getattr(layer, name) for name in names if getattr(layer, name, None) is not None]
+
+
+def _prunable(model: Any) -> set[str]:
+    dense = (keras.layers.Conv2D, keras.layers.Dense)
+    layers = [
+        layer for layer in model.layers if isinstance(layer, dense) and not _is_depthwise(layer)
+    ]
+    return {layer.name for layer in layers[1:]}
+
+
+def _is_depthwise(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.DepthwiseConv2D)

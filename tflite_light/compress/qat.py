@@ -1,0 +1,94 @@
+"""Quantisation-aware training: the model learns with the rounding that its int8 file will have."""
+
+import contextlib
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from tflite_light.compress import Stage
+from tflite_light.contract import Image
+from tflite_light.stack import tf, tfmot
+
+if TYPE_CHECKING:
+    from tflite_light.data._pipeline import Examples
+
+CALIBRATION = 512  # training pictures that set the first ranges
+
+
+class QAT(Stage):
+    """Jacob et al. 2018, arXiv 1712.05877, by TF-MOT's 8-bit scheme; zeros of an earlier `prune`
+    are kept.
+
+    TF-MOT starts every activation's range at [-6, 6] and forgets that only after 1,000 steps, so
+    that a short stage would train for ranges the network does not have. Here they start from the
+    averages of 512 training pictures, and the input's is exactly what the contract's 256 pixel
+    values become.
+    """
+
+    epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
+    learning_rate: float = Field(
+        5e-4, gt=0, le=1, description="highest rate, reached at the start; then cosine"
+    )
+
+    def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
+        annotated = tfmot.quantization.keras.quantize_annotate_model(model)
+        with tfmot.quantization.keras.quantize_scope():
+            return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(before))
+
+    def prepare(self, wrapped: Any, examples: "Examples") -> None:
+        with _observing():
+            for batch in examples.inputs(examples.sample(CALIBRATION), batch_size=32):
+                wrapped(batch, training=False)
+        set_input_range(wrapped, examples.image)
+
+
+def _scheme(before: Sequence[Stage]) -> Any:
+    """The TF-MOT scheme that keeps what earlier stages did."""
+    if any(stage.key == "prune" for stage in before):
+        name = "collab_opts.prune_preserve.default_8bit_prune_preserve_quantize_scheme"
+        return _internal(name).Default8BitPrunePreserveQuantizeScheme()
+    name = "default_8bit.default_8bit_quantize_scheme"
+    return _internal(name).Default8BitQuantizeScheme()
+
+
+def _internal(name: str) -> Any:
+    """A module of TF-MOT's that its public API leaves out."""
+    package = "tensorflow_model_optimization.python.core.quantization.keras"
+    return importlib.import_module(f"{package}.{name}")
+
+
+def set_input_range(wrapped: Any, image: Image) -> None:
+    """Give the model's input the range of the 256 pixel values, whatever was seen of them."""
+    (layer,) = (layer for layer in wrapped.layers if type(layer).__name__ == "QuantizeLayer")
+    for variable in layer.weights:
+        if "min" in variable.name or "max" in variable.name:
+            variable.assign(image.range()["max" in variable.name])
+
+
+@contextlib.contextmanager
+def _observing() -> Iterator[None]:
+    """Let TF-MOT's activation ranges average what they see, and nothing be rounded meanwhile.
+
+    Weights have no ranges before the first training step, so they must not be rounded either.
+    """
+    quant_ops = _internal("quant_ops")
+    seen: dict[int, int] = {}
+
+    def observe(inputs: Any, min_var: Any, max_var: Any, **_: Any) -> Any:
+        count = seen[id(min_var)] = seen.get(id(min_var), 0) + 1
+        low, high = tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0)
+        min_var.assign(min_var + (low - min_var) / count)
+        max_var.assign(max_var + (high - max_var) / count)
+        return inputs
+
+    originals = quant_ops.MovingAvgQuantize, quant_ops.LastValueQuantize
+    quant_ops.MovingAvgQuantize, quant_ops.LastValueQuantize = (
+        observe,
+        lambda inputs, *_, **__: inputs,
+    )
+    try:
+        yield
+    finally:
+        quant_ops.MovingAvgQuantize, quant_ops.LastValueQuantize = originals

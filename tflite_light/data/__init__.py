@@ -1,0 +1,46 @@
+"""Where pictures come from.
+
+A new source is one file here with one public class derived from `Source`. It only says which
+pictures there are; `_pipeline.py` turns them into numbers, the same way for every source.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from tflite_light.sockets import Part
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one split, read one by one when needed.
+
+    `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
+    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes.
+    """
+
+    names: list[str]
+    labels: list[int]
+    read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+class Source(Part):
+    """Labelled pictures in three parts; `test` is only ever measured on, never chosen by."""
+
+    @abstractmethod
+    def classes(self) -> list[str]:
+        """Class names; a picture's label is an index into them."""
+
+    @abstractmethod
+    def split(self, name: Split) -> Pictures:
+        """The pictures of one part, in an order that depends on nothing but the pictures."""

@@ -1,0 +1,53 @@
+"""Dividing files into train, val and test, and what makes a division unfit for training."""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+from tflite_light.data import SPLITS, Pictures, Split
+from tflite_light.errors import UserError
+
+SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
+FEWEST = 3  # pictures in a class: one for each part
+
+
+def split_of(content: bytes) -> Split:
+    """The part a picture belongs to, by its bytes alone.
+
+    So adding pictures never moves another, and identical files never lie on both sides. Each class
+    is divided 70/10/20 in expectation.
+    """
+    share = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
+    if share < SHARES["train"]:
+        return "train"
+    return "val" if share < SHARES["train"] + SHARES["val"] else "test"
+
+
+def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
+    """Files and their labels as `Pictures`."""
+    return Pictures(
+        names=[str(path) for path, _ in files],
+        labels=[label for _, label in files],
+        read=lambda index: files[index][0].read_bytes(),
+    )
+
+
+def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where a class cannot be trained or measured."""
+    if len(classes) < 2:
+        found = f"only {classes[0]!r}" if classes else "none"
+        raise UserError(f"{where}: at least two classes are needed, found {found}.")
+    counts = {name: Counter(parts[name].labels) for name in SPLITS}
+    for label, class_name in enumerate(classes):
+        total = sum(counts[name][label] for name in SPLITS)
+        missing = [name for name in ("train", "test") if not counts[name][label]]
+        if total < FEWEST or missing:
+            lack = " and ".join(missing or ["val"])
+            raise UserError(
+                f"{where}: class {class_name!r} has {total} pictures, too few to split: none for "
+                f"{lack}. "
+                "Add pictures (20 a class are safe), or sort them into train/, val/ and test/ "
+                "yourself."
+            )
+    if not len(parts["val"]):
+        raise UserError(f"{where}: no picture for val. Add pictures, or give some to val yourself.")

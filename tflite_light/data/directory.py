@@ -1,0 +1,93 @@
+"""A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
+
+import functools
+from pathlib import Path
+
+from pydantic import Field
+
+from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data._split import pictures_of, require_usable, split_of
+from tflite_light.errors import UserError
+
+
+class Directory(Source):
+    """JPEG, PNG, BMP or WebP files, one folder a class.
+
+    Class folders alone are divided 70/10/20 by each picture's content. Folders named `train`, `val`
+    and `test` are taken as they are; a missing `val` is taken out of `train` by content.
+    """
+
+    path: str = Field(description="the folder; relative to where the command is typed")
+
+    def classes(self) -> list[str]:
+        return _scan(self.path)[0]
+
+    def split(self, name: Split) -> Pictures:
+        return _scan(self.path)[1][name]
+
+
+def labelled(folder: Path) -> list[tuple[Path, str]]:
+    """Pictures of a folder of class folders with their class; where it is divided, of `test`."""
+    folder = folder / "test" if (folder / "test").is_dir() else folder
+    classes = _classes(folder)
+    return [(path, classes[label]) for path, label in _files(folder, classes)]
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(path: str) -> tuple[list[str], dict[Split, Pictures]]:
+    folder = Path(path)
+    if not folder.is_dir():
+        raise UserError(
+            f"data folder {path} does not exist. Set data.directory.path to a folder of class "
+            f"folders."
+        )
+    given = [name for name in SPLITS if (folder / name).is_dir()]
+    divided = "train" in given and "test" in given
+    classes = _classes(folder / "train" if divided else folder)
+    if not classes:
+        raise UserError(
+            f"data folder {path} is empty: it needs a folder for each class with its pictures "
+            f"inside."
+        )
+    files = _divided(folder, classes, given) if divided else _by_content(_files(folder, classes))
+    parts = {name: pictures_of(files[name]) for name in SPLITS}
+    require_usable(path, classes, parts)
+    return classes, parts
+
+
+def _classes(folder: Path) -> list[str]:
+    return sorted(
+        child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != "."
+    )
+
+
+def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
+    return [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((folder / name).rglob("*"))
+        if path.is_file() and path.name[0] != "."
+    ]
+
+
+def _by_content(files: list[tuple[Path, int]]) -> dict[Split, list[tuple[Path, int]]]:
+    parts: dict[Split, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
+    for path, label in files:
+        parts[split_of(path.read_bytes())].append((path, label))
+    return parts
+
+
+def _divided(
+    folder: Path, classes: list[str], given: list[Split]
+) -> dict[Split, list[tuple[Path, int]]]:
+    for name in given:
+        strange = sorted(set(_classes(folder / name)) - set(classes))
+        if strange:
+            raise UserError(f"{folder / name}: class {strange[0]!r} is not in {folder / 'train'}.")
+    parts: dict[Split, list[tuple[Path, int]]] = {
+        name: _files(folder / name, classes) for name in given
+    }
+    if "val" not in parts:
+        kept = _by_content(parts["train"])
+        parts |= {"train": kept["train"] + kept["test"], "val": kept["val"]}
+    return parts

@@ -1,0 +1,73 @@
+"""TensorFlow Datasets that are prepared on this machine; needs the extra `tflite-light[tfds]`."""
+
+import functools
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data._split import require_usable
+from tflite_light.errors import UserError
+
+
+class Tfds(Source):
+    """A dataset with the features `image` and `label`, in the parts of splits that are named."""
+
+    name: str = Field(description="such as imagenet2012 or tf_flowers:3.0.1")
+    data_dir: str | None = Field(
+        None, description="where datasets are prepared; default ~/tensorflow_datasets"
+    )
+    train: str = Field("train[:90%]", description="split to train on")
+    val: str = Field("train[90%:]", description="split to choose by")
+    test: str = Field("test", description="split to measure on; `validation` for ImageNet")
+
+    def classes(self) -> list[str]:
+        return list(_builder(self).info.features["label"].names)
+
+    def split(self, name: Split) -> Pictures:
+        return _scan(self)[name]
+
+
+@functools.lru_cache(maxsize=4)
+def _builder(source: Tfds) -> Any:
+    try:
+        import tensorflow_datasets
+    except ImportError:
+        raise UserError(
+            "data.tfds needs TensorFlow Datasets: pip install 'tflite-light[tfds]'"
+        ) from None
+    try:
+        builder = tensorflow_datasets.builder(source.name, data_dir=source.data_dir, try_gcs=False)
+        builder.download_and_prepare()
+    except (
+        Exception
+    ) as error:  # its registry, its downloads and its builders raise whatever they like
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"dataset {source.name} cannot be prepared: {reason}. See data.tfds.name."
+        ) from error
+    return builder
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(source: Tfds) -> dict[Split, Pictures]:
+    parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
+    require_usable(f"dataset {source.name}", source.classes(), parts)
+    return parts
+
+
+def _pictures(source: Tfds, split: str) -> Pictures:
+    """Encoded pictures are held in memory: TFDS reads its files in sequence only."""
+    import tensorflow_datasets
+
+    builder = _builder(source)
+    try:
+        dataset = builder.as_dataset(
+            split=split, decoders={"image": tensorflow_datasets.decode.SkipDecoding()}
+        )
+    except (ValueError, AssertionError) as error:
+        known = ", ".join(builder.info.splits)
+        raise UserError(f"dataset {source.name} has no split {split!r}; it has {known}.") from error
+    records = [(record["image"], int(record["label"])) for record in dataset.as_numpy_iterator()]
+    names = [f"{source.name} {split} picture {number}" for number in range(len(records))]
+    return Pictures(names, [label for _, label in records], lambda index: records[index][0])

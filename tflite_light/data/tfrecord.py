@@ -1,0 +1,111 @@
+"""TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
+
+import functools
+import glob
+import struct
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data._split import require_usable
+from tflite_light.errors import UserError
+from tflite_light.stack import tf
+
+_HEADER, _FOOTER = 12, 4  # length and its checksum; checksum of the record
+
+
+class TFRecord(Source):
+    """Records with an encoded picture and an integer label.
+
+    Files are indexed by the places of their records, so that pictures are read when needed.
+    """
+
+    train: str = Field(description="files, a pattern such as data/train-*")
+    val: str = Field(description="files, a pattern")
+    test: str = Field(description="files, a pattern")
+    labels: str = Field(
+        description="text file with a class name a line, in the order of the labels"
+    )
+    first_label: int = Field(
+        0, ge=0, description="the label of the first name; 1 where 0 means background"
+    )
+    image_key: str = Field("image/encoded", description="feature with the encoded picture")
+    label_key: str = Field("image/class/label", description="feature with the integer label")
+
+    def classes(self) -> list[str]:
+        try:
+            names = Path(self.labels).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise UserError(
+                f"data.tfrecord.labels: {self.labels} cannot be read: {error.strerror}."
+            ) from error
+        return [name.strip() for name in names if name.strip()]
+
+    def split(self, name: Split) -> Pictures:
+        return _scan(self)[name]
+
+
+@functools.lru_cache(maxsize=4)
+def _scan(source: TFRecord) -> dict[Split, Pictures]:
+    parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
+    require_usable(f"the records {source.train}", source.classes(), parts)
+    return parts
+
+
+def _pictures(source: TFRecord, pattern: str) -> Pictures:
+    paths = sorted(glob.glob(pattern))  # noqa: PTH207  absolute patterns, too
+    if not paths:
+        raise UserError(
+            f"no file matches {pattern}. Patterns are relative to where the command is typed."
+        )
+    places = [(path, start, size) for path in paths for start, size in _records(path)]
+    labels = [_label(source, place) for place in places]
+    names = [f"{path} at byte {start}" for path, start, _ in places]
+    return Pictures(
+        names, labels, lambda index: _feature(source.image_key, places[index]).bytes_list.value[0]
+    )
+
+
+def _records(path: str) -> list[tuple[int, int]]:
+    """Start and size of each record's data."""
+    places, size = [], Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        while file.tell() < size:
+            header = file.read(_HEADER)
+            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
+            places.append((file.tell(), length))
+            if file.tell() + length + _FOOTER > size:
+                raise UserError(
+                    f"{path} is cut short or no TFRecord file, at record {len(places)}. Fetch it "
+                    f"again."
+                )
+            file.seek(length + _FOOTER, 1)
+    return places
+
+
+def _feature(key: str, place: tuple[str, int, int]) -> Any:
+    path, start, size = place
+    with Path(path).open("rb") as file:
+        file.seek(start)
+        example = tf.train.Example.FromString(file.read(size))
+    if key not in example.features.feature:
+        found = ", ".join(sorted(example.features.feature))
+        raise UserError(
+            f"{path} at byte {start} has no feature {key}; it has {found}. Set image_key and "
+            f"label_key."
+        )
+    return example.features.feature[key]
+
+
+def _label(source: TFRecord, place: tuple[str, int, int]) -> int:
+    label = int(_feature(source.label_key, place).int64_list.value[0]) - source.first_label
+    if not 0 <= label < len(source.classes()):
+        raise UserError(
+            f"{place[0]} at byte {place[1]}: label {label + source.first_label} has no name in "
+            f"{source.labels}, "
+            f"which has {len(source.classes())} from {source.first_label} on. Set first_label or "
+            f"add the name."
+        )
+    return label

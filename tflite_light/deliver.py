@@ -1,0 +1,91 @@
+"""One exported file: converted, run, compared, and only then written, contract and all."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from tflite_light import contract, files, tflite
+from tflite_light.contract import Contract, Golden
+from tflite_light.data import _pipeline as pipeline
+from tflite_light.errors import UserError
+from tflite_light.evaluate import Measured, measure_file
+from tflite_light.export import Mode
+from tflite_light.predict import Floats, TFLiteModel, quantise
+
+GOLDENS = 8
+GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
+
+
+def deliver(
+    mode: Mode,
+    model: Any,
+    reference: Floats,
+    data: pipeline.Data,
+    promised_zeros: float,
+    path: Path,
+) -> Measured:
+    """Convert `model` and write `path`, its `.json` and its golden pictures; the row that was
+    measured.
+
+    `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
+    promise: a float operator in an int8 file, or fewer zeros than the stages promised. Nothing is
+    written then.
+    """
+    bare = mode.convert(model, data.train)
+    file = tflite.File(bare)
+    mode.check(file)
+    if file.zeros() < promised_zeros:
+        raise UserError(
+            f"{path.name} has {file.zeros():.4f} zeros among its weights, fewer than the promised "
+            f"{promised_zeros}. "
+            "Give the prune stage more epochs, or promise less."
+        )
+    runner = TFLiteModel(bare)
+    agreed = Contract(
+        model=model.name,
+        image=data.test.image,
+        labels=data.classes,
+        input=runner.input,
+        output=runner.output,
+    )
+    content = contract.embed(bare, agreed)
+    final = TFLiteModel(content)
+    row = measure_file(mode.key, content, final, data.test, reference)
+    _write(path, content, agreed, final, data)
+    return row
+
+
+def _write(
+    path: Path, content: bytes, agreed: Contract, model: TFLiteModel, data: pipeline.Data
+) -> None:
+    goldens = []
+    for number, index in enumerate(data.test.sample(GOLDENS)):
+        picture = _reduced(data.test.original(index))
+        name = f"{path.stem}_golden/{number}.png"
+        files.write(path.parent / name, _png(picture))
+        inputs = pipeline.normalise(
+            pipeline.fit(picture, agreed.image).astype(np.float32), agreed.image
+        )
+        output = [float(value) for value in model.answer(quantise(inputs, agreed.input))]
+        goldens.append(
+            Golden(picture=name, label=data.classes[data.test.labels[index]], output=output)
+        )
+    files.write(
+        contract.beside(path), contract.to_json(agreed.model_copy(update={"golden": goldens}))
+    )
+    files.write(path, content)
+
+
+def _reduced(picture: pipeline.Pixels) -> pipeline.Pixels:
+    reduced = Pillow.fromarray(picture)
+    reduced.thumbnail((GOLDEN_SIDE, GOLDEN_SIDE))
+    return np.asarray(reduced)
+
+
+def _png(picture: pipeline.Pixels) -> bytes:
+    content = io.BytesIO()
+    Pillow.fromarray(picture).save(content, "PNG")
+    return content.getvalue()

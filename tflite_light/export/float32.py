@@ -1,0 +1,16 @@
+"""The model as it was trained, unrounded."""
+
+from typing import TYPE_CHECKING, Any
+
+from tflite_light.export import Mode
+from tflite_light.export._converter import convert, converter_for
+
+if TYPE_CHECKING:
+    from tflite_light.data._pipeline import Examples
+
+
+class Float32(Mode):
+    """Batch norm folded into the convolutions, all else as trained; with `qat`, as before it."""
+
+    def convert(self, model: Any, examples: "Examples") -> bytes:
+        return convert(converter_for(model))

@@ -1,0 +1,59 @@
+"""Integers throughout, from the pixels to the logits."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.export._converter import convert, converter_for
+from tflite_light.stack import tf
+
+if TYPE_CHECKING:
+    from tflite_light.data._pipeline import Examples
+    from tflite_light.tflite import File
+
+
+class Int8(Mode):
+    """Weights int8 by output channel, activations int8 by tensor, biases int32; no float op inside.
+
+    After `qat` the ranges are those the model was trained with; without it they are calibrated on
+    training pictures, which come through the same pipeline as in training.
+    """
+
+    takes_quantised: ClassVar[bool] = True
+
+    io: Literal["uint8", "int8"] = Field("uint8", description="type of the file's input and output")
+    calibration_images: int = Field(
+        200, ge=1, description="training pictures that set the ranges, without qat"
+    )
+
+    def convert(self, model: Any, examples: "Examples") -> bytes:
+        converter = converter_for(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
+            self.io
+        )
+        if not is_quantised(model):
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: self._calibration(examples)
+        return convert(converter)
+
+    def check(self, file: "File") -> None:
+        strays = file.float_operators()
+        if strays:
+            kinds = ", ".join(sorted(set(strays)))
+            raise UserError(
+                f"the int8 file would compute {len(strays)} operators in float ({kinds}). "
+                "Use layers that TFLite has in int8, or export float32."
+            )
+
+    def _calibration(self, examples: "Examples") -> Iterator[list[Any]]:
+        for batch in examples.inputs(examples.sample(self.calibration_images), batch_size=1):
+            yield [batch]
+
+
+def is_quantised(model: Any) -> bool:
+    """Whether the model carries the ranges of quantisation-aware training."""
+    return any(type(layer).__name__.startswith("Quantize") for layer in model.layers)

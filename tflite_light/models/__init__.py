@@ -1,0 +1,26 @@
+"""Networks.
+
+A new architecture is one file here with one public class derived from `Architecture`: a docstring
+with its source and table, and `_features`. Every layer must be one that TF-MOT quantises and a
+phone's delegate takes: Conv/DepthwiseConv -> BatchNormalization -> ReLU or ReLU(6), rank at most 4,
+no Lambda.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+from tflite_light.sockets import Part
+from tflite_light.stack import keras
+
+
+class Architecture(Part):
+    """Builds a flat functional graph from an image to logits."""
+
+    def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
+        """A Keras model, float32 [batch, *image_shape] -> logits [batch, classes]."""
+        inputs = keras.layers.Input(image_shape, name="image")
+        return keras.Model(inputs, self.logits(inputs, classes), name=self.key)
+
+    @abstractmethod
+    def logits(self, image: Any, classes: int) -> Any:
+        """The network itself, tensor to tensor."""

@@ -1,0 +1,192 @@
+"""A recipe: one YAML file that says everything a run needs, checked before anything is loaded."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tflite_light.compress import ORDER, Stage
+from tflite_light.contract import Image
+from tflite_light.data import Source
+from tflite_light.data._augment import Augment
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.models import Architecture
+from tflite_light.sockets import OneOf, Part
+from tflite_light.sockets import load as load_part
+
+
+class Train(Part):
+    """How a model is fitted; stages reuse all but the epochs, the rate, warm-up and averaging."""
+
+    epochs: int = Field(30, ge=1, description="passes over the training pictures")
+    batch_size: int = Field(32, ge=1, description="pictures a step")
+    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd has Nesterov momentum 0.9")
+    learning_rate: float = Field(
+        0.004, gt=0, le=10, description="highest rate; falls to 0 by a cosine"
+    )
+    warmup_epochs: float = Field(3, ge=0, description="epochs in which the rate rises from 0")
+    weight_decay: float = Field(0.001, ge=0, lt=1, description="decoupled; not on biases and norms")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="probability spread over all classes"
+    )
+    average: float = Field(
+        0.99, ge=0, lt=1, description="momentum of the weights' moving average; 0: none"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="stop after epochs without better val accuracy; keep the best"
+    )
+    class_weights: bool = Field(False, description="weigh pictures by the rarity of their class")
+    batch_norm_momentum: float | None = Field(
+        None, gt=0, lt=1, description="default: 1 - 5 / steps an epoch, between 0.9 and 0.99"
+    )
+
+
+class Recipe(Part):
+    """What to train, on which pictures, how, and which files come out."""
+
+    model: Annotated[Architecture, OneOf("models")]
+    data: Annotated[Source, OneOf("data")]
+    image: Image = Image()
+    augment: Augment = Augment()
+    train: Train = Train()
+    compress: list[Annotated[Stage, OneOf("compress")]] = []
+    export: list[Annotated[Mode, OneOf("export")]] = Field(
+        [{"int8": {}}], min_length=1, validate_default=True
+    )
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @field_validator("compress", "export")
+    @classmethod
+    def _no_part_twice(cls, parts: list[Part]) -> list[Part]:
+        twice = [key for key, count in Counter(part.key for part in parts).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands here twice; keep one")
+        return parts
+
+    @field_validator("compress")
+    @classmethod
+    def _stages_in_order(cls, stages: list[Stage]) -> list[Stage]:
+        keys = [stage.key for stage in stages]
+        if keys != sorted(keys, key=ORDER.index):
+            right = ", ".join(sorted(keys, key=ORDER.index))
+            raise ValueError(f"{', '.join(keys)} cannot run in this order; write {right}")
+        return stages
+
+
+def load(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read and check a recipe, after `place.to.field=value` changes.
+
+    Raises UserError that names every mistake with its place.
+    """
+    value = _read(path)
+    for change in changes:
+        _apply(value, change)
+    try:
+        return Recipe.model_validate(value)
+    except ValidationError as error:
+        mistakes = [f"{_place(line['loc'])}: {line['msg']}" for line in error.errors()]
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise UserError("\n  ".join([f"{path} has {count}:", *mistakes])) from error
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe with every default written out; loads back equal."""
+    yaml: Any = YAML(typ="safe", pure=True)
+    text = io.StringIO()
+    yaml.sort_base_mapping_type_on_output = False  # in the order of the fields
+    yaml.dump(recipe.model_dump(mode="json"), text)
+    return text.getvalue()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"recipe {path} does not exist. Give the path of a .yaml file.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"recipe {path} cannot be read: {error}.") from error
+    except YAMLError as error:
+        raise UserError(f"recipe {path} is not YAML: {_one_line(error)}") from error
+    if not isinstance(value, dict):
+        found = "is empty" if value is None else f"holds a {type(value).__name__}"
+        raise UserError(f"recipe {path} {found}. It needs at least the keys model: and data:.")
+    return value
+
+
+def _one_line(error: YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return place + str(getattr(error, "problem", None) or error).splitlines()[0]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in loc) or "recipe"
+
+
+def _apply(recipe: dict[str, Any], change: str) -> None:
+    """Set a value in the unchecked recipe; a part named in the place replaces another there."""
+    place, equals, text = change.partition("=")
+    steps = place.split(".")
+    if not equals or not all(steps):
+        raise UserError(f"--set {change!r}: write PLACE=VALUE, for example train.epochs=5.")
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+        holder: Any = recipe
+        for depth, step in enumerate(steps[:-1]):
+            holder = _enter(holder, step, alone=steps[:depth] in (["model"], ["data"]))
+        holder[int(steps[-1]) if isinstance(holder, list) else steps[-1]] = value
+    except (ValueError, IndexError, TypeError, YAMLError):
+        raise UserError(f"--set {change!r}: {place} is not a place in this recipe.") from None
+
+
+def _enter(holder: Any, step: str, alone: bool) -> Any:
+    if isinstance(holder, list):
+        index = int(step)
+        holder[index] = _opened(holder[index])
+        return holder[index]
+    if alone and step not in holder:
+        holder.clear()
+    holder[step] = _opened(holder.get(step))
+    return holder[step]
+
+
+def _opened(value: Any) -> Any:
+    if isinstance(value, str):
+        return {value: {}}
+    return {} if value is None else value
+
+
+def describe(socket: str) -> dict[str, Any]:
+    """The parts of a socket: each with its summary and its fields' types, ranges and defaults."""
+    from tflite_light.sockets import names
+
+    return {name: _describe_part(load_part(socket, name)) for name in names(socket)}
+
+
+def _describe_part(part: type[Part]) -> dict[str, Any]:
+    fields = part.model_json_schema()["properties"] if part.model_fields else {}
+    required = part.model_json_schema().get("required", [])
+    return {
+        "summary": (part.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "),
+        "fields": {
+            name: _describe_field(field, name in required) for name, field in fields.items()
+        },
+    }
+
+
+def _describe_field(field: dict[str, Any], required: bool) -> dict[str, Any]:
+    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
+    kind = kinds[0]
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    return {
+        "type": " ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("type", "value"),
+        "range": ", ".join(f"{sign} {kind[key]:g}" for key, sign in signs.items() if key in kind),
+        "default": "required" if required else field.get("default"),
+        "description": field.get("description", ""),
+    }

@@ -1,0 +1,77 @@
+"""TensorFlow and the libraries on top of it, imported at first use.
+
+Importing them costs 3 s, which `--help`, `check` and `list` must not pay, and TF-MOT and keras-cv
+need Keras 2 to be chosen before TensorFlow loads. So nothing else in the package imports them:
+`from tflite_light.stack import keras, tf`, and use them inside functions.
+"""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+from tflite_light.errors import UserError
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+class Lazy:
+    """A module that is imported when the first of its attributes is asked for."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(_load(self._name), attribute)
+
+
+def _load(name: str) -> ModuleType:
+    if name not in sys.modules:
+        with quiet():
+            _require_keras_2()
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)
+            importlib.import_module(name)
+            importlib.import_module("tensorflow").config.list_logical_devices()
+    return importlib.import_module(name)
+
+
+def _require_keras_2() -> None:
+    chosen = importlib.import_module("tensorflow").keras
+    version = getattr(chosen, "__version__", "2.")  # tf_keras' facade has none
+    if not version.startswith("2."):
+        raise UserError(
+            f"Keras {version} was loaded before tflite_light, which needs Keras 2. "
+            "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1."
+        )
+
+
+tf: Any = Lazy("tensorflow")
+keras: Any = Lazy("tf_keras")
+tfmot: Any = Lazy("tensorflow_model_optimization")
+keras_cv: Any = Lazy("keras_cv")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back what native code writes to stderr, which no log level silences; show on error."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # keras-core greets on stdout
+                yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
