@@ -3,8 +3,8 @@
     make bench
 
 Both train the same network on the same pictures with the same optimizer and validate on the same
-pictures; the bare one gets finished float tensors in memory. They take turns in one process, so that
-the machine's moods strike both. Quoted are the median and the range of the ratios of the rounds.
+pictures; the bare one gets finished float tensors in memory. They take turns in one process, so
+that the machine's moods strike both. Quoted are the median and the range of the rounds' ratios.
 """
 
 import statistics
@@ -92,9 +92,8 @@ def main() -> None:
         base = bare(plain, data)
         ratios = through_recipe(plain, data) / base, through_recipe(augmented, data) / base
         rounds.append(ratios)
-        print(
-            f"round {number + 1}: bare {base:.2f} s, recipe {ratios[0]:.3f}, augmented {ratios[1]:.3f}"
-        )
+        plainly, augmenting = ratios
+        print(f"round {number + 1}: bare {base:.2f} s, {plainly:.3f}, augmented {augmenting:.3f}")
     for name, values in zip(("recipe", "augmented"), zip(*rounds, strict=True), strict=True):
         median = statistics.median(values)
         print(f"{name}: {median:.3f} times bare fit ({min(values):.3f} to {max(values):.3f})")

@@ -2,8 +2,8 @@
 
 import contextlib
 import functools
+import io
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,12 +45,12 @@ def main() -> None:
 
 
 def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Gives a command --json: its result alone on stdout, and everything else on stderr."""
+    """Gives a command --json: its result as one object on stdout instead of its text."""
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
     @functools.wraps(command)
     def wrapped(as_json: bool, **arguments: Any) -> None:
-        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        with contextlib.redirect_stdout(io.StringIO()) if as_json else contextlib.nullcontext():
             result = command(**arguments)
         if as_json:
             click.echo(json.dumps(result))
@@ -256,3 +256,7 @@ def _warn(rows: "list[Measured]") -> None:
 
     for warning in report.warnings(rows):
         click.echo(warning, err=True)
+
+
+if __name__ == "__main__":
+    main()

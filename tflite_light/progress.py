@@ -17,6 +17,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self._phase = phase
         self._bar: Any = None
+        self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
 
     def on_train_begin(self, logs: Any = None) -> None:
         if sys.stderr.isatty():

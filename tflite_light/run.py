@@ -28,6 +28,7 @@ from tflite_light.sockets import load as load_part
 from tflite_light.stack import keras
 from tflite_light.train import Phase, fit, state_path
 
+WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
 FIT = "fit"  # the name of the first phase; the others are named after their stage
 PACKAGES = (
     "tensorflow",
@@ -245,7 +246,7 @@ def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
 def _phase(run: Run, phase: str) -> Phase:
     stage = run.stages.get(phase)
     if stage:
-        return Phase(phase, stage.epochs, stage.learning_rate, callbacks=stage.callbacks())
+        return Phase(phase, stage.epochs, stage.learning_rate, WARMUP, callbacks=stage.callbacks())
     settings = run.recipe.train
     return Phase(
         phase, settings.epochs, settings.learning_rate, settings.warmup_epochs, settings.average

@@ -26,7 +26,7 @@ class Stage(Part):
 
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
-        5e-4, gt=0, le=1, description="highest rate, reached at the start; then cosine"
+        5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
     @abstractmethod

@@ -28,7 +28,7 @@ class Prune(Stage):
     )
     epochs: int = Field(5, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
-        1e-3, gt=0, le=1, description="highest rate, reached at the start; then cosine"
+        1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
     def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:

@@ -22,14 +22,13 @@ class QAT(Stage):
     are kept.
 
     TF-MOT starts every activation's range at [-6, 6] and forgets that only after 1,000 steps, so
-    that a short stage would train for ranges the network does not have. Here they start from the
-    averages of 512 training pictures, and the input's is exactly what the contract's 256 pixel
-    values become.
+    that a short stage would train for ranges the network does not have. Here they start from
+    what 512 training pictures span, and the input's is what the contract's 256 pixel values become.
     """
 
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
-        5e-4, gt=0, le=1, description="highest rate, reached at the start; then cosine"
+        5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
     def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
@@ -38,10 +37,10 @@ class QAT(Stage):
             return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(before))
 
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
+        set_input_range(wrapped, examples.image)  # first: it starts at [0, 0], and all follows it
         with _observing():
             for batch in examples.inputs(examples.sample(CALIBRATION), batch_size=32):
                 wrapped(batch, training=False)
-        set_input_range(wrapped, examples.image)
 
 
 def _scheme(before: Sequence[Stage]) -> Any:
@@ -69,18 +68,19 @@ def set_input_range(wrapped: Any, image: Image) -> None:
 
 @contextlib.contextmanager
 def _observing() -> Iterator[None]:
-    """Let TF-MOT's activation ranges average what they see, and nothing be rounded meanwhile.
+    """Let TF-MOT's activation ranges span what they see, and nothing be rounded meanwhile.
 
     Weights have no ranges before the first training step, so they must not be rounded either.
     """
     quant_ops = _internal("quant_ops")
-    seen: dict[int, int] = {}
+    seen = set()
 
     def observe(inputs: Any, min_var: Any, max_var: Any, **_: Any) -> Any:
-        count = seen[id(min_var)] = seen.get(id(min_var), 0) + 1
-        low, high = tf.minimum(tf.reduce_min(inputs), 0.0), tf.maximum(tf.reduce_max(inputs), 0.0)
-        min_var.assign(min_var + (low - min_var) / count)
-        max_var.assign(max_var + (high - max_var) / count)
+        first = min_var.ref() not in seen
+        seen.add(min_var.ref())
+        low, high = (0.0, 0.0) if first else (min_var, max_var)
+        min_var.assign(tf.minimum(tf.reduce_min(inputs), low))
+        max_var.assign(tf.maximum(tf.reduce_max(inputs), high))
         return inputs
 
     originals = quant_ops.MovingAvgQuantize, quant_ops.LastValueQuantize

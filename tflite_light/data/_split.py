@@ -17,10 +17,24 @@ def split_of(content: bytes) -> Split:
     So adding pictures never moves another, and identical files never lie on both sides. Each class
     is divided 70/10/20 in expectation.
     """
-    share = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
+    share = _share(content, 0)
     if share < SHARES["train"]:
         return "train"
     return "val" if share < SHARES["train"] + SHARES["val"] else "test"
+
+
+def held_out(content: bytes) -> bool:
+    """Whether a picture given for training is kept for val, by its bytes; an eighth are.
+
+    Independent of `split_of`, which may have divided the folders before.
+    """
+    return _share(content, 1) < SHARES["val"] / (SHARES["train"] + SHARES["val"])
+
+
+def _share(content: bytes, word: int) -> float:
+    """A number in [0, 1) that looks random: one 64-bit word of the content's SHA-256."""
+    digest = hashlib.sha256(content).digest()
+    return int.from_bytes(digest[8 * word : 8 * word + 8], "big") / 2**64
 
 
 def pictures_of(files: list[tuple[Path, int]]) -> Pictures:

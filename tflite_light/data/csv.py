@@ -23,10 +23,15 @@ class Csv(Source):
     path: str = Field(description="the table; relative to where the command is typed")
 
     def classes(self) -> list[str]:
-        return _scan(self.path)[0]
+        return self.scanned[0]
 
     def split(self, name: Split) -> Pictures:
-        return _scan(self.path)[1][name]
+        return self.scanned[1][name]
+
+    @functools.cached_property
+    def scanned(self) -> tuple[list[str], dict[Split, Pictures]]:
+        """Classes and parts, as they were found when first asked for."""
+        return _scan(Path(self.path))
 
 
 def labelled(table: Path) -> list[tuple[Path, str]]:
@@ -34,15 +39,14 @@ def labelled(table: Path) -> list[tuple[Path, str]]:
     return [(picture, label) for picture, label, part in _rows(table) if part in ("", "test")]
 
 
-@functools.lru_cache(maxsize=4)
-def _scan(path: str) -> tuple[list[str], dict[Split, Pictures]]:
-    rows = _rows(Path(path))
+def _scan(path: Path) -> tuple[list[str], dict[Split, Pictures]]:
+    rows = _rows(path)
     classes = sorted({label for _, label, _ in rows})
     files: dict[str, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
     for picture, label, part in rows:
         files[part or split_of(picture.read_bytes())].append((picture, classes.index(label)))
     parts: dict[Split, Pictures] = {name: pictures_of(files[name]) for name in SPLITS}
-    require_usable(path, classes, parts)
+    require_usable(str(path), classes, parts)
     return classes, parts
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tflite_light.data import SPLITS, Pictures, Source, Split
-from tflite_light.data._split import pictures_of, require_usable, split_of
+from tflite_light.data._split import held_out, pictures_of, require_usable, split_of
 from tflite_light.errors import UserError
 
 
@@ -20,10 +20,15 @@ class Directory(Source):
     path: str = Field(description="the folder; relative to where the command is typed")
 
     def classes(self) -> list[str]:
-        return _scan(self.path)[0]
+        return self.scanned[0]
 
     def split(self, name: Split) -> Pictures:
-        return _scan(self.path)[1][name]
+        return self.scanned[1][name]
+
+    @functools.cached_property
+    def scanned(self) -> tuple[list[str], dict[Split, Pictures]]:
+        """Classes and parts, as they were found when first asked for."""
+        return _scan(Path(self.path))
 
 
 def labelled(folder: Path) -> list[tuple[Path, str]]:
@@ -33,12 +38,10 @@ def labelled(folder: Path) -> list[tuple[Path, str]]:
     return [(path, classes[label]) for path, label in _files(folder, classes)]
 
 
-@functools.lru_cache(maxsize=4)
-def _scan(path: str) -> tuple[list[str], dict[Split, Pictures]]:
-    folder = Path(path)
+def _scan(folder: Path) -> tuple[list[str], dict[Split, Pictures]]:
     if not folder.is_dir():
         raise UserError(
-            f"data folder {path} does not exist. Set data.directory.path to a folder of class "
+            f"data folder {folder} does not exist. Set data.directory.path to a folder of class "
             f"folders."
         )
     given = [name for name in SPLITS if (folder / name).is_dir()]
@@ -46,12 +49,12 @@ def _scan(path: str) -> tuple[list[str], dict[Split, Pictures]]:
     classes = _classes(folder / "train" if divided else folder)
     if not classes:
         raise UserError(
-            f"data folder {path} is empty: it needs a folder for each class with its pictures "
+            f"data folder {folder} is empty: it needs a folder for each class with its pictures "
             f"inside."
         )
     files = _divided(folder, classes, given) if divided else _by_content(_files(folder, classes))
     parts = {name: pictures_of(files[name]) for name in SPLITS}
-    require_usable(path, classes, parts)
+    require_usable(str(folder), classes, parts)
     return classes, parts
 
 
@@ -78,16 +81,17 @@ def _by_content(files: list[tuple[Path, int]]) -> dict[Split, list[tuple[Path, i
 
 
 def _divided(
-    folder: Path, classes: list[str], given: list[Split]
+    folder: Path, classes: list[str], found: list[Split]
 ) -> dict[Split, list[tuple[Path, int]]]:
-    for name in given:
+    for name in found:
         strange = sorted(set(_classes(folder / name)) - set(classes))
         if strange:
             raise UserError(f"{folder / name}: class {strange[0]!r} is not in {folder / 'train'}.")
     parts: dict[Split, list[tuple[Path, int]]] = {
-        name: _files(folder / name, classes) for name in given
+        name: _files(folder / name, classes) for name in found
     }
     if "val" not in parts:
-        kept = _by_content(parts["train"])
-        parts |= {"train": kept["train"] + kept["test"], "val": kept["val"]}
+        given = parts["train"]
+        parts["val"] = [file for file in given if held_out(file[0].read_bytes())]
+        parts["train"] = [file for file in given if file not in set(parts["val"])]
     return parts

@@ -25,10 +25,14 @@ class Tfds(Source):
         return list(_builder(self).info.features["label"].names)
 
     def split(self, name: Split) -> Pictures:
-        return _scan(self)[name]
+        return self.scanned[name]
+
+    @functools.cached_property
+    def scanned(self) -> dict[Split, Pictures]:
+        """The parts, as they were found when first asked for."""
+        return _scan(self)
 
 
-@functools.lru_cache(maxsize=4)
 def _builder(source: Tfds) -> Any:
     try:
         import tensorflow_datasets
@@ -49,7 +53,6 @@ def _builder(source: Tfds) -> Any:
     return builder
 
 
-@functools.lru_cache(maxsize=4)
 def _scan(source: Tfds) -> dict[Split, Pictures]:
     parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
     require_usable(f"dataset {source.name}", source.classes(), parts)

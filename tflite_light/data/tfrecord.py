@@ -44,10 +44,14 @@ class TFRecord(Source):
         return [name.strip() for name in names if name.strip()]
 
     def split(self, name: Split) -> Pictures:
-        return _scan(self)[name]
+        return self.scanned[name]
+
+    @functools.cached_property
+    def scanned(self) -> dict[Split, Pictures]:
+        """The parts, as they were found when first asked for."""
+        return _scan(self)
 
 
-@functools.lru_cache(maxsize=4)
 def _scan(source: TFRecord) -> dict[Split, Pictures]:
     parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
     require_usable(f"the records {source.train}", source.classes(), parts)
@@ -61,7 +65,8 @@ def _pictures(source: TFRecord, pattern: str) -> Pictures:
             f"no file matches {pattern}. Patterns are relative to where the command is typed."
         )
     places = [(path, start, size) for path in paths for start, size in _records(path)]
-    labels = [_label(source, place) for place in places]
+    classes = source.classes()
+    labels = [_label(source, place, len(classes)) for place in places]
     names = [f"{path} at byte {start}" for path, start, _ in places]
     return Pictures(
         names, labels, lambda index: _feature(source.image_key, places[index]).bytes_list.value[0]
@@ -99,13 +104,13 @@ def _feature(key: str, place: tuple[str, int, int]) -> Any:
     return example.features.feature[key]
 
 
-def _label(source: TFRecord, place: tuple[str, int, int]) -> int:
+def _label(source: TFRecord, place: tuple[str, int, int], classes: int) -> int:
     label = int(_feature(source.label_key, place).int64_list.value[0]) - source.first_label
-    if not 0 <= label < len(source.classes()):
+    if not 0 <= label < classes:
         raise UserError(
             f"{place[0]} at byte {place[1]}: label {label + source.first_label} has no name in "
             f"{source.labels}, "
-            f"which has {len(source.classes())} from {source.first_label} on. Set first_label or "
+            f"which has {classes} from {source.first_label} on. Set first_label or "
             f"add the name."
         )
     return label

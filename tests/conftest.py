@@ -1,0 +1,85 @@
+"""What several tests need: photographs on disk, small recipes, and the command line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tflite_light.cli import main
+from tflite_light.data.sign_digits import SignDigits
+
+ROOT = Path(__file__).parents[1]
+TINY = """
+model: {tiny: {width: 4}}
+data: {synthetic: {count: 120, number_of_classes: 3, side: 40}}
+image: {size: 32}
+train: {epochs: 3, batch_size: 8, learning_rate: 0.01, warmup_epochs: 1}
+compress:
+  - prune: {sparsity: 0.5, epochs: 2}
+  - qat: {epochs: 2}
+export: [float32, int8]
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A recipe that goes through every phase in seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder with three classes of 20 real photographs each."""
+    return write_photos(tmp_path / "photos", classes=3, each=20)
+
+
+def write_photos(folder: Path, classes: int, each: int) -> Path:
+    pictures = SignDigits().split("train")
+    for label in range(classes):
+        (folder / f"sign{label}").mkdir(parents=True)
+        mine = [index for index, found in enumerate(pictures.labels) if found == label]
+        for index in mine[:each]:
+            content = pictures.read(index)
+            assert isinstance(content, bytes)
+            (folder / f"sign{label}" / Path(pictures.names[index]).name).write_bytes(content)
+    return folder
+
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """The command line in a folder of its own: call("check", recipe)."""
+    monkeypatch.chdir(tmp_path)
+    return invoke
+
+
+def invoke(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def as_json(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def complaint(result: Result) -> str:
+    """What a person is told on bad input: on stderr alone, by exit code 2, not as a traceback."""
+    assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    return result.stderr.removeprefix("error: ")
+
+
+def tflite_light(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command line as a process of its own."""
+    command = [sys.executable, "-m", "tflite_light.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)

@@ -1,0 +1,68 @@
+"""The command line: instant where nothing is computed, and plain about mistakes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Call, as_json, complaint
+
+HEAVY = ("tensorflow", "tf_keras", "keras_cv", "tensorflow_model_optimization", "numpy", "PIL")
+COMMANDS = ("train", "export", "evaluate", "predict", "check", "list")
+INSTANT = [
+    ["--help"],
+    ["check", str(ROOT / "recipes" / "mobilenet_v2.yaml")],
+    ["list"],
+    ["list", "models", "--json"],
+    *([command, "--help"] for command in COMMANDS),
+]
+
+
+@pytest.mark.parametrize("arguments", INSTANT, ids=" ".join)
+def test_instant_commands_load_no_heavy_module(arguments: list[str]) -> None:
+    code = (
+        "import sys; from tflite_light.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr == "[]\n"
+
+
+def test_list_shows_types_ranges_and_defaults(call: Call) -> None:
+    alpha = as_json(call("list", "models", "--json"))["models"]["mobilenet_v2"]["fields"]["alpha"]
+    assert (alpha["type"], alpha["range"], alpha["default"]) == ("number", ">= 0.1, <= 4", 1.0)
+    path = as_json(call("list", "data", "--json"))["data"]["directory"]["fields"]["path"]
+    assert path["default"] == "required"
+
+
+def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> None:
+    resolved = as_json(call("check", tiny, "--set", "train.epochs=7", "--json"))
+    assert resolved["train"]["epochs"] == 7
+    assert resolved["model"] == {"tiny": {"width": 4}}
+
+
+def test_json_is_alone_on_stdout(call: Call, tiny: Path) -> None:
+    result = call("list", "--json")
+    assert set(json.loads(result.stdout)) == {"models", "data", "compress", "export"}
+    assert result.stdout.count("\n") == 1
+
+
+BAD_CALLS = [
+    (["train", "none.yaml"], "recipe none.yaml does not exist"),
+    (["export", "--int8"], "no run in runs yet. Make one: tflite-light train"),
+    (["export", "nowhere", "--int8"], "nowhere is not a run"),
+    (["evaluate", "none.tflite"], "which pictures?"),
+    (["evaluate", "none.tflite", "--data", "x"], "none.tflite cannot be read"),
+    (["predict", "none.tflite", "x.jpg"], "none.tflite cannot be read"),
+    (["check", "none.yaml"], "recipe none.yaml does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), BAD_CALLS, ids=lambda value: str(value)[:40])
+def test_missing_things_are_said_plainly(call: Call, arguments: list[str], told: str) -> None:
+    assert told in complaint(call(*arguments))
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,101 @@
+"""Every export mode: the bytes, what is inside, and that the file answers as its model does."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tflite_light.compress.qat import QAT
+from tflite_light.contract import Image
+from tflite_light.data import _pipeline as pipeline
+from tflite_light.data.sign_digits import SignDigits
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.export.float32 import Float32
+from tflite_light.export.int8 import Int8
+from tflite_light.models.mobilenet_v2 import MobileNetV2
+from tflite_light.predict import TFLiteModel, dequantise, quantise
+from tflite_light.sockets import load, names
+from tflite_light.stack import keras
+from tflite_light.tflite import File
+
+# Largest difference of a logit over the largest logit, and the size over that of float32.
+ACCEPTED = {"float32": (1e-5, 1.0), "int8": (0.15, 0.40)}
+
+
+@pytest.fixture(scope="module")
+def data() -> pipeline.Data:
+    return pipeline.load(SignDigits(), Image(size=32))
+
+
+@pytest.fixture(scope="module")
+def model(data: pipeline.Data) -> Any:
+    """A network whose norms have seen real photographs."""
+    keras.utils.set_random_seed(0)
+    network = MobileNetV2(alpha=0.35).build((32, 32, 3), 10)
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = np.concatenate(list(data.train.inputs(range(len(data.train)))))
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
+    network.fit(images, data.train.labels, 64, 3, verbose=0)
+    return network
+
+
+@pytest.fixture(scope="module")
+def batch(data: pipeline.Data) -> Any:
+    return np.concatenate(list(data.test.inputs(range(len(data.test)))))
+
+
+def test_every_mode_has_accepted_figures() -> None:
+    assert sorted(ACCEPTED) == names("export")
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_every_mode_answers_as_the_model(
+    name: str, model: Any, data: pipeline.Data, batch: Any
+) -> None:
+    mode: Mode = load("export", name)()  # type: ignore[assignment]
+    content = mode.convert(model, data.train)
+    mode.check(File(content))
+    expected, found = model.predict(batch, verbose=0), TFLiteModel(content).logits([batch])
+    error, size = ACCEPTED[name]
+    assert np.abs(found - expected).max() <= error * np.abs(expected).max()
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= (1.0 if name == "float32" else 0.95)
+    assert len(content) <= size * 1_720_000
+    assert content == mode.convert(model, data.train)  # equal models, equal bytes
+
+
+@pytest.mark.parametrize("io", ["uint8", "int8"])
+@pytest.mark.parametrize("quantised", [False, True], ids=["calibrated", "after qat"])
+def test_int8_is_integer_from_end_to_end(
+    io: str, quantised: bool, model: Any, data: pipeline.Data
+) -> None:
+    network = model
+    if quantised:
+        network = QAT().wrap(model, 10, [])
+        QAT().prepare(network, data.train)
+    content = Int8(io=io).convert(network, data.train)
+    file, runner = File(content), TFLiteModel(content)
+    assert file.float_operators() == []
+    assert {kernel.dtype for _, kernel in file.kernels()} == {np.dtype(np.int8)}
+    assert len(list(file.kernels())) == 53
+    assert (runner.input.dtype, runner.output.dtype) == (io, io)
+    assert runner.input.scale == 1 / 128
+    assert runner.input.zero_point == (128 if io == "uint8" else 0)
+
+
+def test_a_float_operator_in_an_int8_file_is_an_error(model: Any, data: pipeline.Data) -> None:
+    with pytest.raises(
+        UserError, match=r"65 operators in float \(ADD, CONV_2D, DEPTHWISE_CONV_2D,"
+    ):
+        Int8().check(File(Float32().convert(model, data.train)))
+
+
+def test_pixels_survive_quantising_to_the_last_one(model: Any, data: pipeline.Data) -> None:
+    """With the default mean and std the uint8 input is the pixel, so a phone need not compute it."""
+    runner = TFLiteModel(Int8().convert(model, data.train))
+    pixels = np.arange(256, dtype=np.uint8)
+    real = pipeline.normalise(np.repeat(pixels[:, None], 3, axis=1).astype(np.float32), Image())
+    assert np.array_equal(quantise(real, runner.input)[:, 0], pixels)
+    assert np.array_equal(dequantise(quantise(real, runner.input), runner.input), real)

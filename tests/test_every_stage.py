@@ -1,0 +1,143 @@
+"""Every compression stage, alone and after the others, keeps its promise up to the file."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tflite_light.compress import ORDER, Stage
+from tflite_light.compress.prune import Prune
+from tflite_light.compress.qat import QAT
+from tflite_light.contract import Image
+from tflite_light.data import _pipeline as pipeline
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
+from tflite_light.export.float32 import Float32
+from tflite_light.export.int8 import Int8
+from tflite_light.models.mobilenet_v2 import MobileNetV2
+from tflite_light.models.tiny import Tiny
+from tflite_light.predict import TFLiteModel
+from tflite_light.sockets import load
+from tflite_light.stack import keras
+from tflite_light.tflite import File
+
+STEPS = 20
+IMAGE = Image(size=32)
+
+
+@pytest.fixture(scope="module")
+def examples() -> pipeline.Examples:
+    return pipeline.load(Synthetic(count=100, side=32), IMAGE).train
+
+
+def trained(examples: pipeline.Examples, stages: list[Stage], network: Any = None) -> Any:
+    """A model that went through `stages`, a few steps each."""
+    keras.utils.set_random_seed(0)
+    model = (network or Tiny(width=8)).build((32, 32, 3), 4)
+    images = np.concatenate(list(examples.inputs(range(len(examples)))))
+    for position, stage in enumerate([None, *stages]):
+        wrapped = stage.wrap(model, STEPS, stages[: position - 1]) if stage else model
+        if stage:
+            stage.prepare(wrapped, examples)
+        wrapped.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        callbacks = stage.callbacks() if stage else []
+        wrapped.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)
+        model = stage.strip(wrapped) if stage else wrapped
+    return model
+
+
+def ordered_choices() -> list[tuple[str, ...]]:
+    return [
+        chosen
+        for size in range(1, len(ORDER) + 1)
+        for chosen in itertools.combinations(ORDER, size)
+    ]
+
+
+@pytest.mark.parametrize("keys", ordered_choices(), ids="+".join)
+def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
+    keys: tuple[str, ...], examples: pipeline.Examples
+) -> None:
+    stages: list[Stage] = [load("compress", key)() for key in keys]  # type: ignore[misc]
+    model = trained(examples, stages)
+    content = Int8().convert(model, examples)
+    promised = max(stage.promised_zeros() for stage in stages)
+    assert File(content).float_operators() == []
+    assert promised <= File(content).zeros() < promised + 0.1
+    batch = next(examples.inputs(examples.sample(64)))
+    keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
+    assert np.mean(keras_says.argmax(1) == file_says.argmax(1)) >= 0.95
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "network", [Tiny(width=4), MobileNetV2(alpha=0.35)], ids=lambda part: part.key
+)
+def test_the_zeros_of_all_kernels_reach_the_promise(
+    network: Any, sparsity: float, examples: pipeline.Examples
+) -> None:
+    """Depthwise kernels and the first convolution stay dense; the promise holds over all kernels."""
+    model = network.build((32, 32, 3), 4)
+    stage = Prune(sparsity=sparsity)
+    if network.key == "tiny" and sparsity == 0.9:
+        with pytest.raises(
+            UserError, match=r"0.9 cannot be reached, because only 0\.\d+ of the weights"
+        ):
+            stage.wrap(model, STEPS, [])
+        return
+    wrapped = stage.wrap(model, STEPS, [])
+    wrapped.compile("sgd", "mse")
+    images = np.concatenate(list(examples.inputs(range(56))))
+    wrapped.fit(images, np.zeros((56, 4)), 14, 5, callbacks=stage.callbacks(), verbose=0)
+    file = File(Float32().convert(stage.strip(wrapped), examples))
+    assert sparsity <= file.zeros() < sparsity + 0.02
+    zeros = {
+        name: float((kernel == 0).mean()) for name, kernel in file.kernels() if "depthwise" in name
+    }
+    assert max(zeros.values()) < 0.01
+
+
+def test_stripping_leaves_the_network_as_it_was_built(examples: pipeline.Examples) -> None:
+    model = Tiny().build((32, 32, 3), 4)
+    stage = Prune()
+    stripped = stage.strip(stage.wrap(model, STEPS, []))
+    assert [weight.name for weight in stripped.weights] == [weight.name for weight in model.weights]
+    batch = next(examples.inputs(range(8)))
+    assert np.array_equal(stripped.predict_on_batch(batch), model.predict_on_batch(batch))
+
+
+def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: pipeline.Examples) -> None:
+    for stages in ([QAT()], []):
+        model = TFLiteModel(Int8().convert(trained(examples, stages), examples))
+        assert (model.input.dtype, model.input.scale, model.input.zero_point) == (
+            "uint8",
+            1 / 128,
+            128,
+        )
+
+
+def test_every_weight_is_rounded_during_training(examples: pipeline.Examples) -> None:
+    """A convolution without batch norm before its ReLU silently escapes TF-MOT; none may."""
+    wrapped = QAT().wrap(MobileNetV2(alpha=0.35).build((32, 32, 3), 4), STEPS, [])
+    inner = [layer for layer in wrapped.layers if hasattr(layer, "layer")]
+    weighty = [
+        layer
+        for layer in inner
+        if isinstance(layer.layer, keras.layers.Conv2D | keras.layers.Dense)
+    ]
+    assert len(weighty) == 53
+    assert all(layer._weight_vars for layer in weighty)
+
+
+def test_quantisation_begins_where_the_float_model_stands(examples: pipeline.Examples) -> None:
+    """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
+    model = trained(examples, [])
+    wrapped = QAT().wrap(model, STEPS, [])
+    QAT().prepare(wrapped, examples)
+    wrapped.compile(keras.optimizers.SGD(0.0), "mse")
+    batch = next(examples.inputs(range(32)))
+    wrapped.fit(batch, np.zeros((32, 4)), 32, 1, verbose=0)  # rate 0: sets the weights' ranges
+    content = Int8().convert(wrapped, examples)
+    float_says = model.predict_on_batch(batch).argmax(1)
+    assert np.mean(TFLiteModel(content).logits([batch]).argmax(1) == float_says) >= 0.9

@@ -1,0 +1,254 @@
+"""Pictures become the same numbers everywhere, whatever file they come in."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from tflite_light.contract import Image
+from tflite_light.data import Pictures
+from tflite_light.data import _pipeline as pipeline
+from tflite_light.data._augment import Augment
+from tflite_light.data.sign_digits import SignDigits
+from tflite_light.data.synthetic import Synthetic
+
+SMALL = Image(size=32)
+
+
+def photograph() -> Any:
+    content = SignDigits().split("test").read(0)
+    assert isinstance(content, bytes)
+    return Pillow.open(io.BytesIO(content)).resize((60, 40))
+
+
+def encoded(picture: Any, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
+
+
+def grey() -> Any:
+    return np.asarray(photograph().convert("L"))[..., None].repeat(3, axis=2)
+
+
+def sixteen_bit() -> Any:
+    return Pillow.fromarray(np.asarray(photograph().convert("L")).astype(np.uint16) * 256 + 99)
+
+
+def half_transparent() -> Any:
+    picture = photograph().convert("RGBA")
+    picture.putalpha(Pillow.fromarray(np.full((40, 60), 128, np.uint8)))
+    return picture
+
+
+def on_white() -> Any:
+    return np.round(np.asarray(photograph()) * (128 / 255) + 255 * (127 / 255))
+
+
+LOSSLESS = {
+    "png": (lambda: encoded(photograph(), "PNG"), lambda: np.asarray(photograph()), 0),
+    "bmp": (lambda: encoded(photograph(), "BMP"), lambda: np.asarray(photograph()), 0),
+    "webp": (lambda: encoded(photograph(), "WEBP", lossless=True), lambda: np.asarray(photograph()), 0),
+    "jpeg": (lambda: encoded(photograph(), "JPEG", quality=100, subsampling=0), lambda: np.asarray(photograph()), 4),
+    "cmyk jpeg": (
+        lambda: encoded(photograph().convert("CMYK"), "JPEG", quality=100), lambda: np.asarray(photograph()), 24
+    ),
+    "grey jpeg": (lambda: encoded(photograph().convert("L"), "JPEG", quality=100), grey, 3),
+    "grey png": (lambda: encoded(photograph().convert("L"), "PNG"), grey, 0),
+    "16-bit png": (lambda: encoded(sixteen_bit(), "PNG"), grey, 0),
+    "palette png": (
+        lambda: encoded(photograph().quantize(64), "PNG"), lambda: np.asarray(photograph().quantize(64).convert("RGB")), 0
+    ),
+    "1-bit png": (
+        lambda: encoded(photograph().convert("1"), "PNG"), lambda: np.asarray(photograph().convert("1").convert("RGB")), 0
+    ),
+    "rgba png": (lambda: encoded(half_transparent(), "PNG"), on_white, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_every_file_type_gives_the_pixels_that_went_in(kind: str) -> None:
+    content, expected, tolerance = LOSSLESS[kind]
+    pixels = pipeline.decode(content())
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (40, 60, 3)
+    assert np.abs(pixels.astype(float) - expected()).max() <= tolerance
+
+
+def test_palette_transparency_lies_on_white() -> None:
+    picture = photograph().quantize(8)
+    pixels = pipeline.decode(encoded(picture, "PNG", transparency=0))
+    assert (pixels[np.asarray(picture) == 0] == 255).all()
+
+
+TURNS = [None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"]  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(orientation: int) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    pixels = pipeline.decode(encoded(photograph(), "PNG", exif=exif))
+    turn = TURNS[orientation - 1]
+    upright = photograph().transpose(getattr(Pillow.Transpose, turn)) if turn else photograph()
+    assert np.array_equal(pixels, np.asarray(upright))
+
+
+def test_crop_takes_the_centred_square_and_stretch_takes_all() -> None:
+    assert Image().box(60, 40) == (10, 0, 50, 40)
+    assert Image(crop=0.875).box(300, 256) == (38, 16, 262, 240)
+    assert Image(resize="stretch").box(60, 40) == (0, 0, 60, 40)
+    square = np.asarray(
+        photograph().crop((10, 0, 50, 40)).resize((32, 32), Pillow.Resampling.BILINEAR)
+    )
+    assert np.array_equal(pipeline.fit(np.asarray(photograph()), SMALL), square)
+
+
+def test_resizing_is_what_the_contract_says_to_the_last_bit() -> None:
+    """A consumer written from the contract's text alone, in integers, gets Pillow's pixels."""
+    picture = np.asarray(photograph())
+    for side in (32, 40, 57):
+        cut = picture[:, 10:50].astype(np.int64)
+        across = _pass(cut.transpose(1, 0, 2), side).transpose(1, 0, 2)
+        assert np.array_equal(_pass(across, side), pipeline.fit(picture, Image(size=side)))
+
+
+def _pass(pixels: Any, side: int) -> Any:
+    """Resize the first axis: triangle filter, 22-bit fixed point, rounded to 8 bits."""
+    length = pixels.shape[0]
+    scale = length / side
+    support = max(scale, 1.0)
+    rows = []
+    for index in range(side):
+        centre = (index + 0.5) * scale
+        first = max(int(centre - support + 0.5), 0)
+        last = min(int(centre + support + 0.5), length)
+        weights = np.array(
+            [max(0, 1 - abs((i - centre + 0.5) / support)) for i in range(first, last)]
+        )
+        fixed = np.floor(weights / weights.sum() * 2**22 + 0.5).astype(np.int64)
+        total = np.tensordot(fixed, pixels[first:last], axes=1) + 2**21
+        rows.append(np.clip(total >> 22, 0, 255))
+    return np.stack(rows)
+
+
+def test_normalise_orders_channels_then_scales() -> None:
+    pixel = np.array([10, 20, 30], np.float32)
+    bgr = Image(channels="BGR", mean=(1, 2, 3), std=(1, 2, 4))
+    assert np.array_equal(pipeline.normalise(pixel, bgr), np.float32([29, 9, 1.75]))
+    assert Image().range() == (-1.0, 127 / 128)
+
+
+def test_streamed_pictures_equal_cached_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Synthetic(count=40, side=40)
+    cached = pipeline.load(source, SMALL).train
+    monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
+    streamed = pipeline.load(source, SMALL).train
+    assert cached.cached is not None
+    assert streamed.cached is None
+    one, other = (batches(examples, range(2), Augment()) for examples in (cached, streamed))
+    assert len(one) == 6
+    assert all(np.array_equal(a, b) for first, second in zip(one, other, strict=True)
+               for a, b in zip(first, second, strict=True))  # fmt: skip
+
+
+def batches(examples: pipeline.Examples, epochs: range, augment: Augment) -> list[Any]:
+    dataset = pipeline.training(examples, 4, 8, augment, seed=5, epochs=epochs)
+    return [(x.numpy(), y.numpy()) for x, y in dataset]
+
+
+def test_training_order_is_a_permutation_that_differs_by_epoch() -> None:
+    source = Synthetic(count=40, side=32)
+    examples = pipeline.load(source, SMALL).train
+    firsts, seconds = (
+        batches(examples, range(0, 1), Augment()),
+        batches(examples, range(1, 2), Augment()),
+    )
+    seen = np.concatenate([x for x, _ in firsts])
+    assert len(np.unique(seen.reshape(24, -1), axis=0)) == 24
+    assert not np.array_equal(seen, np.concatenate([x for x, _ in seconds]))
+
+
+EXACT = {
+    "flip": "horizontal", "crop": 0.5, "translate": 0.2, "rotate": 20, "zoom": 0.2,
+}  # fmt: skip
+ALL = {
+    **EXACT,
+    "contrast": 0.3,
+    "brightness": 0.2,
+    "rand_augment": 0.5,
+    "erase": 0.4,
+    "mixup": 0.2,
+    "cutmix": 1.0,
+}
+
+
+def test_every_augmentation_is_tried_here() -> None:
+    assert set(ALL) == set(Augment.model_fields)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_augmentation_changes_pictures_within_the_range(name: str) -> None:
+    examples = pipeline.load(Synthetic(count=40, side=32), SMALL).train
+    plain = batches(examples, range(1), Augment())
+    altered = batches(examples, range(1), Augment(**{name: ALL[name]}))
+    pixels = np.concatenate([x for x, _ in altered])
+    assert np.mean(pixels != np.concatenate([x for x, _ in plain])) > 0.02
+    assert -1 <= pixels.min() <= pixels.max() <= 127 / 128
+    labels = np.concatenate([y for _, y in altered])
+    assert labels.shape == (24, 4)
+    assert np.allclose(labels.sum(axis=1), 1, atol=1e-5)
+    assert (labels.max(axis=1) < 0.999).any() == (name in ("mixup", "cutmix"))
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_resumed_epoch_sees_what_it_would_have_seen(name: str) -> None:
+    examples = pipeline.load(Synthetic(count=40, side=32), SMALL).train
+    augment = Augment(**{name: EXACT[name]})
+    whole = batches(examples, range(2), augment)[3:]
+    resumed = batches(examples, range(1, 2), augment)
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole, resumed, strict=True))
+
+
+def test_affine_shifts_and_turns_about_the_centre() -> None:
+    """A turn alone leaves the centre where it is; nothing set leaves all pixels where they are."""
+    spot = np.zeros((33, 33, 3), np.uint8)
+    spot[16, 16] = 255
+    pictures = Pictures(["spot"] * 8, [0] * 8, lambda _: spot)
+    examples = pipeline.read({"train": pictures}, Image(size=33))["train"]
+    dataset = pipeline.training(examples, 2, 8, Augment(rotate=90), seed=1, epochs=range(1))
+    (turned,) = (x.numpy() for x, _ in dataset)
+    assert (turned[:, 16, 16] > 0.9).all()
+    assert (turned.reshape(8, -1).max(axis=1) == turned[:, 16, 16, 0]).all()
+
+
+def broken(tmp_path: Path, count: int) -> Pictures:
+    whole = encoded(photograph(), "JPEG")
+    paths = []
+    for number in range(count):
+        path = tmp_path / f"{number:02}.jpg"
+        path.write_bytes((whole[: len(whole) // 2], b"", b"no picture", whole[:20])[number % 4])
+        paths.append(path)
+    return Pictures(
+        [str(path) for path in paths], [0] * count, lambda index: paths[index].read_bytes()
+    )
+
+
+def test_unreadable_pictures_are_all_named_up_to_ten(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="3 pictures cannot be read") as three:
+        pipeline.read({"test": broken(tmp_path, 3)}, SMALL)
+    assert all(f"{number:02}.jpg" in str(three.value) for number in range(3))
+    with pytest.raises(Exception, match="14 pictures cannot be read") as many:
+        pipeline.read({"test": broken(tmp_path, 14)}, SMALL)
+    assert sum(f"{number:02}.jpg" in str(many.value) for number in range(14)) == 10
+    assert "; and 4 more. Repair or remove them." in str(many.value)
+
+
+def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(photograph(), "PNG")
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ValueError, match="decompression bomb"):
+        pipeline.decode(content)

@@ -1,0 +1,117 @@
+"""Recipes: strict, and every mistake is said at once, with its place."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, TINY, Call, complaint
+
+from tflite_light import recipe as recipes
+from tflite_light.compress import ORDER
+from tflite_light.errors import UserError
+from tflite_light.sockets import names
+
+RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_loads_and_its_resolved_form_loads_back_equal(
+    path: Path, tmp_path: Path
+) -> None:
+    recipe = recipes.load(path)
+    again = tmp_path / "again.yaml"
+    again.write_text(recipes.to_yaml(recipe))
+    assert recipes.load(again) == recipe
+
+
+def test_every_stage_has_a_place_in_the_order() -> None:
+    assert sorted(ORDER) == names("compress")
+
+
+MISTAKES = [
+    ("model: [", "is not YAML: line 1"),
+    ("", "is empty. It needs at least the keys model: and data:"),
+    ("- 1", "holds a list"),
+    ("data: synthetic", "model: Field required"),
+    ("model: tiny\nmodel: tiny\ndata: synthetic", "is not YAML"),
+    ("model: tinny\ndata: synthetic", "model.tinny: unknown name, did you mean tiny?"),
+    ("model: {tiny: {widht: 3}}\ndata: synthetic", "model.tiny.widht: unknown name, did you mean width?"),
+    ("model: {tiny: {width: wide}}\ndata: synthetic", "model.tiny.width: Input should be a valid integer"),
+    ("model: {tiny: {width: 0}}\ndata: synthetic", "model.tiny.width: Input should be greater than or equal to 1"),
+    ("model: tiny\ndata: synthetic\ntrian: {}", "trian: unknown name, did you mean train?"),
+    ("model: tiny\ndata: synthetic\ntrain: {learning_rate: -1}", "train.learning_rate: Input should be greater than 0"),
+    ("model: tiny\ndata: synthetic\ntrain: {learning_rate: .nan}", "train.learning_rate: Input should be a finite"),
+    ("model: tiny\ndata: synthetic\ntrain: {epochs: 2.5}", "train.epochs: Input should be a valid integer"),
+    ("model: tiny\ndata: synthetic\ntrain: {epochs: true}", "train.epochs: Input should be a valid integer"),
+    ("model: tiny\ndata: synthetic\nimage: {std: 0}", "image.std.0: Input should be greater than 0"),
+    ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
+    ("model: tiny\ndata: synthetic\naugment: {flip: up}", "augment.flip: Input should be 'horizontal'"),
+    ("model: tiny\ndata: synthetic\ncompress: [qat, qat]", "compress: qat stands here twice"),
+    ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "qat, prune cannot run in this order; write prune, qat"),
+    ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
+    ("model: tiny\ndata: synthetic\nexport: []", "export: List should have at least 1 item"),
+    ("model: tiny\ndata: directory", "data.directory.path: Field required"),
+    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part: mobilenet_v2, tiny"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), MISTAKES, ids=lambda value: value[-30:].replace("\n", " ")
+)
+def test_mistakes_are_said_with_their_place(
+    call: Call, tmp_path: Path, text: str, told: str
+) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(text)
+    assert told in complaint(call("check", path))
+    assert told in complaint(call("train", path))
+    assert [child.name for child in tmp_path.iterdir()] == ["my.yaml"]
+
+
+def test_all_mistakes_come_at_once(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text(
+        "model: {tiny: {width: 0}}\ndata: nothing\ntrain: {epochs: 0, rate: 1}\nseeed: 1"
+    )
+    lines = complaint(call("check", path)).splitlines()
+    assert lines[0].endswith("my.yaml has 5 mistakes:")
+    places = {line.split(":")[0].strip() for line in lines[1:]}
+    assert places == {"model.tiny.width", "data.nothing", "train.epochs", "train.rate", "seeed"}
+
+
+CHANGES = {
+    "train.epochs=5": lambda recipe: recipe.train.epochs == 5,
+    "train.learning_rate=1e-3": lambda recipe: recipe.train.learning_rate == 0.001,
+    "data.directory.path=photos": lambda recipe: recipe.data.path == "photos",
+    "data.synthetic.side=50": lambda recipe: (recipe.data.side, recipe.data.count) == (50, 120),
+    "model.mobilenet_v2.alpha=0.5": lambda recipe: recipe.model.alpha == 0.5,
+    "model=mobilenet_v2": lambda recipe: recipe.model.alpha == 1.0,
+    "compress.0.prune.sparsity=0.7": lambda recipe: recipe.compress[0].sparsity == 0.7,
+    "compress=[]": lambda recipe: recipe.compress == [],
+    "export.1.int8.io=int8": lambda recipe: recipe.export[1].io == "int8",
+    "augment.mixup=0.2": lambda recipe: recipe.augment.mixup == 0.2,
+    "image.mean=[1, 2, 3]": lambda recipe: recipe.image.mean == (1, 2, 3),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_set_changes_one_place(tiny: Path, change: str) -> None:
+    assert CHANGES[change](recipes.load(tiny, [change]))
+
+
+REFUSED = {
+    "train.epochs": "write PLACE=VALUE",
+    "=3": "write PLACE=VALUE",
+    "compress.9.prune.sparsity=1": "compress.9.prune.sparsity is not a place",
+    "seed.x=3": "",
+    "train.epoch=3": "train.epoch: unknown name, did you mean epochs?",
+    "train.epochs=many": "train.epochs: Input should be a valid integer",
+}
+
+
+@pytest.mark.parametrize("change", REFUSED)
+def test_set_goes_through_the_same_checks(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY + "seed: 3\n")
+    with pytest.raises(UserError) as caught:
+        recipes.load(path, [change])
+    assert REFUSED[change] in str(caught.value)

@@ -1,0 +1,328 @@
+"""A whole run through the command line: what it leaves, what it says, and going on after a kill."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TINY, Call, as_json, complaint, invoke, write_photos
+from PIL import Image as Pillow
+
+from tflite_light import checkpoint, contract, recipe, train
+from tflite_light import run as runs
+from tflite_light.data import _pipeline as pipeline
+from tflite_light.predict import open_file, quantise
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one finished run of the tiny recipe; tests only read it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "tiny.yaml").write_text(TINY)
+    result = invoke("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json")
+    (folder / "report.json").write_text(json.dumps(as_json(result)))
+    return folder
+
+
+@pytest.fixture
+def copy(home: Path, tmp_path: Path) -> Path:
+    """The same, to be spoilt."""
+    return Path(shutil.copytree(home, tmp_path / "home"))
+
+
+def test_a_run_leaves_all_its_papers(home: Path) -> None:
+    run = home / "runs" / "tiny"
+    found = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    events = {name for name in found if name.startswith("tensorboard/")}
+    goldens = {
+        f"exports/{mode}_golden/{number}.png" for mode in ("float32", "int8") for number in range(8)
+    }
+    exports = {
+        f"exports/{mode}.{kind}" for mode in ("float32", "int8") for kind in ("tflite", "json")
+    }
+    papers = {"recipe.yaml", "environment.json", "history.csv", "metrics.json"}
+    checkpoints = {f"checkpoints/{phase}.npz" for phase in ("fit", "prune", "qat")}
+    assert found - events == papers | checkpoints | exports | goldens
+    assert {name.split("/")[1] for name in events} == {"fit", "prune", "qat"}
+
+
+def test_the_resolved_recipe_loads_back_equal(home: Path) -> None:
+    assert runs.open_run(home / "runs" / "tiny").recipe == recipe.load(home / "tiny.yaml")
+
+
+def test_the_environment_names_versions_machine_and_seed(home: Path) -> None:
+    environment = json.loads((home / "runs" / "tiny" / "environment.json").read_text())
+    assert environment["packages"]["tensorflow"].startswith("2.21")
+    assert environment["seed"] == 0
+    assert environment["machine"]["cores"] >= 1
+
+
+def test_the_history_has_a_row_for_each_epoch_of_each_phase(home: Path) -> None:
+    rows = (home / "runs" / "tiny" / "history.csv").read_text().splitlines()
+    assert rows[0] == ",".join(train.COLUMNS)
+    assert [row.split(",")[:2] for row in rows[1:]] == [
+        ["fit", "1"], ["fit", "2"], ["fit", "3"], ["prune", "1"], ["prune", "2"], ["qat", "1"], ["qat", "2"],
+    ]  # fmt: skip
+
+
+def test_the_report_measures_every_phase_and_file_on_the_test_pictures(home: Path) -> None:
+    report = json.loads((home / "report.json").read_text())
+    rows = {row["name"]: row for row in report["rows"]}
+    assert list(rows) == ["fit", "prune", "qat", "float32", "int8"]
+    assert {row["pictures"] for row in rows.values()} == {24}
+    assert rows["int8"]["top1"] >= 0.9
+    assert rows["float32"]["agreement"] == 1.0
+    assert rows["int8"]["agreement"] >= 0.95
+    assert 0.5 <= rows["int8"]["zeros"] < 0.6
+    path = Path(report["exports"][1])
+    assert rows["int8"]["size_bytes"] == path.stat().st_size > rows["int8"]["deflated_bytes"]
+    metrics = json.loads((home / "runs" / "tiny" / "metrics.json").read_text())
+    assert metrics["rows"] == report["rows"]
+
+
+@pytest.mark.parametrize("mode", ["float32", "int8"])
+def test_golden_pictures_give_the_file_s_own_answers(home: Path, mode: str) -> None:
+    path = home / "runs" / "tiny" / "exports" / f"{mode}.tflite"
+    model, agreed = open_file(path)
+    assert len(agreed.golden) == 8
+    assert {golden.label for golden in agreed.golden} <= set(agreed.labels)
+    for golden in agreed.golden:
+        pixels = pipeline.fit(np.asarray(Pillow.open(path.parent / golden.picture)), agreed.image)
+        inputs = pipeline.normalise(pixels.astype(np.float32), agreed.image)
+        assert model.answer(quantise(inputs, agreed.input)).tolist() == golden.output
+
+
+def test_evaluate_measures_what_training_measured(home: Path, call: Call) -> None:
+    rows = as_json(call("evaluate", home / "runs" / "tiny", "--json"))["rows"]
+    before = json.loads((home / "report.json").read_text())["rows"]
+    keys = ("name", "pictures", "top1", "agreement", "zeros", "size_bytes")
+    assert [[row[key] for key in keys] for row in rows] == [
+        [row[key] for key in keys] for row in before
+    ]
+
+
+def test_export_writes_the_newest_run_again_to_the_same_bytes(home: Path, call: Call) -> None:
+    made = as_json(call("export", "--int8", "--runs", home / "runs", "--out", "app", "--json"))
+    assert made["exports"] == ["app/tiny_int8.tflite"]
+    again = Path("app/tiny_int8.tflite").read_bytes()
+    assert again == (home / "runs" / "tiny" / "exports" / "int8.tflite").read_bytes()
+    assert len(list(Path("app/tiny_int8_golden").iterdir())) == 8
+
+
+def test_predict_reads_the_contract_beside_the_file_or_inside_it(home: Path, call: Call) -> None:
+    run = home / "runs" / "tiny"
+    golden = sorted((run / "exports" / "int8_golden").iterdir())
+    beside = as_json(call("predict", run / "exports" / "int8.tflite", *golden, "--json"))
+    shutil.copy(run / "exports" / "int8.tflite", "alone.tflite")
+    inside = as_json(call("predict", "alone.tflite", *golden, "--json"))
+    assert beside == inside
+    labels = [picture["answers"][0]["label"] for picture in beside["pictures"]]
+    truth = [golden.label for golden in contract.read(run / "exports" / "int8.tflite").golden]
+    assert np.mean([one == other for one, other in zip(labels, truth, strict=True)]) >= 0.75
+    lines = call("predict", "alone.tflite", golden[0], "--top", 3).stdout.splitlines()
+    assert len(lines) == 3
+    assert abs(sum(float(line.split("\t")[2]) for line in lines) - 1) < 1e-3
+    assert zipfile.ZipFile("alone.tflite").read("labels.txt") == b"pattern0\npattern1\npattern2\n"
+
+
+def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:
+    golden = contract.read(home / "runs" / "tiny" / "exports" / "int8.tflite").golden
+    rows = ["path,label"]
+    for number, one in enumerate(golden):
+        target = Path("signs") / one.label / f"{number}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(home / "runs" / "tiny" / "exports" / one.picture, target)
+        rows.append(f"{target},{one.label}")
+    Path("labels.csv").write_text("\n".join(rows))
+    model = home / "runs" / "tiny" / "exports" / "int8.tflite"
+    folder = as_json(call("evaluate", model, "--data", "signs", "--json"))["rows"][0]
+    table = as_json(call("evaluate", model, "--data", "labels.csv", "--json"))["rows"][0]
+    assert folder["pictures"] == table["pictures"] == 8
+    assert folder["top1"] == table["top1"] >= 0.75
+    Path("signs/pattern0").rename("signs/pattern9")
+    told = complaint(call("evaluate", model, "--data", "signs"))
+    assert "has classes the file does not know: pattern9" in told
+
+
+def test_a_second_run_gets_a_folder_of_its_own(copy: Path, call: Call) -> None:
+    before = (copy / "runs" / "tiny" / "metrics.json").read_bytes()
+    quick = ("--set", "compress=[]", "--set", "train.epochs=1", "--set", "export=[float32]")
+    made = as_json(call("train", copy / "tiny.yaml", "--runs", copy / "runs", *quick, "--json"))
+    assert made["run"] == str(copy / "runs" / "tiny-2")
+    assert (copy / "runs" / "tiny" / "metrics.json").read_bytes() == before
+
+
+class Killed(BaseException):
+    """Stands for kill -9: nothing catches it, nothing is cleaned up."""
+
+
+@pytest.mark.parametrize("phase", ["fit", "prune", "qat"])
+@pytest.mark.parametrize("moment", ["after an epoch", "between state and end"])
+def test_a_killed_run_goes_on_to_the_same_weights(
+    home: Path, call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, phase: str, moment: str
+) -> None:
+    last = {"fit": 3, "prune": 2, "qat": 2}[phase]
+    written = train.write_history
+
+    def kill(folder: Path, rows: list[dict[str, Any]]) -> None:
+        if rows[-1]["phase"] == phase and len(rows) == (1 if moment == "after an epoch" else last):
+            raise Killed
+        written(folder, rows)
+
+    monkeypatch.setattr(train, "write_history", kill)
+    with pytest.raises(Killed):
+        call("train", tiny)
+    monkeypatch.setattr(train, "write_history", written)
+    state = Path("runs/tiny/checkpoints") / f"{phase}.state.npz"
+    assert len(checkpoint.read(state)[1]["history"]) == (1 if moment == "after an epoch" else last)
+    made = as_json(call("train", tiny, "--resume", "--json"))
+    assert made["run"] == "runs/tiny"
+    ended, _ = checkpoint.read(Path("runs/tiny/checkpoints/qat.npz"))
+    expected, _ = checkpoint.read(home / "runs" / "tiny" / "checkpoints" / "qat.npz")
+    assert all(np.array_equal(ended[name], expected[name]) for name in expected)
+    assert len(Path("runs/tiny/history.csv").read_text().splitlines()) == 1 + 7
+    assert not list(Path("runs/tiny/checkpoints").glob("*.state.npz"))
+
+
+def test_unfinished_runs_are_told_how_to_be_finished(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    (run / "metrics.json").unlink()
+    (run / "checkpoints" / "qat.npz").unlink()
+    for command in ("export", "evaluate"):
+        told = complaint(call(command, run))
+        assert "is unfinished: it stopped in phase qat." in told
+        assert f"tflite-light train {run} --resume" in told
+
+
+def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    told = complaint(call("train", run, "--resume"))
+    assert "is finished; there is nothing to resume" in told
+    told = complaint(call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume"))
+    assert "nothing to resume: no unfinished run of tiny" in told
+    (run / "metrics.json").unlink()
+    change = ("--set", "train.epochs=9")
+    told = complaint(
+        call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume", *change)
+    )
+    assert "was started with another recipe; train differ" in told
+
+
+@pytest.mark.parametrize("harm", ["cut", "emptied", "flipped", "removed", "another's"])
+def test_a_damaged_checkpoint_is_named(copy: Path, call: Call, harm: str) -> None:
+    path = copy / "runs" / "tiny" / "checkpoints" / "qat.npz"
+    content = path.read_bytes()
+    if harm == "removed":
+        path.unlink()
+    elif harm == "another's":
+        arrays, note = checkpoint.read(path)
+        checkpoint.write(path, {**arrays, "stranger": np.zeros(1)}, note)
+    else:
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+        path.write_bytes({"cut": content[:middle], "emptied": b"", "flipped": flipped}[harm])
+    before = (copy / "runs" / "tiny" / "exports" / "int8.tflite").read_bytes()
+    told = complaint(call("export", copy / "runs" / "tiny", "--int8"))
+    assert "qat.npz" in told
+    assert {"removed": "is missing", "another's": "does not fit"}.get(harm, "is damaged") in told
+    assert (copy / "runs" / "tiny" / "exports" / "int8.tflite").read_bytes() == before
+
+
+def test_predict_refuses_what_is_no_picture_no_model_or_has_no_contract(
+    copy: Path, call: Call
+) -> None:
+    model = copy / "runs" / "tiny" / "exports" / "int8.tflite"
+    Path("words.jpg").write_text("words")
+    assert "1 picture cannot be read: words.jpg" in complaint(call("predict", model, "words.jpg"))
+    assert "words.jpg is not a TFLite file" in complaint(call("predict", "words.jpg", "words.jpg"))
+    assert "none.jpg" in complaint(call("predict", model, "none.jpg"))
+    bare = model.read_bytes()
+    bare = bare[: bare.index(b"PK\x03\x04")]
+    Path("bare.tflite").write_bytes(bare)
+    told = complaint(call("predict", "bare.tflite", "words.jpg"))
+    assert "bare.tflite has no contract: bare.json is missing and none is inside" in told
+    Path("cut.tflite").write_bytes(bare[:3000])
+    shutil.copy(contract.beside(model), "cut.json")
+    assert "cut.tflite" in complaint(call("predict", "cut.tflite", "words.jpg"))
+
+
+def test_a_contract_that_is_another_file_s_is_refused(copy: Path, call: Call) -> None:
+    exports = copy / "runs" / "tiny" / "exports"
+    golden = exports / "int8_golden" / "0.png"
+    agreed = json.loads((exports / "int8.json").read_text())
+    (exports / "int8.json").write_text(json.dumps({**agreed, "labels": agreed["labels"][:2]}))
+    told = complaint(call("predict", exports / "int8.tflite", golden))
+    assert "has 2 labels, but the file answers with 3 classes" in told
+    (exports / "int8.json").write_text((exports / "float32.json").read_text())
+    assert "its input differs" in complaint(call("predict", exports / "int8.tflite", golden))
+    (exports / "int8.json").write_text('{"version": 1}')
+    assert "is damaged at model: Field required" in complaint(
+        call("predict", exports / "int8.tflite", golden)
+    )
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(call: Call, tiny: Path) -> None:
+    Path("runs").write_text("a file stands where the folder should")
+    told = complaint(call("train", tiny))
+    assert told.startswith("cannot make runs/tiny")
+    assert Path("runs").read_text().startswith("a file")
+
+
+def test_a_full_disk_loses_nothing(copy: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {path: path.read_bytes() for path in (copy / "runs").rglob("*") if path.is_file()}
+
+    def full(path: Path, content: bytes) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    told = complaint(call("export", copy / "runs" / "tiny", "--int8"))
+    assert "No space left on device. Free some space or choose another folder." in told
+    monkeypatch.undo()
+    assert {
+        path: path.read_bytes() for path in (copy / "runs").rglob("*") if path.is_file()
+    } == before
+
+
+def test_fewer_zeros_than_promised_is_an_error(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    path = run / "checkpoints" / "prune.npz"
+    arrays, note = checkpoint.read(path)
+    checkpoint.write(path, {name: array + 0.01 for name, array in arrays.items()}, note)
+    before = (run / "exports" / "float32.tflite").read_bytes()
+    told = complaint(call("export", run, "--float32"))
+    assert "float32.tflite has 0.0000 zeros among its weights, fewer than the promised 0.5" in told
+    assert (run / "exports" / "float32.tflite").read_bytes() == before
+
+
+def test_early_stopping_keeps_the_best_epoch(call: Call, tiny: Path) -> None:
+    changes = [
+        "train.patience=2",
+        "train.epochs=12",
+        "compress=[]",
+        "export=[float32]",
+        "train.batch_size=16",
+    ]
+    made = as_json(call("train", tiny, *(f"--set={change}" for change in changes), "--json"))
+    rows = (Path(made["run"]) / "history.csv").read_text().splitlines()[1:]
+    shares = [float(row.split(",")[5]) for row in rows]
+    assert len(rows) < 12
+    assert shares.index(max(shares)) == len(rows) - 3
+
+
+def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", classes=3, each=20)
+    (tmp_path / "mine.yaml").write_text(
+        "model: tiny\ndata: {directory: {path: photos}}\nimage: {size: 32, mean: [120, 115, 110], std: 60}\n"
+        "augment: {flip: horizontal, mixup: 0.2}\n"
+        "train: {epochs: 2, batch_size: 8, optimizer: sgd, learning_rate: 0.05, class_weights: true,"
+        " label_smoothing: 0.1, average: 0}\nexport: [{int8: {io: int8}}]\n"
+    )
+    made = as_json(call("train", "mine.yaml", "--json"))
+    agreed = contract.read(Path(made["exports"][0]))
+    assert agreed.labels == ["sign0", "sign1", "sign2"]
+    assert agreed.image.mean == (120, 115, 110)
+    assert agreed.input.dtype == "int8"
