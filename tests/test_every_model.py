@@ -27,9 +27,8 @@ def multiply_adds(model: Any) -> int:
     for layer in model.layers:
         if isinstance(layer, keras.layers.Dense):
             total += int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, keras.layers.Conv2D):  # DepthwiseConv2D is one, too
-            kernel = getattr(layer, "depthwise_kernel", None)
-            kernel = layer.kernel if kernel is None else kernel
+        elif isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+            kernel = layer.weights[0]
             total += int(np.prod(kernel.shape)) * int(np.prod(layer.output.shape[1:3]))
     return total
 

@@ -121,11 +121,8 @@ def test_every_weight_is_rounded_during_training(examples: pipeline.Examples) ->
     """A convolution without batch norm before its ReLU silently escapes TF-MOT; none may."""
     wrapped = QAT().wrap(MobileNetV2(alpha=0.35).build((32, 32, 3), 4), STEPS, [])
     inner = [layer for layer in wrapped.layers if hasattr(layer, "layer")]
-    weighty = [
-        layer
-        for layer in inner
-        if isinstance(layer.layer, keras.layers.Conv2D | keras.layers.Dense)
-    ]
+    kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
+    weighty = [layer for layer in inner if isinstance(layer.layer, kinds)]
     assert len(weighty) == 53
     assert all(layer._weight_vars for layer in weighty)
 

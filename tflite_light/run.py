@@ -266,6 +266,7 @@ def _models(run: Run, classes: int) -> list[Any]:
 
 def _build(run: Run, classes: int) -> Any:
     keras.utils.set_random_seed(run.recipe.seed)
+    keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     size = run.recipe.image.size
     return run.recipe.model.build((size, size, 3), classes)
 

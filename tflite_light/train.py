@@ -119,7 +119,8 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         write_history(self._folder, self.history)
 
     def finish(self) -> None:
-        """Leave in the model what the phase is to end with."""
+        """Leave in the model what the phase is to end with, and its history on disk."""
+        write_history(self._folder, self.history)
         if self._best:
             checkpoint.set_weights(self.model, self._best, self._path)
         else:

@@ -47,7 +47,11 @@ class Prune(Stage):
                 return layer
             return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
 
-        return keras.models.clone_model(model, clone_function=wrap_layer)
+        copy = keras.models.clone_model(
+            model
+        )  # or the layers left alone would be the given model's
+        copy.set_weights(model.get_weights())
+        return keras.models.clone_model(copy, clone_function=wrap_layer)
 
     def _each(self, model: Any, pruned: set[str]) -> float:
         """Sparsity of each pruned layer, so that all kernels together reach the promise."""
@@ -84,12 +88,5 @@ def kernels(layer: Any) -> list[Any]:
 
 
 def _prunable(model: Any) -> set[str]:
-    dense = (keras.layers.Conv2D, keras.layers.Dense)
-    layers = [
-        layer for layer in model.layers if isinstance(layer, dense) and not _is_depthwise(layer)
-    ]
-    return {layer.name for layer in layers[1:]}
-
-
-def _is_depthwise(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.DepthwiseConv2D)
+    dense = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
+    return {layer.name for layer in [one for one in model.layers if isinstance(one, dense)][1:]}

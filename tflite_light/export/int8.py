@@ -50,7 +50,21 @@ class Int8(Mode):
             )
 
     def _calibration(self, examples: "Examples") -> Iterator[list[Any]]:
-        for batch in examples.inputs(examples.sample(self.calibration_images), batch_size=1):
+        """Training pictures; the first gets a black and a white pixel.
+
+        So the input's range is that of the 256 pixel values, whatever these pictures hold, and no
+        later picture is clipped.
+        """
+        import numpy as np
+
+        from tflite_light.data._pipeline import normalise
+
+        extremes = np.array([[0], [255]], np.float32)
+        for number, batch in enumerate(
+            examples.inputs(examples.sample(self.calibration_images), batch_size=1)
+        ):
+            if number == 0:
+                batch[0, 0, :2] = normalise(np.repeat(extremes, 3, axis=1), examples.image)
             yield [batch]
 
 
