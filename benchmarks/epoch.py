@@ -22,7 +22,7 @@ from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
 
 MAIN = Path(__file__).parents[1] / "recipes" / "mobilenet_v2.yaml"
-ROUNDS, EPOCHS = 5, 4  # the first epoch of each turn builds the graph and is not counted
+ROUNDS, EPOCHS = 3, 5  # the first epoch of each turn builds the graph and is not counted
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]

@@ -11,8 +11,7 @@ import pytest
 from conftest import TINY, Call, as_json, complaint, invoke, write_photos
 from PIL import Image as Pillow
 
-from tflite_light import checkpoint, contract, recipe, train
-from tflite_light import run as runs
+from tflite_light import checkpoint, contract, folder, journal, recipe
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.predict import open_file, quantise
 
@@ -50,7 +49,7 @@ def test_a_run_leaves_all_its_papers(home: Path) -> None:
 
 
 def test_the_resolved_recipe_loads_back_equal(home: Path) -> None:
-    assert runs.open_run(home / "runs" / "tiny").recipe == recipe.load(home / "tiny.yaml")
+    assert folder.open_run(home / "runs" / "tiny").recipe == recipe.load(home / "tiny.yaml")
 
 
 def test_the_environment_names_versions_machine_and_seed(home: Path) -> None:
@@ -62,7 +61,7 @@ def test_the_environment_names_versions_machine_and_seed(home: Path) -> None:
 
 def test_the_history_has_a_row_for_each_epoch_of_each_phase(home: Path) -> None:
     rows = (home / "runs" / "tiny" / "history.csv").read_text().splitlines()
-    assert rows[0] == ",".join(train.COLUMNS)
+    assert rows[0] == ",".join(journal.COLUMNS)
     assert [row.split(",")[:2] for row in rows[1:]] == [
         ["fit", "1"], ["fit", "2"], ["fit", "3"], ["prune", "1"], ["prune", "2"], ["qat", "1"], ["qat", "2"],
     ]  # fmt: skip
@@ -138,10 +137,10 @@ def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:
         rows.append(f"{target},{one.label}")
     Path("labels.csv").write_text("\n".join(rows))
     model = home / "runs" / "tiny" / "exports" / "int8.tflite"
-    folder = as_json(call("evaluate", model, "--data", "signs", "--json"))["rows"][0]
+    signs = as_json(call("evaluate", model, "--data", "signs", "--json"))["rows"][0]
     table = as_json(call("evaluate", model, "--data", "labels.csv", "--json"))["rows"][0]
-    assert folder["pictures"] == table["pictures"] == 8
-    assert folder["top1"] == table["top1"] >= 0.75
+    assert signs["pictures"] == table["pictures"] == 8
+    assert signs["top1"] == table["top1"] >= 0.75
     Path("signs/pattern0").rename("signs/pattern9")
     told = complaint(call("evaluate", model, "--data", "signs"))
     assert "has classes the file does not know: pattern9" in told
@@ -165,17 +164,17 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     home: Path, call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, phase: str, moment: str
 ) -> None:
     last = {"fit": 3, "prune": 2, "qat": 2}[phase]
-    written = train.write_history
+    written = journal.write_history
 
-    def kill(folder: Path, rows: list[dict[str, Any]]) -> None:
+    def kill(home: Path, rows: list[dict[str, Any]]) -> None:
         if rows[-1]["phase"] == phase and len(rows) == (1 if moment == "after an epoch" else last):
             raise Killed
-        written(folder, rows)
+        written(home, rows)
 
-    monkeypatch.setattr(train, "write_history", kill)
+    monkeypatch.setattr(journal, "write_history", kill)
     with pytest.raises(Killed):
         call("train", tiny)
-    monkeypatch.setattr(train, "write_history", written)
+    monkeypatch.setattr(journal, "write_history", written)
     state = Path("runs/tiny/checkpoints") / f"{phase}.state.npz"
     assert len(checkpoint.read(state)[1]["history"]) == (1 if moment == "after an epoch" else last)
     made = as_json(call("train", tiny, "--resume", "--json"))
@@ -200,7 +199,7 @@ def test_unfinished_runs_are_told_how_to_be_finished(copy: Path, call: Call) -> 
 def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     told = complaint(call("train", run, "--resume"))
-    assert "is finished; there is nothing to resume" in told
+    assert "is finished. See it: tflite-light evaluate" in told
     told = complaint(call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume"))
     assert "nothing to resume: no unfinished run of tiny" in told
     (run / "metrics.json").unlink()

@@ -92,25 +92,17 @@ def train(
     """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs."""
     from tflite_light import recipe as recipes
 
-    folder = recipe if recipe.is_dir() else None
-    checked = recipes.load(recipe / "recipe.yaml" if folder else recipe, changes)
+    checked = recipes.load(recipe / "recipe.yaml" if recipe.is_dir() else recipe, changes)
 
+    from tflite_light import folder as folders
     from tflite_light import report, run
     from tflite_light.data import _pipeline as pipeline
     from tflite_light.progress import say
 
-    if folder and resume:
-        current = run.open_run(folder)
-        if current.finished:
-            raise UserError(
-                f"{folder} is finished; there is nothing to resume. See tflite-light evaluate "
-                f"{folder}"
-            )
-    elif resume:
-        current = run.unfinished(name or recipe.stem, runs, checked)
+    name = name or recipe.stem
+    current = folders.to_resume(recipe, name, runs, checked) if resume else None
     data = pipeline.load(checked.data, checked.image)
-    if not resume:
-        current = run.create(checked, name or (folder or recipe).stem, runs)
+    current = current or folders.create(checked, name, runs)
     say(
         f"{current.folder}: {len(data.train)} train, {len(data.val)} val, {len(data.test)} test "
         f"pictures"
@@ -118,7 +110,7 @@ def train(
     rows = run.train(current, data)
     report.show(rows)
     _warn(rows)
-    exports = [str(run.export_path(current, mode.key)) for mode in current.recipe.export]
+    exports = [str(folders.export_path(current, mode.key)) for mode in current.recipe.export]
     click.echo(f"\n{current.folder} is ready. Next:")
     click.echo(f"  tflite-light predict {exports[-1]} photo.jpg")
     click.echo(f"  tflite-light evaluate {current.folder}")
@@ -151,13 +143,14 @@ def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @reports
 def export(folder: Path | None, modes: list[str], out: Path | None, runs: Path) -> dict[str, Any]:
     """Write .tflite files of RUN, or of the newest run; without a kind, those its recipe names."""
+    from tflite_light import folder as folders
     from tflite_light import report, run
 
-    current = run.open_run(folder) if folder else run.newest(runs)
+    current = folders.open_run(folder) if folder else folders.newest(runs)
     rows = run.export(current, modes, out)
     report.show(rows)
     _warn(rows)
-    paths = [str(run.export_path(current, row.name, out)) for row in rows]
+    paths = [str(folders.export_path(current, row.name, out)) for row in rows]
     for path in paths:
         click.echo(path)
     return {"run": str(current.folder), "exports": paths, "rows": [row.to_json() for row in rows]}
@@ -174,13 +167,13 @@ def evaluate(target: Path, data: Path | None) -> dict[str, Any]:
     from tflite_light import report
 
     if target.is_dir():
-        from tflite_light import run
+        from tflite_light import folder, run
 
         if data:
             raise UserError(
                 f"--data goes with a file, such as {target}/exports/int8.tflite; a run has its own."
             )
-        rows = run.evaluate(run.open_run(target))
+        rows = run.evaluate(folder.open_run(target))
     else:
         from tflite_light.evaluate import evaluate_file
 

@@ -1,31 +1,15 @@
 """The only call of `model.fit`: one phase of a run, checkpointed each epoch, resumable."""
 
-import csv
-import io
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflite_light import checkpoint, files
 from tflite_light.data import _pipeline as pipeline
+from tflite_light.journal import Journal, Row
 from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
-
-Row = dict[str, Any]
-AVERAGE_EVERY = 16  # steps; at each one it would cost 5 % of a small network's step
-COLUMNS = (
-    "phase",
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -52,7 +36,7 @@ def fit(
     steps = pipeline.steps_per_epoch(data.train, recipe.train.batch_size)
     _set_batch_norm_momentum(model, recipe.train.batch_norm_momentum, steps)
     _compile(model, phase, recipe, steps)
-    journal = Journal(model, phase, recipe.train.patience, folder)
+    journal = Journal(model, phase.name, phase.average, recipe.train.patience, folder)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
         classes = len(data.classes)
@@ -70,136 +54,6 @@ def fit(
         )
     journal.finish()
     return journal.history
-
-
-class Journal(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps a phase's state on disk: weights, optimizer, history, and the best weights so far.
-
-    With averaging, what is validated, kept as best and left in the model at the end is the average.
-    """
-
-    def __init__(self, model: Any, phase: Phase, patience: int | None, folder: Path):
-        super().__init__()
-        self.history: list[Row] = []
-        self.stopped = False
-        self._phase, self._patience, self._folder = phase, patience, folder
-        self._path = state_path(folder, phase.name)
-        self._best: checkpoint.Arrays = {}
-        self._average: list[np.ndarray[Any, Any]] = []
-        self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
-        self.set_model(model)
-        if self._path.exists():
-            self._restore()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._start = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._phase.average and batch % AVERAGE_EVERY == 0:
-            self._update_average()
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self._swap_average()
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self._swap_average()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        row = {
-            "phase": self._phase.name,
-            "epoch": epoch + 1,
-            **{key: float(value) for key, value in (logs or {}).items()},
-        }
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
-        row["seconds"] = time.monotonic() - self._start
-        self.history.append({name: row[name] for name in COLUMNS})
-        if self._patience:
-            self._judge(self._patience)
-        self._save()
-        write_history(self._folder, self.history)
-
-    def finish(self) -> None:
-        """Leave in the model what the phase is to end with, and its history on disk."""
-        write_history(self._folder, self.history)
-        if self._best:
-            checkpoint.set_weights(self.model, self._best, self._path)
-        else:
-            self._swap_average()
-
-    def _judge(self, patience: int) -> None:
-        best = max(range(len(self.history)), key=lambda index: self.history[index]["val_accuracy"])
-        if best == len(self.history) - 1:
-            self._swap_average()
-            self._best = checkpoint.weights_of(self.model)
-            self._swap_average()
-        self.stopped = len(self.history) - 1 - best >= patience
-        self.model.stop_training = self.stopped
-
-    def _update_average(self) -> None:
-        now = [variable.numpy() for variable in self.model.trainable_variables]
-        keep = self._phase.average**AVERAGE_EVERY
-        self._average = [
-            keep * average + (1 - keep) * weight
-            for average, weight in zip(self._average or now, now, strict=True)
-        ]
-
-    def _swap_average(self) -> None:
-        """Exchange the weights and their average, where there is one."""
-        for index, average in enumerate(self._average):
-            variable = self.model.trainable_variables[index]
-            self._average[index] = variable.numpy()
-            variable.assign(average)
-
-    def _save(self) -> None:
-        arrays = {
-            f"weights/{name}": array for name, array in checkpoint.weights_of(self.model).items()
-        }
-        arrays |= {f"best/{name}": array for name, array in self._best.items()}
-        arrays |= {f"average/{index}": array for index, array in enumerate(self._average)}
-        variables = self.model.optimizer.variables
-        arrays |= {
-            f"optimizer/{index}": variable.numpy() for index, variable in enumerate(variables)
-        }
-        checkpoint.write(self._path, arrays, {"history": self.history, "stopped": self.stopped})
-
-    def _restore(self) -> None:
-        arrays, note = checkpoint.read(self._path)
-        self.history, self.stopped = note["history"], note["stopped"]
-        checkpoint.set_weights(self.model, _below("weights/", arrays), self._path)
-        self._best = _below("best/", arrays)
-        self._average = list(_below("average/", arrays).values())
-        for index, variable in enumerate(self.model.optimizer.variables):
-            variable.assign(arrays[f"optimizer/{index}"])
-
-
-def state_path(folder: Path, phase: str) -> Path:
-    """Where a phase that is under way keeps its state."""
-    return folder / "checkpoints" / f"{phase}.state.npz"
-
-
-def write_history(folder: Path, rows: list[Row]) -> None:
-    """Put one phase's rows into the run's `history.csv`, after those of the phases before it."""
-    path = folder / "history.csv"
-    before: list[Row] = []
-    if path.exists():
-        before = [
-            row
-            for row in csv.DictReader(path.read_text().splitlines())
-            if row["phase"] != rows[0]["phase"]
-        ]
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS)
-    table.writeheader()
-    table.writerows([*before, *rows])
-    files.write(path, text.getvalue())
-
-
-def _below(prefix: str, arrays: checkpoint.Arrays) -> checkpoint.Arrays:
-    return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
 
 
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:

@@ -7,6 +7,7 @@ pictures there are; `_pipeline.py` turns them into numbers, the same way for eve
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from tflite_light.sockets import Part
@@ -34,13 +35,28 @@ class Pictures:
         return len(self.names)
 
 
+Scan = tuple[list[str], dict[Split, Pictures]]
+
+
 class Source(Part):
     """Labelled pictures in three parts; `test` is only ever measured on, never chosen by."""
 
     @abstractmethod
+    def scan(self) -> Scan:
+        """Class names, and each part's pictures in an order that depends on nothing but them.
+
+        Raises UserError where the pictures are not there or cannot be trained on.
+        """
+
+    @cached_property
+    def scanned(self) -> Scan:
+        """What `scan` found when it was first needed."""
+        return self.scan()
+
     def classes(self) -> list[str]:
         """Class names; a picture's label is an index into them."""
+        return self.scanned[0]
 
-    @abstractmethod
     def split(self, name: Split) -> Pictures:
-        """The pictures of one part, in an order that depends on nothing but the pictures."""
+        """The pictures of one part."""
+        return self.scanned[1][name]

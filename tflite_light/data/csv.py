@@ -1,12 +1,11 @@
 """A table of pictures: a path and a label a row, and perhaps the part each belongs to."""
 
 import csv
-import functools
 from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data import SPLITS, Pictures, Scan, Source, Split
 from tflite_light.data._split import pictures_of, require_usable, split_of
 from tflite_light.errors import UserError
 
@@ -22,15 +21,7 @@ class Csv(Source):
 
     path: str = Field(description="the table; relative to where the command is typed")
 
-    def classes(self) -> list[str]:
-        return self.scanned[0]
-
-    def split(self, name: Split) -> Pictures:
-        return self.scanned[1][name]
-
-    @functools.cached_property
-    def scanned(self) -> tuple[list[str], dict[Split, Pictures]]:
-        """Classes and parts, as they were found when first asked for."""
+    def scan(self) -> Scan:
         return _scan(Path(self.path))
 
 
@@ -39,7 +30,7 @@ def labelled(table: Path) -> list[tuple[Path, str]]:
     return [(picture, label) for picture, label, part in _rows(table) if part in ("", "test")]
 
 
-def _scan(path: Path) -> tuple[list[str], dict[Split, Pictures]]:
+def _scan(path: Path) -> Scan:
     rows = _rows(path)
     classes = sorted({label for _, label, _ in rows})
     files: dict[str, list[tuple[Path, int]]] = {name: [] for name in SPLITS}

@@ -1,11 +1,10 @@
 """A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
 
-import functools
 from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data import SPLITS, Scan, Source, Split
 from tflite_light.data._split import held_out, pictures_of, require_usable, split_of
 from tflite_light.errors import UserError
 
@@ -19,15 +18,7 @@ class Directory(Source):
 
     path: str = Field(description="the folder; relative to where the command is typed")
 
-    def classes(self) -> list[str]:
-        return self.scanned[0]
-
-    def split(self, name: Split) -> Pictures:
-        return self.scanned[1][name]
-
-    @functools.cached_property
-    def scanned(self) -> tuple[list[str], dict[Split, Pictures]]:
-        """Classes and parts, as they were found when first asked for."""
+    def scan(self) -> Scan:
         return _scan(Path(self.path))
 
 
@@ -38,7 +29,7 @@ def labelled(folder: Path) -> list[tuple[Path, str]]:
     return [(path, classes[label]) for path, label in _files(folder, classes)]
 
 
-def _scan(folder: Path) -> tuple[list[str], dict[Split, Pictures]]:
+def _scan(folder: Path) -> Scan:
     if not folder.is_dir():
         raise UserError(
             f"data folder {folder} does not exist. Set data.directory.path to a folder of class "

@@ -1,10 +1,9 @@
 """2,059 photographs of hands that show the digits 0 to 9, inside the package: no download."""
 
-import functools
 import zipfile
 from pathlib import Path
 
-from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data import SPLITS, Pictures, Scan, Source
 
 ARCHIVE = Path(__file__).with_name("sign_digits.zip")
 
@@ -17,19 +16,11 @@ class SignDigits(Source):
     `directory` divides them; re-encoded as JPEG of quality 90, without metadata.
     """
 
-    def classes(self) -> list[str]:
-        return _scan()[0]
-
-    def split(self, name: Split) -> Pictures:
-        return _scan()[1][name]
-
-
-@functools.lru_cache(maxsize=1)
-def _scan() -> tuple[list[str], dict[Split, Pictures]]:
-    archive = zipfile.ZipFile(ARCHIVE)
-    members = sorted(name for name in archive.namelist() if not name.endswith("/"))
-    classes = sorted({member.split("/")[1] for member in members})
-    return classes, {name: _pictures(archive, members, classes, name) for name in SPLITS}
+    def scan(self) -> Scan:
+        archive = zipfile.ZipFile(ARCHIVE)
+        members = sorted(name for name in archive.namelist() if not name.endswith("/"))
+        classes = sorted({member.split("/")[1] for member in members})
+        return classes, {name: _pictures(archive, members, classes, name) for name in SPLITS}
 
 
 def _pictures(

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from tflite_light.data import Pictures, Source, Split
+from tflite_light.data import Pictures, Scan, Source, Split
+from tflite_light.data._split import require_usable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,12 +19,19 @@ class Synthetic(Source):
     side: int = Field(64, ge=8, le=1024, description="side of the pictures, pixels")
     seed: int = Field(0, ge=0, description="other seeds, other pictures")
 
-    def classes(self) -> list[str]:
-        return [f"pattern{label}" for label in range(self.number_of_classes)]
+    def scan(self) -> Scan:
+        classes = [f"pattern{label}" for label in range(self.number_of_classes)]
+        bounds: dict[Split, tuple[float, float]] = {
+            "train": (0, 0.7),
+            "val": (0.7, 0.8),
+            "test": (0.8, 1),
+        }
+        parts = {name: self._pictures(*bound) for name, bound in bounds.items()}
+        require_usable("synthetic", classes, parts)
+        return classes, parts
 
-    def split(self, name: Split) -> Pictures:
-        bounds = {"train": (0, 0.7), "val": (0.7, 0.8), "test": (0.8, 1)}[name]
-        numbers = range(*(round(bound * self.count) for bound in bounds))
+    def _pictures(self, first: float, last: float) -> Pictures:
+        numbers = range(round(first * self.count), round(last * self.count))
         labels = [number % self.number_of_classes for number in numbers]
         names = [f"synthetic picture {number}" for number in numbers]
         return Pictures(names, labels, lambda index: self._draw(numbers[index], labels[index]))

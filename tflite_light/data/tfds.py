@@ -1,11 +1,10 @@
 """TensorFlow Datasets that are prepared on this machine; needs the extra `tflite-light[tfds]`."""
 
-import functools
 from typing import Any
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data import SPLITS, Pictures, Scan, Source
 from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 
@@ -21,16 +20,12 @@ class Tfds(Source):
     val: str = Field("train[90%:]", description="split to choose by")
     test: str = Field("test", description="split to measure on; `validation` for ImageNet")
 
-    def classes(self) -> list[str]:
-        return list(_builder(self).info.features["label"].names)
-
-    def split(self, name: Split) -> Pictures:
-        return self.scanned[name]
-
-    @functools.cached_property
-    def scanned(self) -> dict[Split, Pictures]:
-        """The parts, as they were found when first asked for."""
-        return _scan(self)
+    def scan(self) -> Scan:
+        builder = _builder(self)
+        classes = list(builder.info.features["label"].names)
+        parts = {name: _pictures(builder, getattr(self, name)) for name in SPLITS}
+        require_usable(f"dataset {self.name}", classes, parts)
+        return classes, parts
 
 
 def _builder(source: Tfds) -> Any:
@@ -48,29 +43,24 @@ def _builder(source: Tfds) -> Any:
     ) as error:  # its registry, its downloads and its builders raise whatever they like
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"dataset {source.name} cannot be prepared: {reason}. See data.tfds.name."
+            f"dataset {builder.name} cannot be prepared: {reason}. See data.tfds.name."
         ) from error
     return builder
 
 
-def _scan(source: Tfds) -> dict[Split, Pictures]:
-    parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
-    require_usable(f"dataset {source.name}", source.classes(), parts)
-    return parts
-
-
-def _pictures(source: Tfds, split: str) -> Pictures:
-    """Encoded pictures are held in memory: TFDS reads its files in sequence only."""
+def _pictures(builder: Any, split: str) -> Pictures:
+    """Encoded pictures, held in memory: TFDS reads its files in sequence only."""
     import tensorflow_datasets
 
-    builder = _builder(source)
     try:
         dataset = builder.as_dataset(
             split=split, decoders={"image": tensorflow_datasets.decode.SkipDecoding()}
         )
     except (ValueError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
-        raise UserError(f"dataset {source.name} has no split {split!r}; it has {known}.") from error
+        raise UserError(
+            f"dataset {builder.name} has no split {split!r}; it has {known}."
+        ) from error
     records = [(record["image"], int(record["label"])) for record in dataset.as_numpy_iterator()]
-    names = [f"{source.name} {split} picture {number}" for number in range(len(records))]
+    names = [f"{builder.name} {split} picture {number}" for number in range(len(records))]
     return Pictures(names, [label for _, label in records], lambda index: records[index][0])

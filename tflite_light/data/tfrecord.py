@@ -1,6 +1,5 @@
 """TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
 
-import functools
 import glob
 import struct
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Source, Split
+from tflite_light.data import SPLITS, Pictures, Scan, Source
 from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 from tflite_light.stack import tf
@@ -34,39 +33,30 @@ class TFRecord(Source):
     image_key: str = Field("image/encoded", description="feature with the encoded picture")
     label_key: str = Field("image/class/label", description="feature with the integer label")
 
-    def classes(self) -> list[str]:
-        try:
-            names = Path(self.labels).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise UserError(
-                f"data.tfrecord.labels: {self.labels} cannot be read: {error.strerror}."
-            ) from error
-        return [name.strip() for name in names if name.strip()]
-
-    def split(self, name: Split) -> Pictures:
-        return self.scanned[name]
-
-    @functools.cached_property
-    def scanned(self) -> dict[Split, Pictures]:
-        """The parts, as they were found when first asked for."""
-        return _scan(self)
+    def scan(self) -> Scan:
+        classes = _names(Path(self.labels))
+        parts = {name: _pictures(self, getattr(self, name), len(classes)) for name in SPLITS}
+        require_usable(f"the records {self.train}", classes, parts)
+        return classes, parts
 
 
-def _scan(source: TFRecord) -> dict[Split, Pictures]:
-    parts = {name: _pictures(source, getattr(source, name)) for name in SPLITS}
-    require_usable(f"the records {source.train}", source.classes(), parts)
-    return parts
+def _names(path: Path) -> list[str]:
+    try:
+        names = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        problem = f"data.tfrecord.labels: {path} cannot be read: {error.strerror}."
+        raise UserError(problem) from error
+    return [name.strip() for name in names if name.strip()]
 
 
-def _pictures(source: TFRecord, pattern: str) -> Pictures:
+def _pictures(source: TFRecord, pattern: str, classes: int) -> Pictures:
     paths = sorted(glob.glob(pattern))  # noqa: PTH207  absolute patterns, too
     if not paths:
         raise UserError(
             f"no file matches {pattern}. Patterns are relative to where the command is typed."
         )
     places = [(path, start, size) for path in paths for start, size in _records(path)]
-    classes = source.classes()
-    labels = [_label(source, place, len(classes)) for place in places]
+    labels = [_label(source, place, classes) for place in places]
     names = [f"{path} at byte {start}" for path, start, _ in places]
     return Pictures(
         names, labels, lambda index: _feature(source.image_key, places[index]).bytes_list.value[0]

@@ -1,0 +1,94 @@
+"""The main recipe's promises, each on the whole recipe: about 15 minutes on 2 cores."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, tflite_light
+
+from tflite_light import checkpoint
+from tflite_light.data.sign_digits import ARCHIVE
+from tflite_light.tflite import read
+
+pytestmark = pytest.mark.slow
+MAIN = ROOT / "recipes" / "mobilenet_v2.yaml"
+
+
+def train(folder: Path, *options: str) -> dict[str, Any]:
+    done = tflite_light("train", MAIN, "--json", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    return {row["name"]: row for row in report["rows"]} | {"run": folder / report["run"]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return train(tmp_path_factory.mktemp("main"))
+
+
+def test_the_int8_file_keeps_the_main_recipe_s_promises(uninterrupted: dict[str, Any]) -> None:
+    int8 = uninterrupted["int8"]
+    assert int8["pictures"] == 383
+    assert int8["top1"] >= 0.97
+    assert int8["agreement"] >= 0.99
+    assert int8["zeros"] >= 0.5
+    assert read(uninterrupted["run"] / "exports" / "int8.tflite").float_operators() == []
+
+
+def test_a_folder_of_the_same_pictures_trains_as_well(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(tmp_path / "signs")
+    found = train(tmp_path, "--set", "data.directory.path=signs")
+    assert abs(found["int8"]["top1"] - uninterrupted["int8"]["top1"]) <= 0.01
+
+
+def test_killed_in_every_phase_it_ends_with_the_same_weights(
+    uninterrupted: dict[str, Any], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tflite_light.cli", "train", str(MAIN)]
+    for phase in ("fit", "prune", "qat"):
+        process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
+        _await_second_epoch(tmp_path / "runs" / "mobilenet_v2" / "history.csv", phase, process)
+        time.sleep(2)  # somewhere within an epoch
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        command = [*command[:5], "--resume"]
+    ended = train(tmp_path, "--resume")
+    assert abs(ended["int8"]["top1"] - uninterrupted["int8"]["top1"]) <= 0.01
+    expected, _ = checkpoint.read(uninterrupted["run"] / "checkpoints" / "qat.npz")
+    found, _ = checkpoint.read(ended["run"] / "checkpoints" / "qat.npz")
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def _await_second_epoch(history: Path, phase: str, process: subprocess.Popen[bytes]) -> None:
+    while not (history.exists() and f"\n{phase},2," in history.read_text()):
+        assert process.poll() is None
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_recipe_runs_to_its_files(path: Path, tmp_path: Path) -> None:
+    """An epoch a phase on synthetic pictures."""
+    changes = ["data.synthetic.count=100", "train.epochs=1", "train.batch_size=8"]
+    recipe = tflite_light("check", path, "--json")
+    stages = json.loads(recipe.stdout)["compress"]
+    changes += [
+        f"compress.{index}.{next(iter(stage))}.epochs=1" for index, stage in enumerate(stages)
+    ]
+    options = [part for change in changes for part in ("--set", change)]
+    done = tflite_light("train", path, "--json", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all((tmp_path / export).exists() for export in json.loads(done.stdout)["exports"])
+    shutil.rmtree(tmp_path / "runs")
