@@ -53,11 +53,11 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
         odd = sorted(
             name for name in shapes.keys() | found.keys() if shapes.get(name) != found.get(name)
         )
+        name = odd[0]
         raise UserError(
-            f"checkpoint {path} does not fit the recipe's model: {len(odd)} weights differ, first "
-            f"{odd[0]} "
-            f"({found.get(odd[0], 'missing')} instead of {shapes.get(odd[0], 'none')}). Was "
-            f"recipe.yaml edited?"
+            f"checkpoint {path} does not fit the model: {len(odd)} weights differ, first {name} "
+            f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}). "
+            "Was recipe.yaml changed, or the classes of the data?"
         )
     for variable in model.weights:
         variable.assign(arrays[variable.name.removesuffix(":0")])

@@ -29,6 +29,11 @@ class Cli(click.Group):
         except UserError as error:
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
+        except OSError as error:
+            if not error.filename:
+                raise
+            click.echo(f"error: cannot use {error.filename}: {error.strerror}.", err=True)
+            ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(
                 "\nstopped; what was finished is kept. Go on with: tflite-light train RECIPE "

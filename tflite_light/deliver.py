@@ -61,22 +61,20 @@ def deliver(
 def _write(
     path: Path, content: bytes, agreed: Contract, model: TFLiteModel, data: pipeline.Data
 ) -> None:
+    contents: dict[Path, bytes | str] = {}
     goldens = []
     for number, index in enumerate(data.test.sample(GOLDENS)):
         picture = _reduced(data.test.original(index))
         name = f"{path.stem}_golden/{number}.png"
-        files.write(path.parent / name, _png(picture))
-        inputs = pipeline.normalise(
-            pipeline.fit(picture, agreed.image).astype(np.float32), agreed.image
-        )
-        output = [float(value) for value in model.answer(quantise(inputs, agreed.input))]
-        goldens.append(
-            Golden(picture=name, label=data.classes[data.test.labels[index]], output=output)
-        )
-    files.write(
-        contract.beside(path), contract.to_json(agreed.model_copy(update={"golden": goldens}))
-    )
-    files.write(path, content)
+        contents[path.parent / name] = _png(picture)
+        pixels = pipeline.fit(picture, agreed.image).astype(np.float32)
+        inputs = quantise(pipeline.normalise(pixels, agreed.image), agreed.input)
+        output = [float(value) for value in model.answer(inputs)]
+        label = data.classes[data.test.labels[index]]
+        goldens.append(Golden(picture=name, label=label, output=output))
+    complete = agreed.model_copy(update={"golden": goldens})
+    contents[contract.beside(path)] = contract.to_json(complete)
+    files.write_all({**contents, path: content})
 
 
 def _reduced(picture: pipeline.Pixels) -> pipeline.Pixels:

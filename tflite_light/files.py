@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,30 @@ from tflite_light.errors import UserError
 
 
 def write(path: Path, content: bytes | str) -> Path:
-    """Write under a temporary name beside `path`, then rename over it.
+    """Write one file, as `write_all` does."""
+    write_all({path: content})
+    return path
 
-    Raises UserError where the folder or the disk refuses; `path` is then as it was.
+
+def write_all(contents: Mapping[Path, bytes | str]) -> None:
+    """Write every file under a temporary name beside its own, then rename them all.
+
+    Raises UserError where a folder or the disk refuses; all files are then as they were.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    path = Path()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
+        for path, content in contents.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporaries[path].write_bytes(content.encode() if isinstance(content, str) else content)
+        for path, temporary in temporaries.items():
+            temporary.replace(path)
     except OSError as error:
-        _discard(temporary)
+        for temporary in temporaries.values():
+            _discard(temporary)
         raise UserError(
             f"cannot write {path}: {error.strerror}. Free some space or choose another folder."
         ) from error
-    return path
 
 
 def write_json(path: Path, value: Any) -> Path:

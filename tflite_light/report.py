@@ -6,7 +6,7 @@ from typing import Any
 from tflite_light.evaluate import Measured
 
 COLUMNS: dict[str, Callable[[Measured], str]] = {
-    "": lambda row: row.name,
+    "": lambda row: _title(row),
     "top-1": lambda row: f"{row.top1:.4f}",
     "agreement": lambda row: _share(row.agreement),
     "KiB": lambda row: _kib(row.size_bytes),
@@ -37,11 +37,16 @@ def warnings(rows: list[Measured]) -> list[str]:
     """What a person should not overlook."""
     return [
         f"warning: {row.name} answers as its Keras model on only {row.agreement:.3f} of the "
-        f"pictures. "
-        "More epochs, a qat stage or more calibration images help."
+        "pictures. More epochs, a qat stage or more calibration images help."
         for row in rows
         if row.agreement is not None and row.agreement < ENOUGH
     ]
+
+
+def _title(row: Measured) -> str:
+    if row.size_bytes:
+        return f"{row.name.removesuffix('.tflite')}.tflite"
+    return f"{'float' if row.name == 'fit' else row.name} (Keras)"
 
 
 def _share(value: float | None) -> str:

@@ -12,7 +12,7 @@ from tflite_light.errors import UserError
 Row = tuple[Path, str, str]  # picture, class name, part ("" where the table has no such column)
 
 
-class Csv(Source):
+class CSV(Source):
     """Columns `path`, `label` and optionally `split` (train, val, test), named in the first row.
 
     Paths are relative to the table. Without a split column pictures are divided 70/10/20 by

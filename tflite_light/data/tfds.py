@@ -9,7 +9,7 @@ from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 
 
-class Tfds(Source):
+class TFDS(Source):
     """A dataset with the features `image` and `label`, in the parts of splits that are named."""
 
     name: str = Field(description="such as imagenet2012 or tf_flowers:3.0.1")
@@ -28,7 +28,7 @@ class Tfds(Source):
         return classes, parts
 
 
-def _builder(source: Tfds) -> Any:
+def _builder(source: TFDS) -> Any:
     try:
         import tensorflow_datasets
     except ImportError:
