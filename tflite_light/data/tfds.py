@@ -43,7 +43,7 @@ def _builder(source: TFDS) -> Any:
     ) as error:  # its registry, its downloads and its builders raise whatever they like
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"dataset {builder.name} cannot be prepared: {reason}. See data.tfds.name."
+            f"dataset {source.name} cannot be prepared: {reason}. See data.tfds.name."
         ) from error
     return builder
 
