@@ -317,6 +317,18 @@ def test_early_stopping_keeps_the_best_epoch(call: Call, tiny: Path) -> None:
     assert shares.index(max(shares)) == len(rows) - 3
 
 
+def test_patience_leaves_the_stages_their_epochs(call: Call, tiny: Path) -> None:
+    """The best epoch of pruning may be one before the zeros were there."""
+    made = as_json(call("train", tiny, "--set", "train.patience=1", "--json"))
+    assert {row["name"]: row for row in made["rows"]}["int8"]["zeros"] >= 0.5
+
+
+def test_a_promise_that_cannot_be_kept_is_said_before_training(call: Call, tiny: Path) -> None:
+    told = complaint(call("train", tiny, "--set", "compress.0.prune.sparsity=0.95"))
+    assert "compress.prune.sparsity: 0.95 cannot be reached" in told
+    assert not Path("runs").exists()
+
+
 def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "mine.yaml").write_text(

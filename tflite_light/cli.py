@@ -107,6 +107,7 @@ def train(
     name = name or recipe.stem
     current = folders.to_resume(recipe, name, runs, checked) if resume else None
     data = pipeline.load(checked.data, checked.image)
+    run.check(checked, len(data.classes))
     current = current or folders.create(checked, name, runs)
     say(
         f"{current.folder}: {len(data.train)} train, {len(data.val)} val, {len(data.test)} test "

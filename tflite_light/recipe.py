@@ -22,7 +22,7 @@ from tflite_light.sockets import load as load_part
 
 
 class Train(Part):
-    """How a model is fitted; stages reuse all but the epochs, the rate, warm-up and averaging."""
+    """How a model is fitted. Stages have their own epochs and rate, no averaging, no patience."""
 
     epochs: int = Field(30, ge=1, description="passes over the training pictures")
     batch_size: int = Field(32, ge=1, description="pictures a step")
@@ -39,7 +39,9 @@ class Train(Part):
         0.99, ge=0, lt=1, description="momentum of the weights' moving average; 0: none"
     )
     patience: int | None = Field(
-        None, ge=1, description="stop after epochs without better val accuracy; keep the best"
+        None,
+        ge=1,
+        description="stop the fit after epochs without better val accuracy; keep the best",
     )
     class_weights: bool = Field(False, description="weigh pictures by the rarity of their class")
     batch_norm_momentum: float | None = Field(

@@ -15,11 +15,19 @@ from tflite_light.folder import FIT, Run, export_path, require_finished
 from tflite_light.journal import state_path
 from tflite_light.predict import Floats, KerasModel, open_file
 from tflite_light.progress import Display, say
+from tflite_light.recipe import Recipe
 from tflite_light.sockets import load as load_part
 from tflite_light.stack import keras
 from tflite_light.train import Phase, fit
 
 WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
+
+
+def check(recipe: Recipe, classes: int) -> None:
+    """Raises UserError where a stage cannot keep its promise, before a run is begun for it."""
+    model = _build(recipe, classes)
+    for stage in recipe.compress:
+        stage.check(model)
 
 
 def train(run: Run, data: pipeline.Data) -> list[Measured]:
@@ -96,7 +104,7 @@ def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
     settings = run.recipe.train
     steps = pipeline.steps_per_epoch(data.train, settings.batch_size)
-    model = _build(run, len(data.classes))
+    model = _build(run.recipe, len(data.classes))
     for phase in run.phases:
         stage = run.stages.get(phase)
         wrapped = model if stage is None else _wrap(run, stage, model, steps)
@@ -123,13 +131,18 @@ def _phase(run: Run, phase: str) -> Phase:
         return Phase(phase, stage.epochs, stage.learning_rate, WARMUP, callbacks=stage.callbacks())
     settings = run.recipe.train
     return Phase(
-        phase, settings.epochs, settings.learning_rate, settings.warmup_epochs, settings.average
+        phase,
+        settings.epochs,
+        settings.learning_rate,
+        settings.warmup_epochs,
+        settings.average,
+        settings.patience,
     )
 
 
 def _models(run: Run, classes: int) -> list[Any]:
     """The model as each phase left it."""
-    models = [_build(run, classes)]
+    models = [_build(run.recipe, classes)]
     _load_weights(run, FIT, models[0])
     for phase in run.stages:
         stage = run.stages[phase]
@@ -138,11 +151,11 @@ def _models(run: Run, classes: int) -> list[Any]:
     return models
 
 
-def _build(run: Run, classes: int) -> Any:
-    keras.utils.set_random_seed(run.recipe.seed)
+def _build(recipe: Recipe, classes: int) -> Any:
+    keras.utils.set_random_seed(recipe.seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
-    size = run.recipe.image.size
-    return run.recipe.model.build((size, size, 3), classes)
+    size = recipe.image.size
+    return recipe.model.build((size, size, 3), classes)
 
 
 def _wrap(run: Run, stage: Stage, model: Any, steps: int) -> Any:

@@ -21,6 +21,7 @@ class Phase:
     learning_rate: float
     warmup_epochs: float = 0
     average: float = 0
+    patience: int | None = None
     callbacks: list[Any] = field(default_factory=list)
 
 
@@ -36,7 +37,7 @@ def fit(
     steps = pipeline.steps_per_epoch(data.train, recipe.train.batch_size)
     _set_batch_norm_momentum(model, recipe.train.batch_norm_momentum, steps)
     _compile(model, phase, recipe, steps)
-    journal = Journal(model, phase.name, phase.average, recipe.train.patience, folder)
+    journal = Journal(model, phase.name, phase.average, phase.patience, folder)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
         classes = len(data.classes)

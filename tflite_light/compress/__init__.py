@@ -29,6 +29,9 @@ class Stage(Part):
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
+    def check(self, model: Any) -> None:
+        """Raises UserError where the stage cannot keep its promise on a model as it was built."""
+
     @abstractmethod
     def wrap(self, model: Any, steps: int, before: Sequence["Stage"]) -> Any:
         """The model to train for `steps` steps, after the stages `before`."""

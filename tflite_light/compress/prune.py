@@ -31,6 +31,9 @@ class Prune(Stage):
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
+    def check(self, model: Any) -> None:
+        self._each(model, _prunable(model))
+
     def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
         pruned = _prunable(model)
         end = max(1, int(RAMP * steps))
