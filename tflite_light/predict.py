@@ -12,6 +12,7 @@ from tflite_light.contract import Contract, Tensor
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.data._split import pictures_of
 from tflite_light.errors import UserError
+from tflite_light.stack import quiet
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -36,8 +37,9 @@ class TFLiteModel:
         from ai_edge_litert.interpreter import Interpreter
 
         threads = threads or os.cpu_count()
-        self._interpreter = Interpreter(model_content=content, num_threads=threads)
-        self._interpreter.allocate_tensors()
+        with quiet():  # it announces XNNPACK
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
         (self._input,), (self._output,) = (
             self._interpreter.get_input_details(),
             self._interpreter.get_output_details(),
