@@ -18,6 +18,7 @@ TINY = """
 model: {tiny: {width: 4}}
 data: {synthetic: {count: 120, number_of_classes: 3, side: 40}}
 image: {size: 32}
+augment: {translate: 0.1, contrast: 0.2}
 train: {epochs: 3, batch_size: 8, learning_rate: 0.01, warmup_epochs: 1}
 compress:
   - prune: {sparsity: 0.5, epochs: 2}

@@ -18,9 +18,9 @@ Step = Callable[[Batch], Batch]
 class Augment(Part):
     """Each field that is set is one step, in this order. Steps work on batches of 0..255 pixels.
 
-    Flips and geometry are drawn anew from the seed, the epoch and the batch, so that a resumed run
-    sees the pictures it would have seen. The other steps draw from TensorFlow's own counters, which
-    no checkpoint holds: with them a resumed run is like the uninterrupted one, not equal.
+    They are drawn anew from the seed, the epoch and the batch, so that a resumed run sees what it
+    would have seen. `rand_augment`, `mixup` and `cutmix` alone draw from TensorFlow's own counters,
+    which no checkpoint holds: with them a resumed run is like the uninterrupted one, not equal.
     """
 
     flip: Literal["horizontal", "vertical", "horizontal_and_vertical"] | None = Field(
@@ -122,8 +122,24 @@ def _affine(augment: Augment, size: int) -> Step:
 
 def _layers(strengths: dict[str, Any]) -> list[Step]:
     chosen = {name: strength for name, strength in strengths.items() if strength is not None}
-    layers = [_LAYERS[name](strength) for name, strength in chosen.items()]
+    layers = [_drawn(_LAYERS[name](strength)) for name, strength in chosen.items()]
     return [functools.partial(layer, training=True) for layer in layers]
+
+
+def _drawn(layer: Any) -> Any:
+    """The layer, with strengths drawn from the global generator, not TensorFlow's counters."""
+
+    class Drawn(keras_cv.core.FactorSampler):  # type: ignore[misc]
+        def __init__(self, lower: float, upper: float):
+            self.lower, self.upper = lower, upper
+
+        def __call__(self, shape: Any = (), dtype: str = "float32") -> Any:
+            return tf.random.get_global_generator().uniform(shape, self.lower, self.upper, dtype)
+
+    for name, sampler in list(vars(layer).items()):
+        if isinstance(sampler, keras_cv.core.UniformFactorSampler):
+            setattr(layer, name, Drawn(sampler.lower, sampler.upper))
+    return layer
 
 
 _LAYERS: dict[str, Callable[[Any], Any]] = {
