@@ -4,6 +4,7 @@ import csv
 import hashlib
 import random
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,17 @@ def test_sign_digits_is_small_and_divided_as_its_original() -> None:
         assert mine == {
             "/".join(Path(path).with_suffix("").parts[-2:]) for path in original.split(name).names
         }
+
+
+def test_the_same_pictures_as_a_folder_give_the_same_tensors(tmp_path: Path) -> None:
+    with zipfile.ZipFile(ARCHIVE) as archive:
+        archive.extractall(tmp_path)
+    inside = pipeline.load(SignDigits(), Image(size=32))
+    folder = pipeline.load(Directory(path=str(tmp_path)), Image(size=32))
+    for name in SPLITS:
+        one, other = getattr(inside, name), getattr(folder, name)
+        assert np.array_equal(one.cached, other.cached)
+        assert np.array_equal(one.labels, other.labels)
 
 
 def test_split_is_by_content_and_roughly_70_10_20() -> None:
