@@ -2,15 +2,18 @@
 
     make bench
 
-Both train the same network on the same pictures with the same optimizer and validate on the same
-pictures; the bare one gets finished float tensors in memory. They take turns in one process, so
-that the machine's moods strike both. A turn counts by its fastest epoch, since what disturbs a
-machine only ever slows it; quoted are the median of the turns' ratios and that of the fastest.
+All train the same network on the same pictures with the same optimizer and validate on the same
+pictures; the bare one gets finished float tensors in memory. They take turns in one process, an
+epoch each, so that the machine's moods, which swing by half within a minute, strike all alike.
+Quoted is the median over the rounds of the ratio to the bare epoch of the same round, in seconds
+and in processor time, which is the steadier of the two.
 """
 
 import statistics
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,60 +26,69 @@ from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
 
 MAIN = Path(__file__).parents[1] / "recipes" / "mobilenet_v2.yaml"
-ROUNDS, EPOCHS = 3, 5  # the first epoch of each turn builds the graph and is not counted
+EPOCHS = 16
+UNCOUNTED = 2  # first epochs, which build graphs and fill caches
+
+
+class Turns:
+    """Lets one of several runs go on at a time, in order."""
+
+    def __init__(self, runs: int):
+        self._runs, self._done, self._changed = runs, 0, threading.Condition()
+
+    def take(self, run: int) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._done % self._runs == run)
+
+    def give(self) -> None:
+        with self._changed:
+            self._done += 1
+            self._changed.notify_all()
 
 
 class Clock(keras.callbacks.Callback):  # type: ignore[misc]
-    """Seconds of each epoch, its validation included."""
+    """Seconds and processor seconds of each epoch, validation and checkpoint included."""
 
-    def __init__(self) -> None:
+    def __init__(self, turns: Turns, run: int):
         super().__init__()
-        self.seconds: list[float] = []
+        self._turns, self._run = turns, run
+        self.epochs: list[tuple[float, float]] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._start = time.perf_counter()
+        self._turns.take(self._run)
+        self._start = time.perf_counter(), time.process_time()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds.append(time.perf_counter() - self._start)
-
-    def epoch(self) -> float:
-        return min(self.seconds[1:])
-
-
-def build(recipe: Recipe, data: pipeline.Data) -> Any:
-    size = recipe.image.size
-    return recipe.model.build((size, size, 3), len(data.classes))
+        wall, processor = self._start
+        self.epochs.append((time.perf_counter() - wall, time.process_time() - processor))
+        self._turns.give()
 
 
-def through_recipe(recipe: Recipe, data: pipeline.Data) -> float:
+def through_recipe(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
     phase = train.Phase("fit", EPOCHS, 0.004, 1, recipe.train.average)
-    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        train.fit(build(recipe, data), phase, recipe, data, Path(folder), clock)
-    return clock.epoch()
+        train.fit(model, phase, recipe, data, Path(folder), clock)
 
 
-def bare(recipe: Recipe, data: pipeline.Data) -> float:
-    model, clock = build(recipe, data), Clock()
+def bare(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
     model.compile(
         keras.optimizers.AdamW(0.004, weight_decay=0.001),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         ["accuracy"],
     )
-    steps = pipeline.steps_per_epoch(data.train, recipe.train.batch_size)
-    count = steps * recipe.train.batch_size
+    size = recipe.train.batch_size
+    count = pipeline.steps_per_epoch(data.train, size) * size
     x, y = tensors(data.train, len(data.classes))
     validation = tensors(data.val, len(data.classes))
     model.fit(
         x[:count],
         y[:count],
-        recipe.train.batch_size,
+        size,
         EPOCHS,
         verbose=0,
         callbacks=[clock],
         validation_data=validation,
     )
-    return clock.epoch()
 
 
 def tensors(examples: pipeline.Examples, classes: int) -> tuple[Any, Any]:
@@ -86,23 +98,33 @@ def tensors(examples: pipeline.Examples, classes: int) -> tuple[Any, Any]:
 
 def main() -> None:
     plain = recipes.load(MAIN, ["augment={}"])
-    augmented = recipes.load(MAIN)
     data = pipeline.load(plain.data, plain.image)
-    ways = {
-        "bare": lambda: bare(plain, data),
-        "recipe": lambda: through_recipe(plain, data),
-        "recipe with augmentation": lambda: through_recipe(augmented, data),
+    ways: dict[str, tuple[Callable[..., None], Recipe]] = {
+        "bare": (bare, plain),
+        "recipe": (through_recipe, plain),
+        "recipe with augmentation": (through_recipe, recipes.load(MAIN)),
     }
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
-    for _ in range(ROUNDS):
-        for way, run in ways.items():
-            seconds[way].append(run())
-            print(f"{way}: {seconds[way][-1]:.2f} s an epoch", flush=True)
-    for way in ways:
-        ratios = [one / base for one, base in zip(seconds[way], seconds["bare"], strict=True)]
-        fastest = min(seconds[way]) / min(seconds["bare"])
+    turns = Turns(len(ways))
+    clocks = [Clock(turns, run) for run in range(len(ways))]
+    shape = (plain.image.size, plain.image.size, 3)
+    threads = [
+        threading.Thread(
+            target=way, args=(recipe.model.build(shape, len(data.classes)), recipe, data, clock)
+        )
+        for (way, recipe), clock in zip(ways.values(), clocks, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, clock in zip(ways, clocks, strict=True):
+        rounds = zip(clock.epochs[UNCOUNTED:], clocks[0].epochs[UNCOUNTED:], strict=True)
+        ratios = [(own[0] / base[0], own[1] / base[1]) for own, base in rounds]
+        seconds, processor = (statistics.median(column) for column in zip(*ratios, strict=True))
+        own = statistics.median(epoch[0] for epoch in clock.epochs[UNCOUNTED:])
         print(
-            f"{way}: {statistics.median(ratios):.3f} times bare, fastest to fastest {fastest:.3f}"
+            f"{name}: {own:.2f} s an epoch, {seconds:.3f} times bare, "
+            f"in processor time {processor:.3f}"
         )
 
 
