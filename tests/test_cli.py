@@ -47,7 +47,7 @@ def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> No
 
 def test_json_is_alone_on_stdout(call: Call, tiny: Path) -> None:
     result = call("list", "--json")
-    assert set(json.loads(result.stdout)) == {"models", "data", "compress", "export"}
+    assert set(json.loads(result.stdout)) == {"models", "weights", "data", "compress", "export"}
     assert result.stdout.count("\n") == 1
 
 

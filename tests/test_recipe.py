@@ -50,7 +50,7 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
     ("model: tiny\ndata: synthetic\nexport: []", "export: List should have at least 1 item"),
     ("model: tiny\ndata: directory", "data.directory.path: Field required"),
-    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part: mobilenet_v2, tiny"),
+    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part: ghostnet, mobilenet_v1"),
 ]  # fmt: skip
 
 

@@ -230,7 +230,7 @@ def check(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
 
 @main.command(name="list")
 @click.argument(
-    "sockets", metavar="[models|data|compress|export]", nargs=-1, type=click.Choice(SOCKETS)
+    "sockets", metavar="[models|weights|data|compress|export]", nargs=-1, type=click.Choice(SOCKETS)
 )
 @reports
 def list_parts(sockets: tuple[str, ...]) -> dict[str, Any]:

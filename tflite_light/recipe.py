@@ -19,6 +19,7 @@ from tflite_light.export import Mode
 from tflite_light.models import Architecture
 from tflite_light.sockets import OneOf, Part
 from tflite_light.sockets import load as load_part
+from tflite_light.weights import Weights
 
 
 class Train(Part):
@@ -54,6 +55,9 @@ class Recipe(Part):
 
     model: Annotated[Architecture, OneOf("models")]
     data: Annotated[Source, OneOf("data")]
+    weights: Annotated[Weights, OneOf("weights")] | None = Field(
+        None, description="what the fit starts from; default: drawn from the seed"
+    )
     image: Image = Image()
     augment: Augment = Augment()
     train: Train = Train()
@@ -141,7 +145,7 @@ def _apply(recipe: dict[str, Any], change: str) -> None:
         value = YAML(typ="safe", pure=True).load(text)
         holder: Any = recipe
         for depth, step in enumerate(steps[:-1]):
-            holder = _enter(holder, step, alone=steps[:depth] in (["model"], ["data"]))
+            holder = _enter(holder, step, alone=steps[:depth] in (["model"], ["data"], ["weights"]))
         holder[int(steps[-1]) if isinstance(holder, list) else steps[-1]] = value
     except (ValueError, IndexError, TypeError, YAMLError):
         raise UserError(f"--set {change!r}: {place} is not a place in this recipe.") from None

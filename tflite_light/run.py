@@ -26,6 +26,8 @@ WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a 
 def check(recipe: Recipe, classes: int) -> None:
     """Raises UserError where a stage cannot keep its promise, before a run is begun for it."""
     model = _build(recipe, classes)
+    if recipe.weights:
+        recipe.weights.load(model, recipe.model)
     for stage in recipe.compress:
         stage.check(model)
 
@@ -105,6 +107,7 @@ def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
     settings = run.recipe.train
     steps = pipeline.steps_per_epoch(data.train, settings.batch_size)
     model = _build(run.recipe, len(data.classes))
+    _begin(run, model)
     for phase in run.phases:
         stage = run.stages.get(phase)
         wrapped = model if stage is None else _wrap(run, stage, model, steps)
@@ -123,6 +126,14 @@ def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
         )
         state_path(run.folder, phase).unlink(missing_ok=True)
         yield phase, model, seconds
+
+
+def _begin(run: Run, model: Any) -> None:
+    """Give a fit that has not begun the recipe's weights."""
+    begun = run.weights_path(FIT).exists() or state_path(run.folder, FIT).exists()
+    if run.recipe.weights and not begun:
+        for remark in run.recipe.weights.load(model, run.recipe.model):
+            say(remark)
 
 
 def _phase(run: Run, phase: str) -> Phase:

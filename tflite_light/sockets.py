@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
-SOCKETS = ("models", "data", "compress", "export")
+SOCKETS = ("models", "weights", "data", "compress", "export")
 
 
 class Part(BaseModel):

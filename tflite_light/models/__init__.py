@@ -12,6 +12,8 @@ from typing import Any
 from tflite_light.sockets import Part
 from tflite_light.stack import keras
 
+Names = dict[str, str]  # this project's layer -> another code's layer
+
 
 class Architecture(Part):
     """Builds a flat functional graph from an image to logits."""
@@ -24,3 +26,14 @@ class Architecture(Part):
     @abstractmethod
     def logits(self, image: Any, classes: int) -> Any:
         """The network itself, tensor to tensor."""
+
+    def references(self) -> dict[str, Names]:
+        """For each code whose weights fit: what it calls each layer here that has weights.
+
+        `keras` names layers as `tf_keras.applications` does; all others are PyTorch's.
+        """
+        return {}
+
+    def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
+        """A layer's weights from another code, by Keras' names, where they mean something else."""
+        return weights

@@ -1,11 +1,20 @@
 """MobileNet v2: inverted residuals and linear bottlenecks."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture
-from tflite_light.models._blocks import conv_norm, depthwise_norm, make_divisible, relu6
+from tflite_light.models import Architecture, Names
+from tflite_light.models._blocks import (
+    KERAS_EPSILON,
+    TORCH_EPSILON,
+    classify,
+    conv_norm,
+    depthwise_norm,
+    make_divisible,
+    norm_pair,
+    relu6,
+)
 from tflite_light.stack import keras
 
 STAGES = (  # expansion, output channels, blocks, strides of the first: table 2 of the paper
@@ -22,42 +31,94 @@ STAGES = (  # expansion, output channels, blocks, strides of the first: table 2 
 class MobileNetV2(Architecture):
     """Sandler et al. 2018, arXiv 1801.04381, table 2; widths rounded to multiples of 8 as in slim.
 
-    The last convolution keeps 1280 channels below alpha 1, as the paper says. Equal to
+    The last convolution keeps 1280 channels below alpha 1, as the paper says. `keras` equals
     `tf_keras.applications.MobileNetV2` layer by layer: SAME padding at stride 2 is what its
-    explicit padding does. No dropout.
+    explicit padding does. `torch` pads both sides alike and has PyTorch's batch-norm epsilon, for
+    weights of torchvision and timm. No dropout.
     """
 
     alpha: float = Field(
         1.0, ge=0.1, le=4, description="width multiplier; 0.35 0.5 0.75 1.0 1.3 1.4 are published"
     )
 
+    variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
+
     def logits(self, image: Any, classes: int) -> Any:
-        x = relu6(conv_norm(image, self._width(32), "stem", kernel=3, strides=2), "stem")
-        number = 0
-        for expansion, channels, blocks, strides in STAGES:
-            for index in range(blocks):
-                x = _block(
-                    x,
-                    f"block{number}",
-                    expansion,
-                    self._width(channels),
-                    strides if index == 0 else 1,
-                )
-                number += 1
-        x = relu6(conv_norm(x, max(1280, self._width(1280)), "top"), "top")
-        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-        return keras.layers.Dense(classes, name="logits")(x)
+        common: dict[str, Any] = (
+            {"padding": "same", "epsilon": KERAS_EPSILON}
+            if self.variant == "keras"
+            else {"padding": "symmetric", "epsilon": TORCH_EPSILON}
+        )
+        x = relu6(conv_norm(image, self._width(32), "stem", 3, 2, **common), "stem")
+        for number, (expansion, channels, strides) in enumerate(_blocks()):
+            x = _block(x, f"block{number}", expansion, self._width(channels), strides, common)
+        x = relu6(conv_norm(x, max(1280, self._width(1280)), "top", **common), "top")
+        return classify(x, classes)
 
     def _width(self, channels: int) -> int:
         return make_divisible(int(channels * self.alpha))
 
+    def references(self) -> dict[str, Names]:
+        if self.variant == "keras":
+            return {"keras": _applications()}
+        return {"torchvision": _torchvision(), "timm": _timm()}
 
-def _block(x: Any, name: str, expansion: int, channels: int, strides: int) -> Any:
+
+def _blocks() -> list[tuple[int, int, int]]:
+    """Expansion, output channels and strides of each block."""
+    return [
+        (expansion, channels, strides if index == 0 else 1)
+        for expansion, channels, blocks, strides in STAGES
+        for index in range(blocks)
+    ]
+
+
+def _block(
+    x: Any, name: str, expansion: int, channels: int, strides: int, common: dict[str, Any]
+) -> Any:
     shortcut, inputs = x, x.shape[-1]
     if expansion > 1:
-        x = relu6(conv_norm(x, inputs * expansion, f"{name}_expand"), f"{name}_expand")
-    x = relu6(depthwise_norm(x, f"{name}_spatial", strides=strides), f"{name}_spatial")
-    x = conv_norm(x, channels, f"{name}_project")
+        x = conv_norm(x, inputs * expansion, f"{name}_expand", **common)
+        x = relu6(x, f"{name}_expand")
+    x = relu6(depthwise_norm(x, f"{name}_spatial", strides=strides, **common), f"{name}_spatial")
+    x = conv_norm(x, channels, f"{name}_project", **common)
     if strides == 1 and inputs == channels:
         x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
     return x
+
+
+def _applications() -> Names:
+    names = norm_pair("stem", "Conv1", "bn_Conv1") | norm_pair("top", "Conv_1", "Conv_1_bn")
+    for number in range(len(_blocks())):
+        own, theirs = f"block{number}", f"block_{number}" if number else "expanded_conv"
+        for role, kind, name in _roles(number, "expand", "depthwise", "project"):
+            names |= norm_pair(f"{own}_{role}", f"{theirs}_{name}", f"{theirs}_{name}_BN", kind)
+    return names | {"logits": "predictions"}
+
+
+def _torchvision() -> Names:
+    names = norm_pair("stem", "features.0.0", "features.0.1")
+    names |= norm_pair("top", "features.18.0", "features.18.1")
+    for number in range(len(_blocks())):
+        own, theirs, last = f"block{number}", f"features.{number + 1}.conv", 2 if number else 1
+        names |= norm_pair(f"{own}_project", f"{theirs}.{last}", f"{theirs}.{last + 1}")
+        for place, (role, kind, _) in enumerate(_roles(number, "", "", "")[:-1]):
+            names |= norm_pair(f"{own}_{role}", f"{theirs}.{place}.0", f"{theirs}.{place}.1", kind)
+    return names | {"logits": "classifier.1"}
+
+
+def _timm() -> Names:
+    names = norm_pair("stem", "conv_stem", "bn1") | norm_pair("top", "conv_head", "bn2")
+    places = [(stage, n) for stage, (_, _, blocks, _) in enumerate(STAGES) for n in range(blocks)]
+    for number, (stage, place) in enumerate(places):
+        own, theirs = f"block{number}", f"blocks.{stage}.{place}"
+        last = "conv_pwl" if number else "conv_pw"
+        for norm, (role, kind, name) in enumerate(_roles(number, "conv_pw", "conv_dw", last), 1):
+            names |= norm_pair(f"{own}_{role}", f"{theirs}.{name}", f"{theirs}.bn{norm}", kind)
+    return names | {"logits": "classifier"}
+
+
+def _roles(number: int, expand: str, spatial: str, project: str) -> list[tuple[str, str, str]]:
+    """A block's convolutions: role, kind and another code's name. The first block has no expand."""
+    roles = [("expand", "conv", expand), ("spatial", "depthwise", spatial)]
+    return [*roles, ("project", "conv", project)][0 if number else 1 :]

@@ -1,0 +1,160 @@
+"""GhostNet: half of each feature map is convolved, the other half made from it cheaply."""
+
+import math
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.models import Architecture, Names
+from tflite_light.models._blocks import (
+    TORCH_EPSILON,
+    channels,
+    conv_norm,
+    depthwise_norm,
+    make_divisible,
+    norm_pair,
+    relu,
+)
+from tflite_light.stack import keras
+
+Row = tuple[int, int, int, bool, int]
+STAGES: tuple[tuple[Row, ...], ...] = (  # kernel, expansion, output, SE, strides: table 1
+    ((3, 16, 16, False, 1),),
+    ((3, 48, 24, False, 2),),
+    ((3, 72, 24, False, 1),),
+    ((5, 72, 40, True, 2),),
+    ((5, 120, 40, True, 1),),
+    ((3, 240, 80, False, 2),),
+    (
+        (3, 200, 80, False, 1),
+        (3, 184, 80, False, 1),
+        (3, 184, 80, False, 1),
+        (3, 480, 112, True, 1),
+        (3, 672, 112, True, 1),
+    ),
+    ((5, 672, 160, True, 2),),
+    (
+        (5, 960, 160, False, 1),
+        (5, 960, 160, True, 1),
+        (5, 960, 160, False, 1),
+        (5, 960, 160, True, 1),
+    ),
+)
+COMMON: dict[str, Any] = {"padding": "symmetric", "epsilon": TORCH_EPSILON}
+
+
+class GhostNet(Architecture):
+    """Han et al. 2020, arXiv 1911.11907, table 1, as in Huawei's PyTorch code and timm.
+
+    The gate of squeeze-and-excitation is relu6(x + 3) / 6 there; here x / 6 + 1/2 is in the dense
+    layer's own weights and the gate a ReLU up to 1: the same function of as many weights, in layers
+    that QAT and int8 take. Without the dropout before the classifier.
+    """
+
+    alpha: float = Field(1.0, ge=0.1, le=4, description="width; 0.5 1.0 1.3 are published")
+    ratio: int = Field(2, ge=2, le=8, description="channels for each one that is convolved")
+    squeeze_excite: bool = Field(True, description="gates on the blocks the paper gives one")
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = relu(conv_norm(image, self._width(16), "stem", 3, 2, **COMMON), "stem")
+        for stage, rows in enumerate(STAGES):
+            for unit, row in enumerate(rows):
+                x = self._block(x, f"stage{stage}_block{unit}", row)
+        x = relu(conv_norm(x, self._width(960), "top", **COMMON), "top")
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        x = keras.layers.Dense(1280, activation="relu", name="head_dense")(x)
+        return keras.layers.Dense(classes, name="logits")(x)
+
+    def _block(self, x: Any, name: str, row: Row) -> Any:
+        kernel, expansion, output, gated, strides = row
+        output, shortcut = self._width(output), x
+        x = self._ghost(x, f"{name}_expand", self._width(expansion), active=True)
+        if strides == 2:
+            x = depthwise_norm(x, f"{name}_spatial", kernel, 2, **COMMON)
+        if gated and self.squeeze_excite:
+            x = _gate(x, name)
+        x = self._ghost(x, f"{name}_project", output, active=False)
+        if strides == 2 or shortcut.shape[-1] != output:
+            shortcut = depthwise_norm(
+                shortcut, f"{name}_shortcut_spatial", kernel, strides, **COMMON
+            )
+            shortcut = conv_norm(shortcut, output, f"{name}_shortcut", **COMMON)
+        return keras.layers.Add(name=f"{name}_add")([x, shortcut])
+
+    def _ghost(self, x: Any, name: str, output: int, active: bool) -> Any:
+        """The paper's figure 1b: a primary 1x1 convolution, and a depthwise one on its result."""
+        primary = conv_norm(x, math.ceil(output / self.ratio), f"{name}_primary", **COMMON)
+        primary = relu(primary, f"{name}_primary") if active else primary
+        cheap = depthwise_norm(primary, f"{name}_cheap", multiplier=self.ratio - 1, **COMMON)
+        cheap = relu(cheap, f"{name}_cheap") if active else cheap
+        x = keras.layers.Concatenate(name=f"{name}_concat")([primary, cheap])
+        return x if x.shape[-1] == output else channels(x, 0, output, name)
+
+    def _width(self, channels: int) -> int:
+        return make_divisible(channels * self.alpha, 4)
+
+    def references(self) -> dict[str, Names]:
+        names = norm_pair("stem", "conv_stem", "bn1") | {"logits": "classifier"}
+        names |= norm_pair("top", "blocks.9.0.conv", "blocks.9.0.bn1") | {"head_dense": "conv_head"}
+        inputs = self._width(16)
+        for stage, rows in enumerate(STAGES):
+            for unit, (_, _, output, gated, strides) in enumerate(rows):
+                shortcut = strides == 2 or inputs != self._width(output)
+                inputs = self._width(output)
+                block = _block_names(f"stage{stage}_block{unit}", f"blocks.{stage}.{unit}")
+                for role, layers in block.items():
+                    present = {
+                        "gate": gated and self.squeeze_excite,
+                        "spatial": strides == 2,
+                        "shortcut": shortcut,
+                    }
+                    names |= layers if present.get(role, True) else {}
+        return {"huawei": names}
+
+    def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
+        if not layer.endswith("_gate_dense"):
+            return weights
+        return {"kernel": weights["kernel"] / 6, "bias": weights["bias"] / 6 + 0.5}
+
+
+def _gate(x: Any, name: str) -> Any:
+    """Squeeze-and-excitation (Hu 2018), a quarter of the channels within."""
+    count = x.shape[-1]
+    gate = keras.layers.GlobalAveragePooling2D(name=f"{name}_squeeze_pool")(x)
+    gate = keras.layers.Dense(
+        make_divisible(count * 0.25, 4), activation="relu", name=f"{name}_squeeze_dense"
+    )(gate)
+    gate = keras.layers.Dense(count, bias_initializer=_half(), name=f"{name}_gate_dense")(gate)
+    gate = keras.layers.Reshape((1, 1, count), name=f"{name}_gate")(gate)
+    gate = keras.layers.ReLU(1.0, name=f"{name}_gate_relu")(gate)
+    return keras.layers.Multiply(name=f"{name}_multiply")([x, gate])
+
+
+def _half() -> Any:
+    return keras.initializers.Constant(0.5)
+
+
+def _block_names(own: str, theirs: str) -> dict[str, Names]:
+    names = {
+        "spatial": norm_pair(f"{own}_spatial", f"{theirs}.conv_dw", f"{theirs}.bn_dw", "depthwise"),
+        "gate": {
+            f"{own}_squeeze_dense": f"{theirs}.se.conv_reduce",
+            f"{own}_gate_dense": f"{theirs}.se.conv_expand",
+        },
+        "shortcut": norm_pair(
+            f"{own}_shortcut_spatial", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1", "depthwise"
+        )
+        | norm_pair(f"{own}_shortcut", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3"),
+    }
+    for role, ghost in (("expand", "ghost1"), ("project", "ghost2")):
+        names[role] = norm_pair(
+            f"{own}_{role}_primary",
+            f"{theirs}.{ghost}.primary_conv.0",
+            f"{theirs}.{ghost}.primary_conv.1",
+        ) | norm_pair(
+            f"{own}_{role}_cheap",
+            f"{theirs}.{ghost}.cheap_operation.0",
+            f"{theirs}.{ghost}.cheap_operation.1",
+            "depthwise",
+        )
+    return names

@@ -1,0 +1,81 @@
+"""MobileNet v1: depthwise and pointwise convolutions in turn."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tflite_light.models import Architecture, Names
+from tflite_light.models._blocks import (
+    KERAS_EPSILON,
+    TORCH_EPSILON,
+    Padding,
+    conv_norm,
+    depthwise_norm,
+    norm_pair,
+    relu6,
+)
+from tflite_light.stack import keras
+
+BLOCKS = (  # output channels, strides: table 1 of the paper
+    (64, 1),
+    (128, 2),
+    (128, 1),
+    (256, 2),
+    (256, 1),
+    (512, 2),
+    *((512, 1),) * 5,
+    (1024, 2),
+    (1024, 1),
+)
+
+
+class MobileNetV1(Architecture):
+    """Howard et al. 2017, arXiv 1704.04861, table 1; the width multiplier scales every layer.
+
+    `keras` equals `tf_keras.applications.MobileNet` layer by layer; `torch` pads both sides alike
+    and has PyTorch's batch-norm epsilon, for weights of timm. The last convolution is the
+    classifier, at one pixel. No dropout.
+    """
+
+    alpha: float = Field(
+        1.0, ge=0.1, le=4, description="width multiplier; 0.25 0.5 0.75 1.0 are published"
+    )
+    variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
+
+    def logits(self, image: Any, classes: int) -> Any:
+        epsilon = KERAS_EPSILON if self.variant == "keras" else TORCH_EPSILON
+        stem: Padding = "same" if self.variant == "keras" else "symmetric"
+        padding: Padding = "end" if self.variant == "keras" else "symmetric"
+        x = conv_norm(image, self._width(32), "stem", 3, 2, padding=stem, epsilon=epsilon)
+        x = relu6(x, "stem")
+        for number, (channels, strides) in enumerate(BLOCKS, start=1):
+            name = f"block{number}"
+            x = depthwise_norm(
+                x, f"{name}_spatial", strides=strides, padding=padding, epsilon=epsilon
+            )
+            x = relu6(x, f"{name}_spatial")
+            x = conv_norm(x, self._width(channels), f"{name}_expand", epsilon=epsilon)
+            x = relu6(x, f"{name}_expand")
+        x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
+        x = keras.layers.Conv2D(classes, 1, name="logits_conv")(x)
+        return keras.layers.Reshape((classes,), name="logits")(x)
+
+    def _width(self, channels: int) -> int:
+        return max(1, int(channels * self.alpha))
+
+    def references(self) -> dict[str, Names]:
+        applications = norm_pair("stem", "conv1", "conv1_bn") | {"logits_conv": "conv_preds"}
+        timm = norm_pair("stem", "conv_stem", "bn1") | {"logits_conv": "classifier"}
+        stage, place = 0, 0
+        for number, (_, strides) in enumerate(BLOCKS, start=1):
+            own = f"block{number}"
+            stage, place = (stage + 1, 0) if strides == 2 else (stage, place + (number > 1))
+            block = f"blocks.{stage}.{place}"
+            for role, kind, theirs, conv, norm in (
+                ("spatial", "depthwise", "dw", "conv_dw", "bn1"),
+                ("expand", "conv", "pw", "conv_pw", "bn2"),
+            ):
+                keras_name = f"conv_{theirs}_{number}"
+                applications |= norm_pair(f"{own}_{role}", keras_name, f"{keras_name}_bn", kind)
+                timm |= norm_pair(f"{own}_{role}", f"{block}.{conv}", f"{block}.{norm}", kind)
+        return {"keras": applications} if self.variant == "keras" else {"timm": timm}

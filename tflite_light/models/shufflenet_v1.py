@@ -1,0 +1,93 @@
+"""ShuffleNet v1: grouped pointwise convolutions, and a shuffle that lets the groups talk."""
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tflite_light.models import Architecture, Names
+from tflite_light.models._blocks import (
+    TORCH_EPSILON,
+    conv_norm,
+    depthwise_norm,
+    norm_pair,
+    relu,
+    shuffle,
+    torch_average_pool,
+    torch_max_pool,
+)
+from tflite_light.stack import keras
+
+WIDTHS = {
+    1: 144,
+    2: 200,
+    3: 240,
+    4: 272,
+    8: 384,
+}  # of stage 2 by groups: table 1
+REPEATS = (4, 8, 4)
+
+
+class ShuffleNetV1(Architecture):
+    """Zhang et al. 2017, arXiv 1707.01083, table 1, as in Megvii's code.
+
+    It shuffles after the depthwise convolution, by the inverse of the paper's permutation, and its
+    classifier has no bias.
+
+    Where a width does not divide: the stem has 12, 24 or 48 channels (alpha below 1, below 2, from
+    2), rounded up to a multiple of `groups`; outputs are rounded to the nearest such multiple, and
+    bottlenecks, a quarter of the output, up. The groups convolve as one grouped operator.
+    """
+
+    groups: Literal[1, 2, 3, 4, 8] = Field(3, description="of the pointwise convolutions")
+    alpha: float = Field(
+        1.0, ge=0.1, le=4, description="width multiplier; 0.25 0.5 1.0 1.5 2.0 are published"
+    )
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = conv_norm(image, self._stem(), "stem", 3, 2, padding="symmetric", epsilon=TORCH_EPSILON)
+        x = torch_max_pool(relu(x, "stem"), "stem")
+        for stage, repeats in enumerate(REPEATS, start=2):
+            for unit in range(repeats):
+                x = self._unit(x, stage, unit)
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        return keras.layers.Dense(classes, use_bias=False, name="logits")(x)
+
+    def _unit(self, x: Any, stage: int, unit: int) -> Any:
+        name, strides, shortcut = f"stage{stage}_unit{unit}", 1 if unit else 2, x
+        output = self._output(stage)
+        middle = self._up(output // 4)
+        groups = 1 if (stage, unit) == (2, 0) else self.groups  # the stem is too narrow for groups
+        x = conv_norm(x, middle, f"{name}_reduce", groups=groups, epsilon=TORCH_EPSILON)
+        x = relu(x, f"{name}_reduce")
+        x = depthwise_norm(
+            x, f"{name}_spatial", strides=strides, padding="symmetric", epsilon=TORCH_EPSILON
+        )
+        if self.groups > 1:
+            x = shuffle(x, middle // self.groups, name)
+        filters = output if unit else output - shortcut.shape[-1]
+        x = conv_norm(x, filters, f"{name}_expand", groups=self.groups, epsilon=TORCH_EPSILON)
+        if unit:
+            return relu(keras.layers.Add(name=f"{name}_add")([shortcut, x]), name)
+        sides = [torch_average_pool(shortcut, name), relu(x, name)]
+        return keras.layers.Concatenate(name=f"{name}_concat")(sides)
+
+    def _stem(self) -> int:
+        return self._up(12 if self.alpha < 1 else 24 if self.alpha < 2 else 48)
+
+    def _output(self, stage: int) -> int:
+        exact = WIDTHS[self.groups] * self.alpha * 2 ** (stage - 2)
+        return int(self.groups * max(1, math.floor(exact / self.groups + 0.5)))
+
+    def _up(self, channels: int) -> int:
+        return self.groups * max(1, math.ceil(channels / self.groups))
+
+    def references(self) -> dict[str, Names]:
+        names = norm_pair("stem", "first_conv.0", "first_conv.1") | {"logits": "classifier.0"}
+        units = [(stage, unit) for stage, n in enumerate(REPEATS, start=2) for unit in range(n)]
+        for place, (stage, unit) in enumerate(units):
+            own, theirs = f"stage{stage}_unit{unit}", f"features.{place}.branch_main"
+            names |= norm_pair(f"{own}_reduce", f"{theirs}_1.0", f"{theirs}_1.1")
+            names |= norm_pair(f"{own}_spatial", f"{theirs}_1.3", f"{theirs}_1.4", "depthwise")
+            names |= norm_pair(f"{own}_expand", f"{theirs}_2.0", f"{theirs}_2.1")
+        return {"megvii": names}

@@ -1,0 +1,84 @@
+"""SqueezeNet: AlexNet's accuracy with fifty times fewer weights, by fire modules."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tflite_light.models import Architecture, Names
+from tflite_light.stack import keras
+
+Version = Literal["1.0", "1.1"]
+STEM = {"1.0": (96, 7), "1.1": (64, 3)}  # filters, kernel
+FIRES = (  # fire2 to fire9: squeeze, each expand
+    (16, 64),
+    (16, 64),
+    (32, 128),
+    (32, 128),
+    (48, 192),
+    (48, 192),
+    (64, 256),
+    (64, 256),
+)
+POOL_BEFORE = {"1.0": (2, 5, 9), "1.1": (2, 4, 6)}  # number of the fire module that follows
+
+
+class SqueezeNet(Architecture):
+    """Iandola et al. 2016, arXiv 1602.07360, table 1, and version 1.1 of the authors' repository.
+
+    As in torchvision: no padding of the first convolution or of conv10, pools that keep a last
+    partial window, a ReLU after conv10, and no batch norm. `simple` bypass adds the input of fire
+    3, 5, 7 and 9 to their output; `complex` also convolves those of the others (section 6). Without
+    the dropout before conv10.
+    """
+
+    version: Version = Field("1.1", description="1.1 costs 2.4 times less at equal accuracy")
+    bypass: Literal["none", "simple", "complex"] = Field(
+        "none", description="shortcuts around fire modules"
+    )
+
+    def logits(self, image: Any, classes: int) -> Any:
+        filters, kernel = STEM[self.version]
+        x = keras.layers.Conv2D(filters, kernel, 2, activation="relu", name="stem_conv")(image)
+        for number, (squeeze, expand) in enumerate(FIRES, start=2):
+            if number in POOL_BEFORE[self.version]:
+                x = _pool(x, f"fire{number}")
+            x = self._bypass(x, _fire(x, f"fire{number}", squeeze, expand), number)
+        x = keras.layers.Conv2D(classes, 1, activation="relu", name="logits_conv")(x)
+        return keras.layers.GlobalAveragePooling2D(name="pool")(x)
+
+    def _bypass(self, x: Any, fire: Any, number: int) -> Any:
+        if self.bypass == "none" or (self.bypass == "simple" and number % 2 == 0):
+            return fire
+        if number % 2 == 0:
+            x = keras.layers.Conv2D(fire.shape[-1], 1, name=f"fire{number}_bypass_conv")(x)
+        return keras.layers.Add(name=f"fire{number}_add")([x, fire])
+
+    def references(self) -> dict[str, Names]:
+        pools = POOL_BEFORE[self.version]
+        names = {"stem_conv": "features.0", "logits_conv": "classifier.1"}
+        for number in range(2, 10):
+            place = number + sum(pool <= number for pool in pools)  # torchvision counts pools too
+            for own, theirs in (
+                ("squeeze", "squeeze"),
+                ("left", "expand1x1"),
+                ("right", "expand3x3"),
+            ):
+                names[f"fire{number}_{own}_conv"] = f"features.{place}.{theirs}"
+        return {"torchvision": names} if self.bypass != "complex" else {}
+
+
+def _fire(x: Any, name: str, squeeze: int, expand: int) -> Any:
+    def conv(x: Any, filters: int, kernel: int, role: str) -> Any:
+        return keras.layers.Conv2D(
+            filters, kernel, padding="same", activation="relu", name=f"{name}_{role}_conv"
+        )(x)
+
+    x = conv(x, squeeze, 1, "squeeze")
+    sides = [conv(x, expand, 1, "left"), conv(x, expand, 3, "right")]
+    return keras.layers.Concatenate(name=f"{name}_concat")(sides)
+
+
+def _pool(x: Any, name: str) -> Any:
+    """3x3 at stride 2 with a partial window at the end where there is one (ceil mode)."""
+    rule = "valid" if x.shape[1] % 2 else "same"
+    return keras.layers.MaxPooling2D(3, 2, rule, name=f"{name}_pool")(x)

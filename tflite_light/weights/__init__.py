@@ -1,0 +1,28 @@
+"""Weights to start from.
+
+A new kind is one file here with one public class derived from `Weights`. It only says what it holds
+and by whose names; `load` fits it to a network, the same way for every kind.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+from tflite_light.models import Architecture
+from tflite_light.sockets import Part
+
+Arrays = dict[str, Any]  # name -> NumPy array
+
+
+class Weights(Part):
+    """Named arrays, and the codes whose names they may have."""
+
+    @abstractmethod
+    def arrays(self, architecture: Architecture) -> Arrays:
+        """What is stored. Raises UserError when it is missing, damaged or not to be trusted."""
+
+    @abstractmethod
+    def load(self, model: Any, architecture: Architecture) -> list[str]:
+        """Put the weights into a model that `architecture` built; remarks for a person.
+
+        Raises UserError that lists what is missing, unexpected or of another shape.
+        """

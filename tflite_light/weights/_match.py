@@ -1,0 +1,168 @@
+"""Fitting named arrays to a network, layer by layer; nothing is skipped silently."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_light.errors import UserError
+from tflite_light.models import Architecture, Names
+from tflite_light.weights import Arrays
+
+KERAS_NAMES = {  # a variable here: what else Keras calls it, in separable convolutions
+    "kernel": ("kernel", "pointwise_kernel"),
+    "depthwise_kernel": ("depthwise_kernel",),
+}
+TORCH_NAMES = {
+    "kernel": "weight",
+    "depthwise_kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+FOLDED = ("gamma", "moving_mean", "moving_variance")  # absent where batch norm was folded
+SHOWN = 10  # mistakes that are named
+HEAD = "logits"  # what the names of classifiers start with
+
+
+def fit(
+    model: Any, architecture: Architecture, arrays: Arrays, codes: dict[str, Names], source: str
+) -> list[str]:
+    """Assign `arrays`, by the names of whichever of `codes` knows most of them.
+
+    A classifier for another number of classes is left as it is, and said so. Raises UserError.
+    """
+    if not codes:
+        raise UserError(
+            f"weights {source}: no other code's names are known for {architecture.key} with these "
+            f"fields. {_ADVICE}"
+        )
+    found = {name: array for name, array in arrays.items() if "num_batches_tracked" not in name}
+    plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
+    plan = min(plans, key=lambda plan: len(plan.mistakes))
+    if plan.mistakes:
+        raise UserError(
+            "\n  ".join([_headline(plan, source), *plan.mistakes[:SHOWN], *_more(plan), _ADVICE])
+        )
+    for variable, value in plan.values:
+        variable.assign(value)
+    return plan.remarks
+
+
+_ADVICE = (
+    "Compare the model's fields (alpha, variant, version ...) with what the file was made for."
+)
+
+
+class _Plan:
+    """What one code's names make of the arrays."""
+
+    def __init__(
+        self, model: Any, architecture: Architecture, arrays: Arrays, code: str, names: Names
+    ):
+        self.code = code
+        self.values: list[tuple[Any, Any]] = []
+        self.mistakes: list[str] = []
+        self.remarks: list[str] = []
+        self._arrays, self._used = arrays, set[str]()
+        for layer in model.layers:
+            if layer.weights:
+                self._layer(layer, architecture, names.get(layer.name, layer.name))
+        unexpected = sorted(set(arrays) - self._used)
+        self.mistakes += [f"unexpected: {name} {arrays[name].shape}" for name in unexpected]
+
+    def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
+        variables = {_short(variable): variable for variable in layer.weights}
+        values = {short: self._find(layer, theirs, short) for short in variables}
+        known = {short: value for short, value in values.items() if value is not None}
+        if len(known) == len(values) and self.code not in ("own", "keras"):
+            known = architecture.translate(layer.name, known)
+        problems = [
+            f"shape of {theirs}.{short}: {known[short].shape} in the file, {tuple(variable.shape)} "
+            f"in the model"
+            for short, variable in variables.items()
+            if short in known and known[short].shape != tuple(variable.shape)
+        ]
+        if problems and layer.name.startswith(HEAD) and _other_classes(known, variables):
+            self.remarks.append(_head_remark(known, variables))
+            return
+        self.mistakes += problems
+        self.values += [(variables[short], value) for short, value in known.items()]
+
+    def _find(self, layer: Any, theirs: str, short: str) -> Any:
+        """The array of one variable, in Keras' layout; None, and a mistake, where there is none."""
+        own_names = self.code in ("own", "keras")
+        candidates = (
+            [f"{theirs}/{name}" for name in KERAS_NAMES.get(short, (short,))]
+            if own_names
+            else [f"{theirs}.{TORCH_NAMES[short]}"]
+        )
+        variable = next(one for one in layer.weights if _short(one) == short)
+        for name in candidates:
+            if name in self._arrays:
+                self._used.add(name)
+                array = self._arrays[name]
+                return (
+                    _reshaped(array, variable) if own_names else _transposed(array, variable, short)
+                )
+        if own_names and short in FOLDED and f"{theirs}/beta" in self._arrays:
+            return _folded(layer, variable, short)
+        self.mistakes.append(f"missing: {candidates[0]} {tuple(variable.shape)}")
+        return None
+
+
+def _headline(plan: _Plan, source: str) -> str:
+    whose = "this project's" if plan.code == "own" else f"{plan.code}'s"
+    return f"weights {source} do not fit, read by {whose} names: {len(plan.mistakes)} differences"
+
+
+def _more(plan: _Plan) -> list[str]:
+    rest = len(plan.mistakes) - SHOWN
+    return [f"and {rest} more"] if rest > 0 else []
+
+
+def _short(variable: Any) -> str:
+    return str(variable.name.removesuffix(":0").rsplit("/", 1)[-1])
+
+
+def _folded(layer: Any, variable: Any, short: str) -> Any:
+    """The value with which a batch norm only adds its beta."""
+    value = {"gamma": np.sqrt(1 + layer.epsilon), "moving_mean": 0.0, "moving_variance": 1.0}[short]
+    return np.full(variable.shape, value, np.float32)
+
+
+def _reshaped(array: Any, variable: Any) -> Any:
+    """A 1x1 convolution at one pixel and a dense layer are the same matrix."""
+    matrix = [side for side in array.shape if side != 1] == [s for s in variable.shape if s != 1]
+    return array.reshape(variable.shape) if matrix else array
+
+
+def _transposed(array: Any, variable: Any, short: str) -> Any:
+    """PyTorch's [out, in, height, width] as Keras' [height, width, in, out]."""
+    if short == "depthwise_kernel" and array.ndim == 4:
+        height, width, inputs, multiplier = variable.shape
+        if array.shape == (inputs * multiplier, 1, height, width):
+            return array.reshape(inputs, multiplier, height, width).transpose(2, 3, 0, 1)
+    if array.ndim == 4:
+        return _reshaped(array.transpose(2, 3, 1, 0), variable)
+    return _reshaped(array.T, variable) if array.ndim == 2 else array
+
+
+def _other_classes(known: Arrays, variables: dict[str, Any]) -> bool:
+    """Whether the arrays are a classifier of the same inputs and another number of classes."""
+    inputs = known["kernel"].shape[:-1] if "kernel" in known else ()
+    return bool(np.prod(inputs) == np.prod(variables["kernel"].shape[:-1]))
+
+
+def _head_remark(known: Arrays, variables: dict[str, Any]) -> str:
+    theirs, ours = known["kernel"].shape[-1], variables["kernel"].shape[-1]
+    return f"weights are for {theirs} classes, the data has {ours}: the classifier starts anew"
+
+
+def describe(path: str) -> Path:
+    """The file as a path. Raises UserError when it is not there."""
+    if not Path(path).is_file():
+        raise UserError(f"weights {path} do not exist. Give the path of a file.")
+    return Path(path)

@@ -1,0 +1,71 @@
+"""Google's ImageNet weights, as Keras publishes them."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tflite_light.errors import UserError
+from tflite_light.models import Architecture
+from tflite_light.weights import Arrays, Weights
+
+APPLICATIONS = {
+    "mobilenet_v1": ("MobileNet", (128, 160, 192, 224)),
+    "mobilenet_v2": ("MobileNetV2", (96, 128, 160, 192, 224)),
+    "xception": ("Xception", (299,)),
+}
+
+
+class Imagenet(Weights):
+    """`tf_keras.applications` of MobileNet v1, v2 and Xception, through Keras' cache.
+
+    They expect pixels / 127.5 - 1: `image: {mean: 127.5, std: 127.5}`.
+    """
+
+    size: Literal[96, 128, 160, 192, 224, 299] | None = Field(
+        None, description="side they were trained at; default: the largest"
+    )
+
+    def arrays(self, architecture: Architecture) -> Arrays:
+        return _named(self._application(architecture))
+
+    def load(self, model: Any, architecture: Architecture) -> list[str]:
+        from tflite_light.weights._match import fit
+
+        arrays = self.arrays(architecture)
+        codes = {"keras": architecture.references().get("keras", {})}
+        return fit(model, architecture, arrays, codes, "imagenet")
+
+    def _application(self, architecture: Architecture) -> Any:
+        from tflite_light.stack import keras
+
+        if (
+            architecture.key not in APPLICATIONS
+            or getattr(architecture, "variant", "keras") != "keras"
+        ):
+            raise UserError(
+                f"weights.imagenet: Keras has none for {architecture.key} with these fields, only "
+                f"for {', '.join(APPLICATIONS)}. Use weights.torch or weights.npz."
+            )
+        name, sizes = APPLICATIONS[architecture.key]
+        size = self.size or sizes[-1]
+        if size not in sizes:
+            raise UserError(f"weights.imagenet.size: {name} has {', '.join(map(str, sizes))}.")
+        keras.backend.reset_uids()  # Xception's shortcuts are numbered
+        width = {} if name == "Xception" else {"alpha": architecture.alpha}  # type: ignore[attr-defined]
+        try:
+            return getattr(keras.applications, name)((size, size, 3), weights="imagenet", **width)
+        except ValueError as error:
+            raise UserError(f"weights.imagenet: {error}") from error
+        except Exception as error:
+            raise UserError(
+                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}. Without a "
+                "network put that file into ~/.keras/models under its own name."
+            ) from error
+
+
+def _named(application: Any) -> Arrays:
+    return {
+        f"{layer.name}/{variable.name.removesuffix(':0').rsplit('/', 1)[-1]}": variable.numpy()
+        for layer in application.layers
+        for variable in layer.weights
+    }

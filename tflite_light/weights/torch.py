@@ -1,0 +1,61 @@
+"""PyTorch checkpoints of the reference codes, without PyTorch."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.errors import UserError
+from tflite_light.models import Architecture
+from tflite_light.weights import Arrays, Weights
+
+
+class Torch(Weights):
+    """`.pth`, `.pt`, `.safetensors`, or `.npz` of the same names; no code in them is executed.
+
+    Known are the names of torchvision (SqueezeNet, MobileNet v2, ShuffleNet v2), Megvii (ShuffleNet
+    v1 and v2), Huawei and timm (GhostNet), timm (MobileNet v1 and v2).
+    """
+
+    path: str = Field(description="the file; relative to where the command is typed")
+
+    def arrays(self, architecture: Architecture) -> Arrays:
+        kind = Path(self.path).suffix.lower()
+        if kind == ".npz":
+            from tflite_light.weights.npz import read_npz
+
+            return read_npz(self.path)
+        if kind == ".safetensors":
+            return _safetensors(self.path)
+        if kind in (".pth", ".pt", ".bin", ".tar"):
+            from tflite_light.weights import _pickle
+            from tflite_light.weights._match import describe
+
+            return _pickle.read(describe(self.path))
+        raise UserError(f"weights {self.path}: give a .pth, .pt, .safetensors or .npz file.")
+
+    def load(self, model: Any, architecture: Architecture) -> list[str]:
+        from tflite_light.weights._match import fit
+
+        codes = {
+            code: names for code, names in architecture.references().items() if code != "keras"
+        }
+        if not codes and "variant" in type(architecture).model_fields:
+            raise UserError(
+                f"weights {self.path}: PyTorch's networks pad differently. Set "
+                f"model.{architecture.key}.variant to torch."
+            )
+        return fit(model, architecture, self.arrays(architecture), codes, self.path)
+
+
+def _safetensors(path: str) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from tflite_light.weights._match import describe
+
+    try:
+        found: Arrays = load_file(describe(path))
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"weights {path} cannot be read: {error}. Fetch them again.") from error
+    return found
