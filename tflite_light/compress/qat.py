@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tflite_light.compress import Stage
 from tflite_light.contract import Image
-from tflite_light.stack import tf, tfmot
+from tflite_light.stack import keras, tf, tfmot
 
 if TYPE_CHECKING:
     from tflite_light.data._pipeline import Examples
@@ -32,8 +32,9 @@ class QAT(Stage):
     )
 
     def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
-        annotated = tfmot.quantization.keras.quantize_annotate_model(model)
-        with tfmot.quantization.keras.quantize_scope():
+        annotated = keras.models.clone_model(model, clone_function=_annotated)
+        configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
+        with tfmot.quantization.keras.quantize_scope(configs):
             return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(before))
 
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
@@ -41,6 +42,17 @@ class QAT(Stage):
         with _observing():
             for batch in examples.inputs(examples.sample(CALIBRATION), batch_size=32):
                 wrapped(batch, training=False)
+
+
+def _annotated(layer: Any) -> Any:
+    """The layer, marked to be quantised; a product, which TF-MOT does not know, by its output."""
+    if isinstance(layer, keras.layers.InputLayer):
+        return layer
+    config = None
+    if isinstance(layer, keras.layers.Multiply):
+        configs = _internal("default_8bit.default_8bit_quantize_configs")
+        config = configs.Default8BitOutputQuantizeConfig()
+    return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
 
 
 def _scheme(before: Sequence[Stage]) -> Any:
