@@ -75,8 +75,9 @@ def test_reference_weights_give_the_reference_logits(name: str, tmp_path: Path) 
     [
         (MobileNetV1, "MobileNet", 33, {"alpha": 0.25}),
         (MobileNetV1, "MobileNet", 96, {"alpha": 0.75}),
-        (MobileNetV2, "MobileNetV2", 75, {"alpha": 0.35}),
-        (MobileNetV2, "MobileNetV2", 96, {"alpha": 1.4}),
+        (MobileNetV2, "MobileNetV2", 96, {"alpha": 0.35}),
+        (MobileNetV2, "MobileNetV2", 75, {"alpha": 1.0}),
+        (MobileNetV2, "MobileNetV2", 33, {"alpha": 1.4}),
         (Xception, "Xception", 71, {}),
         (Xception, "Xception", 96, {}),
     ],

@@ -8,6 +8,7 @@ from pydantic import Field
 from tflite_light.models import Architecture, Names
 from tflite_light.models._blocks import (
     TORCH_EPSILON,
+    classify,
     conv_norm,
     depthwise_norm,
     norm_pair,
@@ -50,8 +51,7 @@ class ShuffleNetV1(Architecture):
         for stage, repeats in enumerate(REPEATS, start=2):
             for unit in range(repeats):
                 x = self._unit(x, stage, unit)
-        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-        return keras.layers.Dense(classes, use_bias=False, name="logits")(x)
+        return classify(x, classes, use_bias=False)
 
     def _unit(self, x: Any, stage: int, unit: int) -> Any:
         name, strides, shortcut = f"stage{stage}_unit{unit}", 1 if unit else 2, x

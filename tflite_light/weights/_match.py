@@ -9,10 +9,7 @@ from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays
 
-KERAS_NAMES = {  # a variable here: what else Keras calls it, in separable convolutions
-    "kernel": ("kernel", "pointwise_kernel"),
-    "depthwise_kernel": ("depthwise_kernel",),
-}
+KERAS_NAMES = {"kernel": ("kernel", "pointwise_kernel")}  # the latter in separable convolutions
 TORCH_NAMES = {
     "kernel": "weight",
     "depthwise_kernel": "weight",
@@ -75,7 +72,10 @@ class _Plan:
 
     def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
         variables = {_short(variable): variable for variable in layer.weights}
-        values = {short: self._find(layer, theirs, short) for short in variables}
+        values = {
+            short: self._find(layer, theirs, short, variable)
+            for short, variable in variables.items()
+        }
         known = {short: value for short, value in values.items() if value is not None}
         if len(known) == len(values) and self.code not in ("own", "keras"):
             known = architecture.translate(layer.name, known)
@@ -91,7 +91,7 @@ class _Plan:
         self.mistakes += problems
         self.values += [(variables[short], value) for short, value in known.items()]
 
-    def _find(self, layer: Any, theirs: str, short: str) -> Any:
+    def _find(self, layer: Any, theirs: str, short: str, variable: Any) -> Any:
         """The array of one variable, in Keras' layout; None, and a mistake, where there is none."""
         own_names = self.code in ("own", "keras")
         candidates = (
@@ -99,7 +99,6 @@ class _Plan:
             if own_names
             else [f"{theirs}.{TORCH_NAMES[short]}"]
         )
-        variable = next(one for one in layer.weights if _short(one) == short)
         for name in candidates:
             if name in self._arrays:
                 self._used.add(name)

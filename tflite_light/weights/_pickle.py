@@ -1,7 +1,7 @@
 """PyTorch's checkpoint files, read without PyTorch and without executing anything in them.
 
 A `.pth` is a zip archive: `*/data.pkl` describes tensors, `*/data/N` holds their bytes. A pickle is
-a program that may call any function; this reader lets it call only those named in `_allowed`, none
+a program that may call any function; this reader lets it call only those in `find_class`, none
 of which does more than build a tensor's description.
 """
 

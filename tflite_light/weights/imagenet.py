@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tflite_light.errors import UserError
-from tflite_light.models import Architecture
+from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays, Weights
 
 APPLICATIONS = {
@@ -28,12 +28,8 @@ class Imagenet(Weights):
     def arrays(self, architecture: Architecture) -> Arrays:
         return _named(self._application(architecture))
 
-    def load(self, model: Any, architecture: Architecture) -> list[str]:
-        from tflite_light.weights._match import fit
-
-        arrays = self.arrays(architecture)
-        codes = {"keras": architecture.references().get("keras", {})}
-        return fit(model, architecture, arrays, codes, "imagenet")
+    def codes(self, architecture: Architecture) -> dict[str, Names]:
+        return {"keras": architecture.references().get("keras", {})}
 
     def _application(self, architecture: Architecture) -> Any:
         from tflite_light.stack import keras

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from tflite_light.errors import UserError
-from tflite_light.models import Architecture
+from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays, Weights
 
 
@@ -24,13 +24,9 @@ class Npz(Weights):
     def arrays(self, architecture: Architecture) -> Arrays:
         return read_npz(self.path)
 
-    def load(self, model: Any, architecture: Architecture) -> list[str]:
-        from tflite_light.weights._match import fit
-
-        known = {
-            code: names for code, names in architecture.references().items() if code == "keras"
-        }
-        return fit(model, architecture, self.arrays(architecture), {"own": {}, **known}, self.path)
+    def codes(self, architecture: Architecture) -> dict[str, Names]:
+        references = architecture.references()
+        return {"own": {}} | {code: references[code] for code in references if code == "keras"}
 
 
 def read_npz(path: str) -> Arrays:

@@ -1,12 +1,11 @@
 """PyTorch checkpoints of the reference codes, without PyTorch."""
 
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field
 
 from tflite_light.errors import UserError
-from tflite_light.models import Architecture
+from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays, Weights
 
 
@@ -34,18 +33,15 @@ class Torch(Weights):
             return _pickle.read(describe(self.path))
         raise UserError(f"weights {self.path}: give a .pth, .pt, .safetensors or .npz file.")
 
-    def load(self, model: Any, architecture: Architecture) -> list[str]:
-        from tflite_light.weights._match import fit
-
-        codes = {
-            code: names for code, names in architecture.references().items() if code != "keras"
-        }
+    def codes(self, architecture: Architecture) -> dict[str, Names]:
+        references = architecture.references()
+        codes = {code: references[code] for code in references if code != "keras"}
         if not codes and "variant" in type(architecture).model_fields:
             raise UserError(
                 f"weights {self.path}: PyTorch's networks pad differently. Set "
                 f"model.{architecture.key}.variant to torch."
             )
-        return fit(model, architecture, self.arrays(architecture), codes, self.path)
+        return codes
 
 
 def _safetensors(path: str) -> Arrays:
