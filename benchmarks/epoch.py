@@ -65,7 +65,7 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def through_recipe(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
-    phase = train.Phase("fit", EPOCHS, 0.004, 1, recipe.train.average)
+    phase = train.Phase("fit", EPOCHS, 0.004, 1, recipe.training.average)
     with tempfile.TemporaryDirectory() as folder:
         train.fit(model, phase, recipe, data, Path(folder), clock)
 
@@ -76,7 +76,7 @@ def bare(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
         keras.losses.CategoricalCrossentropy(from_logits=True),
         ["accuracy"],
     )
-    size = recipe.train.batch_size
+    size = recipe.training.batch_size
     count = pipeline.steps_per_epoch(data.train, size) * size
     x, y = tensors(data.train, len(data.classes))
     validation = tensors(data.val, len(data.classes))
@@ -98,7 +98,7 @@ def tensors(examples: pipeline.Examples, classes: int) -> tuple[Any, Any]:
 
 def main() -> None:
     plain = recipes.load(MAIN, ["augment={}"])
-    data = pipeline.load(plain.data, plain.image)
+    data = pipeline.load(plain.source, plain.image)
     ways: dict[str, tuple[Callable[..., None], Recipe]] = {
         "bare": (bare, plain),
         "recipe": (through_recipe, plain),

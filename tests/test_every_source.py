@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT, Call, complaint, write_photos
 
 from tflite_light.contract import Image
-from tflite_light.data import SPLITS, Source
+from tflite_light.data import SPLITS, UNKNOWN, Source
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.data._split import split_of
 from tflite_light.data.directory import Directory
@@ -109,6 +109,7 @@ def tfds(folder: Path) -> dict[str, Any]:
 MAKERS = {
     "csv": table,
     "directory": directory,
+    "pictures": directory,
     "sign_digits": lambda _: {},
     "synthetic": lambda _: {"count": 60, "number_of_classes": 3},
     "tfds": tfds,
@@ -127,23 +128,24 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_parts_are_disjoint_and_all_decode(source: Source) -> None:
-    data = pipeline.load(source, Image(size=32))
+    data = pipeline.read({name: source.split(name) for name in SPLITS}, Image(size=32))
     prints = [
         {
             hashlib.sha256(pixels.tobytes()).digest()
             for pixels in examples.pixels(range(len(examples)))
         }
-        for examples in (data.train, data.val, data.test)
+        for examples in data.values()
     ]
     assert all(prints)
     assert len(prints[0] | prints[1] | prints[2]) == sum(map(len, prints))
-    total = len(data.train) + len(data.val) + len(data.test)
+    total = sum(map(len, data.values()))
     assert total == (2059 if source.key == "sign_digits" else 60)
 
 
 def test_every_class_is_in_train_and_test(source: Source) -> None:
     for name in ("train", "test"):
-        assert set(source.split(name).labels) == set(range(len(source.classes())))
+        classes = range(len(source.classes())) or [UNKNOWN]
+        assert set(source.split(name).labels) == set(classes)
 
 
 def test_reading_twice_gives_the_same(source: Source) -> None:
@@ -238,7 +240,7 @@ def test_given_train_val_and_test_folders_are_taken(photos: Path, tmp_path: Path
 
 def refuse(folder: Path) -> str:
     with pytest.raises(UserError) as caught:
-        Directory(path=str(folder)).split("train")
+        pipeline.load(Directory(path=str(folder)), Image(size=32))
     return str(caught.value)
 
 

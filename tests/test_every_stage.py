@@ -40,6 +40,9 @@ def trained(examples: pipeline.Examples, stages: list[Stage], network: Any = Non
         wrapped = stage.wrap(model, STEPS, stages[: position - 1]) if stage else model
         if stage:
             stage.prepare(wrapped, examples)
+        for layer in wrapped.submodules:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.8  # the statistics of 20 steps, as `train` would set it
         wrapped.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         callbacks = stage.callbacks() if stage else []
         wrapped.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)

@@ -29,7 +29,7 @@ def test_every_stage_has_a_place_in_the_order() -> None:
 
 MISTAKES = [
     ("model: [", "is not YAML: line 1"),
-    ("", "is empty. It needs at least the keys model: and data:"),
+    ("", "is empty. It needs at least the keys model:, data: and train:"),
     ("- 1", "holds a list"),
     ("data: synthetic", "model: Field required"),
     ("model: tiny\nmodel: tiny\ndata: synthetic", "is not YAML"),
@@ -37,6 +37,10 @@ MISTAKES = [
     ("model: {tiny: {widht: 3}}\ndata: synthetic", "model.tiny.widht: unknown name, did you mean width?"),
     ("model: {tiny: {width: wide}}\ndata: synthetic", "model.tiny.width: Input should be a valid integer"),
     ("model: {tiny: {width: 0}}\ndata: synthetic", "model.tiny.width: Input should be greater than or equal to 1"),
+    ("model: tiny\ntrain: {}", "recipe: train needs data: the pictures to train on"),
+    ("model: tiny\ndata: synthetic\nclasses: 3\ntrain: {}", "recipe: classes is for imports"),
+    ("model: tiny\ndata: synthetic\ntrain: {freeze: {}}", "recipe: train.freeze needs weights"),
+    ("model: tiny", "recipe: without train it is an import, which needs one of labels: FILE or classes: N"),
     ("model: tiny\ndata: synthetic\ntrian: {}", "trian: unknown name, did you mean train?"),
     ("model: tiny\ndata: synthetic\ntrain: {learning_rate: -1}", "train.learning_rate: Input should be greater than 0"),
     ("model: tiny\ndata: synthetic\ntrain: {learning_rate: .nan}", "train.learning_rate: Input should be a finite"),

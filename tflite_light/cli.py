@@ -98,6 +98,11 @@ def train(
     from tflite_light import recipe as recipes
 
     checked = recipes.load(recipe / "recipe.yaml" if recipe.is_dir() else recipe, changes)
+    if not checked.train:
+        raise UserError(
+            f"{recipe} has no train:, so it is an import. Export it: tflite-light export {recipe} "
+            "--out FOLDER, or add train: {} to train it by the defaults."
+        )
 
     from tflite_light import folder as folders
     from tflite_light import report, run
@@ -106,7 +111,7 @@ def train(
 
     name = name or recipe.stem
     current = folders.to_resume(recipe, name, runs, checked) if resume else None
-    data = pipeline.load(checked.data, checked.image)
+    data = pipeline.load(checked.source, checked.image)
     run.check(checked, len(data.classes))
     current = current or folders.create(checked, name, runs)
     say(
@@ -138,28 +143,46 @@ def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @main.command()
-@click.argument("folder", metavar="[RUN]", required=False, type=click.Path(path_type=Path))
+@click.argument("target", metavar="[RUN|RECIPE]", required=False, type=click.Path(path_type=Path))
 @mode_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder for the files.  [default: the run's exports]",
 )
+@set_option
 @runs_option
 @reports
-def export(folder: Path | None, modes: list[str], out: Path | None, runs: Path) -> dict[str, Any]:
-    """Write .tflite files of RUN, or of the newest run; without a kind, those its recipe names."""
-    from tflite_light import folder as folders
-    from tflite_light import report, run
+def export(
+    target: Path | None, modes: list[str], out: Path | None, changes: tuple[str, ...], runs: Path
+) -> dict[str, Any]:
+    """Write .tflite files of RUN, of the newest run, or of a RECIPE without `train`.
 
-    current = folders.open_run(folder) if folder else folders.newest(runs)
-    rows = run.export(current, modes, out)
-    report.show(rows)
-    _warn(rows)
-    paths = [str(folders.export_path(current, row.name, out)) for row in rows]
-    for path in paths:
+    Without a kind, those that the recipe names.
+    """
+    from tflite_light import report
+
+    if target and not target.is_dir() and target.suffix in (".yaml", ".yml"):
+        from tflite_light import importing
+
+        origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
+    else:
+        from tflite_light import folder, run
+
+        if changes:
+            raise UserError(
+                "--set goes with a RECIPE to import; a run keeps the one it was made by."
+            )
+        current = folder.open_run(target) if target else folder.newest(runs)
+        origin, rows = {"run": str(current.folder)}, run.export(current, modes, out)
+    report.show(list(rows.values()))
+    _warn(list(rows.values()))
+    for path in rows:
         click.echo(path)
-    return {"run": str(current.folder), "exports": paths, "rows": [row.to_json() for row in rows]}
+    return origin | {
+        "exports": [str(path) for path in rows],
+        "rows": [row.to_json() for row in rows.values()],
+    }
 
 
 @main.command()

@@ -42,8 +42,9 @@ class Image(Part):
        byte of 16-bit samples.
     2. Cut out a box. `crop`: the centred square whose side is floor(`crop` x shorter side + 0.5),
        at left = (width - side) // 2 and top = (height - side) // 2. `stretch`: the whole picture.
-    3. Resize the cut-out to `size` x `size` with Pillow's bilinear filter: a triangle as wide as
-       the reduction, across and then down, 22-bit fixed-point sums, each pass rounded to 8 bits.
+    3. Resize the cut-out to `size` x `size` with Pillow's `filter`, as wide as the reduction: a
+       triangle (bilinear), Keys' cubic with a = -1/2 (bicubic), or the mean of what a pixel covers
+       (box). Across and then down, 22-bit fixed-point sums, each pass rounded to 8 bits.
     4. Order the channels, subtract `mean`, divide by `std`.
 
     The default of 128 and 128 maps the 256 pixel values to [-1, 1) with an exact step of 1/128, so
@@ -56,6 +57,9 @@ class Image(Part):
     )
     crop: float = Field(
         1.0, gt=0, le=1, description="side of the square, share of the shorter side"
+    )
+    filter: Literal["bilinear", "bicubic", "box"] = Field(
+        "bilinear", description="of the resizing; what the weights were trained with"
     )
     channels: Literal["RGB", "BGR"] = Field("RGB", description="order of the channels")
     mean: PerChannel = Field((128.0,) * 3, description="subtracted, in channel order")
@@ -88,7 +92,7 @@ class Golden(Part):
     """A picture beside the file, and the file's own answer to it in the output's own units."""
 
     picture: str
-    label: str
+    label: str | None = Field(description="what is on it, where that is known")
     output: list[float]
 
 

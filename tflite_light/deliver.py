@@ -1,6 +1,7 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tflite_light.errors import UserError
 from tflite_light.evaluate import Measured, measure_file
 from tflite_light.export import Mode
 from tflite_light.predict import Floats, TFLiteModel, quantise
+from tflite_light.progress import say
 
 GOLDENS = 8
 GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
@@ -34,6 +36,8 @@ def deliver(
     promise: a float operator in an int8 file, or fewer zeros than the stages promised. Nothing is
     written then.
     """
+    say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
+    start = time.monotonic()
     bare = mode.convert(model, data.train)
     file = tflite.File(bare)
     mode.check(file)
@@ -55,6 +59,7 @@ def deliver(
     final = TFLiteModel(content)
     row = measure_file(mode.key, content, final, data.test, reference)
     _write(path, content, agreed, final, data)
+    row.seconds = time.monotonic() - start
     return row
 
 
@@ -70,8 +75,7 @@ def _write(
         pixels = pipeline.fit(picture, agreed.image).astype(np.float32)
         inputs = quantise(pipeline.normalise(pixels, agreed.image), agreed.input)
         output = [float(value) for value in model.answer(inputs)]
-        label = data.classes[data.test.labels[index]]
-        goldens.append(Golden(picture=name, label=label, output=output))
+        goldens.append(Golden(picture=name, label=data.label(index), output=output))
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})

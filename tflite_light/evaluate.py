@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light import tflite
-from tflite_light.data import Pictures, csv, directory
+from tflite_light.data import UNKNOWN, Pictures, csv, directory
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.data._split import pictures_of
 from tflite_light.errors import UserError
@@ -23,7 +23,7 @@ class Measured:
 
     name: str
     pictures: int
-    top1: float
+    top1: float | None
     agreement: float | None = None
     zeros: float | None = None
     size_bytes: int | None = None
@@ -40,8 +40,9 @@ def answers(predictor: Predictor, examples: pipeline.Examples) -> Floats:
     return predictor.logits(examples.inputs(range(len(examples))))
 
 
-def top1(logits: Floats, labels: np.ndarray[Any, Any]) -> float:
-    return float((logits.argmax(axis=1) == labels).mean())
+def top1(logits: Floats, labels: np.ndarray[Any, Any]) -> float | None:
+    """Share of right answers; None where a picture's label is unknown."""
+    return None if UNKNOWN in labels else float((logits.argmax(axis=1) == labels).mean())
 
 
 def agreement(logits: Floats, reference: Floats) -> float:

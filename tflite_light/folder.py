@@ -17,7 +17,8 @@ from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.recipe import Recipe
 
-FIT = "fit"  # the name of the first phase; the others are named after their stage
+CLASSIFIER = "classifier"  # the first phase of fine-tuning: all else is frozen
+FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 PACKAGES = (
     "tensorflow",
     "tf_keras",
@@ -46,7 +47,8 @@ class Run:
 
     @property
     def phases(self) -> list[str]:
-        return [FIT, *self.stages]
+        first = [CLASSIFIER, FIT] if self.recipe.training.freeze else [FIT]
+        return [*first, *self.stages]
 
     @property
     def promised_zeros(self) -> float:

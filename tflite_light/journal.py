@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light import checkpoint, files
+from tflite_light.errors import UserError
 from tflite_light.stack import keras, tf
 
 Row = dict[str, Any]
@@ -129,7 +130,16 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         arrays |= {
             f"optimizer/{index}": variable.numpy() for index, variable in enumerate(variables)
         }
+        self._require_finite(arrays)
         checkpoint.write(self._path, arrays, {"history": self.history, "stopped": self.stopped})
+
+    def _require_finite(self, arrays: checkpoint.Arrays) -> None:
+        """The loss may look well: a ReLU or a pool can swallow a NaN."""
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise UserError(
+                f"{self._phase} epoch {len(self.history)}: weights grew beyond all numbers. Train "
+                f"again with a lower learning_rate in {self._phase}, or more epochs before it."
+            )
 
     def _restore(self) -> None:
         arrays, note = checkpoint.read(self._path)

@@ -7,7 +7,7 @@ from tflite_light.evaluate import Measured
 
 COLUMNS: dict[str, Callable[[Measured], str]] = {
     "": lambda row: _title(row),
-    "top-1": lambda row: f"{row.top1:.4f}",
+    "top-1": lambda row: _share(row.top1),
     "agreement": lambda row: _share(row.agreement),
     "KiB": lambda row: _kib(row.size_bytes),
     "deflated": lambda row: _kib(row.deflated_bytes),

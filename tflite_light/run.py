@@ -11,12 +11,11 @@ from tflite_light.data import _pipeline as pipeline
 from tflite_light.deliver import deliver
 from tflite_light.evaluate import Measured, answers, measure, measure_file
 from tflite_light.export import Mode
-from tflite_light.folder import FIT, Run, export_path, require_finished
+from tflite_light.folder import CLASSIFIER, Run, export_path, require_finished
 from tflite_light.journal import state_path
 from tflite_light.predict import Floats, KerasModel, open_file
 from tflite_light.progress import Display, say
 from tflite_light.recipe import Recipe
-from tflite_light.sockets import load as load_part
 from tflite_light.stack import keras
 from tflite_light.train import Phase, fit
 
@@ -25,7 +24,7 @@ WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a 
 
 def check(recipe: Recipe, classes: int) -> None:
     """Raises UserError where a stage cannot keep its promise, before a run is begun for it."""
-    model = _build(recipe, classes)
+    model = build(recipe, classes)
     if recipe.weights:
         recipe.weights.load(model, recipe.model)
     for stage in recipe.compress:
@@ -45,7 +44,8 @@ def train(run: Run, data: pipeline.Data) -> list[Measured]:
         rows.append(row)
     for mode in run.recipe.export:
         phase = source_phase(run, mode)
-        rows.append(_timed(run, mode, models[phase], logits[phase], data, out=None))
+        path = export_path(run, mode.key)
+        rows.append(deliver(mode, models[phase], logits[phase], data, run.promised_zeros, path))
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promised_zeros": run.promised_zeros,
@@ -56,33 +56,27 @@ def train(run: Run, data: pipeline.Data) -> list[Measured]:
     return rows
 
 
-def export(run: Run, modes: list[str], out: Path | None) -> list[Measured]:
+def export(run: Run, modes: list[str], out: Path | None) -> dict[Path, Measured]:
     """Files of a finished run, of the modes named or its recipe's. Raises UserError on others."""
     require_finished(run)
-    chosen = [_mode(run, key) for key in modes] or run.recipe.export
-    data = pipeline.load(run.recipe.data, run.recipe.image)
+    chosen = run.recipe.modes(modes)
+    data = pipeline.load(run.recipe.source, run.recipe.image)
     models = dict(zip(run.phases, _models(run, len(data.classes)), strict=True))
     logits = {
         phase: answers(KerasModel(models[phase]), data.test)
         for phase in {source_phase(run, m) for m in chosen}
     }
-    return [
-        _timed(
-            run, mode, models[source_phase(run, mode)], logits[source_phase(run, mode)], data, out
-        )
-        for mode in chosen
-    ]
-
-
-def _mode(run: Run, key: str) -> Mode:
-    mine = [mode for mode in run.recipe.export if mode.key == key]
-    return mine[0] if mine else load_part("export", key)()  # type: ignore[return-value]
+    rows = {}
+    for mode in chosen:
+        phase, path = source_phase(run, mode), export_path(run, mode.key, out)
+        rows[path] = deliver(mode, models[phase], logits[phase], data, run.promised_zeros, path)
+    return rows
 
 
 def evaluate(run: Run) -> list[Measured]:
     """Every Keras model and every exported file of a finished run, on the same test pictures."""
     require_finished(run)
-    source = run.recipe.data
+    source = run.recipe.source
     test = pipeline.read({"test": source.split("test")}, run.recipe.image)["test"]
     models = _models(run, len(source.classes()))
     rows, logits = [], {}
@@ -90,7 +84,7 @@ def evaluate(run: Run) -> list[Measured]:
         row, logits[phase] = measure(phase, KerasModel(model), test)
         rows.append(row)
     for path in sorted((run.folder / "exports").glob("*.tflite")):
-        mode = _mode(run, path.stem)
+        (mode,) = run.recipe.modes([path.stem])
         predictor, _ = open_file(path)
         reference = logits[source_phase(run, mode)]
         rows.append(measure_file(path.stem, path.read_bytes(), predictor, test, reference))
@@ -104,9 +98,9 @@ def source_phase(run: Run, mode: Mode) -> str:
 
 def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
-    settings = run.recipe.train
+    settings = run.recipe.training
     steps = pipeline.steps_per_epoch(data.train, settings.batch_size)
-    model = _build(run.recipe, len(data.classes))
+    model = build(run.recipe, len(data.classes))
     _begin(run, model)
     for phase in run.phases:
         stage = run.stages.get(phase)
@@ -129,8 +123,9 @@ def _trained(run: Run, data: pipeline.Data) -> Iterator[tuple[str, Any, float]]:
 
 
 def _begin(run: Run, model: Any) -> None:
-    """Give a fit that has not begun the recipe's weights."""
-    begun = run.weights_path(FIT).exists() or state_path(run.folder, FIT).exists()
+    """Give a run that has not begun the recipe's weights."""
+    first = run.phases[0]
+    begun = run.weights_path(first).exists() or state_path(run.folder, first).exists()
     if run.recipe.weights and not begun:
         for remark in run.recipe.weights.load(model, run.recipe.model):
             say(remark)
@@ -140,7 +135,9 @@ def _phase(run: Run, phase: str) -> Phase:
     stage = run.stages.get(phase)
     if stage:
         return Phase(phase, stage.epochs, stage.learning_rate, WARMUP, callbacks=stage.callbacks())
-    settings = run.recipe.train
+    settings, freeze = run.recipe.training, run.recipe.training.freeze
+    if freeze and phase == CLASSIFIER:
+        return Phase(phase, freeze.epochs, freeze.learning_rate, WARMUP, classifier_only=True)
     return Phase(
         phase,
         settings.epochs,
@@ -153,16 +150,19 @@ def _phase(run: Run, phase: str) -> Phase:
 
 def _models(run: Run, classes: int) -> list[Any]:
     """The model as each phase left it."""
-    models = [_build(run.recipe, classes)]
-    _load_weights(run, FIT, models[0])
-    for phase in run.stages:
-        stage = run.stages[phase]
-        models.append(stage.strip(_wrap(run, stage, models[-1], steps=1)))
+    models: list[Any] = []
+    for phase in run.phases:
+        stage = run.stages.get(phase)
+        models.append(
+            stage.strip(_wrap(run, stage, models[-1], steps=1))
+            if stage
+            else build(run.recipe, classes)
+        )
         _load_weights(run, phase, models[-1])
     return models
 
 
-def _build(recipe: Recipe, classes: int) -> Any:
+def build(recipe: Recipe, classes: int) -> Any:
     keras.utils.set_random_seed(recipe.seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     size = recipe.image.size
@@ -178,13 +178,3 @@ def _load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:
     arrays, note = checkpoint.read(run.weights_path(phase))
     checkpoint.set_weights(model, arrays, run.weights_path(phase))
     return note
-
-
-def _timed(
-    run: Run, mode: Mode, model: Any, logits: Floats, data: pipeline.Data, out: Path | None
-) -> Measured:
-    say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
-    start = time.monotonic()
-    row = deliver(mode, model, logits, data, run.promised_zeros, export_path(run, mode.key, out))
-    row.seconds = time.monotonic() - start
-    return row

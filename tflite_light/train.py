@@ -8,6 +8,7 @@ import numpy as np
 
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.journal import Journal, Row
+from tflite_light.models import CLASSIFIER
 from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
 
@@ -22,6 +23,7 @@ class Phase:
     warmup_epochs: float = 0
     average: float = 0
     patience: int | None = None
+    classifier_only: bool = False
     callbacks: list[Any] = field(default_factory=list)
 
 
@@ -34,34 +36,45 @@ def fit(
     """
     seed = recipe.seed + sum(phase.name.encode())  # phases must not see the same order
     keras.utils.set_random_seed(seed)
-    steps = pipeline.steps_per_epoch(data.train, recipe.train.batch_size)
-    _set_batch_norm_momentum(model, recipe.train.batch_norm_momentum, steps)
+    settings = recipe.training
+    steps = pipeline.steps_per_epoch(data.train, settings.batch_size)
+    if settings.freeze:
+        _freeze(model, phase.classifier_only)
+    _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
     _compile(model, phase, recipe, steps)
     journal = Journal(model, phase.name, phase.average, phase.patience, folder)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
         classes = len(data.classes)
         model.fit(
-            pipeline.training(
-                data.train, classes, recipe.train.batch_size, recipe.augment, seed, todo
-            ),
+            pipeline.training(data.train, classes, settings.batch_size, recipe.augment, seed, todo),
             steps_per_epoch=steps,
             initial_epoch=todo.start,
             epochs=todo.stop,
             validation_data=pipeline.evaluation(data.val, classes),
-            class_weight=_class_weights(data) if recipe.train.class_weights else None,
+            class_weight=_class_weights(data) if settings.class_weights else None,
             callbacks=[*phase.callbacks, _tensorboard(folder, phase), journal, display],
             verbose=0,
         )
     journal.finish()
+    model.trainable = True
     return journal.history
+
+
+def _freeze(model: Any, classifier_only: bool) -> None:
+    """All but the classifier, or batch norm alone, which Keras then runs in inference mode."""
+    for layer in model.layers:
+        layer.trainable = not classifier_only or layer.name.startswith(CLASSIFIER)
+    for layer in model.submodules:  # those inside wrappers, too
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.compile(
         optimizer=_optimizer(phase, recipe, steps),
         loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=recipe.train.label_smoothing
+            from_logits=True, label_smoothing=recipe.training.label_smoothing
         ),
         metrics=["accuracy"],
     )
@@ -69,7 +82,7 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
 
 
 def _optimizer(phase: Phase, recipe: Recipe, steps: int) -> Any:
-    settings = recipe.train
+    settings = recipe.training
     warmup = int(phase.warmup_epochs * steps)
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else phase.learning_rate,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+UNKNOWN = -1  # the label of a picture that has none
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Pictures:
     """The pictures of one split, read one by one when needed.
 
     `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
-    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes.
+    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN.
     """
 
     names: list[str]
@@ -45,8 +46,13 @@ class Source(Part):
     def scan(self) -> Scan:
         """Class names, and each part's pictures in an order that depends on nothing but them.
 
-        Raises UserError where the pictures are not there or cannot be trained on.
+        Raises UserError where there are none. Whether a training can do with them is asked after.
         """
+
+    @property
+    def where(self) -> str:
+        """What to call the pictures to a person."""
+        return f"data {getattr(self, 'path', self.key)}"
 
     @cached_property
     def scanned(self) -> Scan:

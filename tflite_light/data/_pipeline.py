@@ -10,20 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps
 
 from tflite_light.contract import Image
-from tflite_light.data import SPLITS, Pictures, Source
+from tflite_light.data import SPLITS, UNKNOWN, Pictures, Source
 from tflite_light.data._augment import Augment, augmenter
+from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 from tflite_light.stack import tf
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
+
+Name = TypeVar("Name", bound=str)
 
 MEMORY_SHARE = (
     0.25  # of the machine's memory that resized pictures may fill; beyond it they are streamed
@@ -59,10 +62,11 @@ def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
 
 
 def fit(picture: Pixels, image: Image) -> Pixels:
-    """Height x width x 3 -> size x size x 3, by the contract's box and Pillow's bilinear filter."""
+    """Height x width x 3 -> size x size x 3, by the contract's box and filter."""
     height, width = picture.shape[:2]
     cut = Pillow.fromarray(picture).crop(image.box(width, height))
-    return np.asarray(cut.resize((image.size, image.size), Pillow.Resampling.BILINEAR))
+    chosen = Pillow.Resampling[image.filter.upper()]
+    return np.asarray(cut.resize((image.size, image.size), chosen))
 
 
 def normalise(pixels: Any, image: Image) -> Any:
@@ -131,14 +135,20 @@ class Data:
     val: Examples
     test: Examples
 
+    def label(self, index: int) -> str | None:
+        """The class of a test picture, where it is known."""
+        label = self.test.labels[index]
+        return None if label == UNKNOWN else self.classes[label]
+
 
 def load(source: Source, image: Image) -> Data:
-    """A source's three parts. Raises UserError as `read` does, before anything is trained."""
-    parts = read({name: source.split(name) for name in SPLITS}, image)
-    return Data(source.classes(), **parts)
+    """A source's three parts. Raises UserError as `read` does, and where none can be trained."""
+    parts = {name: source.split(name) for name in SPLITS}
+    require_usable(source.where, source.classes(), parts)
+    return Data(source.classes(), **read(parts, image))
 
 
-def read(parts: Mapping[str, Pictures], image: Image) -> dict[str, Examples]:
+def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     """Decode and size every picture once, and keep them all when they fit in memory.
 
     Raises UserError with up to ten names of pictures that cannot be decoded, and their count.

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tflite_light.data import SPLITS, Pictures, Scan, Source, Split
-from tflite_light.data._split import pictures_of, require_usable, split_of
+from tflite_light.data._split import pictures_of, split_of
 from tflite_light.errors import UserError
 
 Row = tuple[Path, str, str]  # picture, class name, part ("" where the table has no such column)
@@ -37,7 +37,6 @@ def _scan(path: Path) -> Scan:
     for picture, label, part in rows:
         files[part or split_of(picture.read_bytes())].append((picture, classes.index(label)))
     parts: dict[Split, Pictures] = {name: pictures_of(files[name]) for name in SPLITS}
-    require_usable(str(path), classes, parts)
     return classes, parts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from tflite_light.data import SPLITS, Scan, Source, Split
-from tflite_light.data._split import held_out, pictures_of, require_usable, split_of
+from tflite_light.data._split import held_out, pictures_of, split_of
 from tflite_light.errors import UserError
 
 
@@ -45,7 +45,6 @@ def _scan(folder: Path) -> Scan:
         )
     files = _divided(folder, classes, given) if divided else _by_content(_files(folder, classes))
     parts = {name: pictures_of(files[name]) for name in SPLITS}
-    require_usable(str(folder), classes, parts)
     return classes, parts
 
 

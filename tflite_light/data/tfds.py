@@ -5,7 +5,6 @@ from typing import Any
 from pydantic import Field
 
 from tflite_light.data import SPLITS, Pictures, Scan, Source
-from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 
 
@@ -24,7 +23,6 @@ class TFDS(Source):
         builder = _builder(self)
         classes = list(builder.info.features["label"].names)
         parts = {name: _pictures(builder, getattr(self, name)) for name in SPLITS}
-        require_usable(f"dataset {self.name}", classes, parts)
         return classes, parts
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
+from tflite_light import files
 from tflite_light.data import SPLITS, Pictures, Scan, Source
-from tflite_light.data._split import require_usable
 from tflite_light.errors import UserError
 from tflite_light.stack import tf
 
@@ -34,19 +34,9 @@ class TFRecord(Source):
     label_key: str = Field("image/class/label", description="feature with the integer label")
 
     def scan(self) -> Scan:
-        classes = _names(Path(self.labels))
+        classes = files.read_lines(Path(self.labels))
         parts = {name: _pictures(self, getattr(self, name), len(classes)) for name in SPLITS}
-        require_usable(f"the records {self.train}", classes, parts)
         return classes, parts
-
-
-def _names(path: Path) -> list[str]:
-    try:
-        names = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        problem = f"data.tfrecord.labels: {path} cannot be read: {error.strerror}."
-        raise UserError(problem) from error
-    return [name.strip() for name in names if name.strip()]
 
 
 def _pictures(source: TFRecord, pattern: str, classes: int) -> Pictures:

@@ -36,6 +36,11 @@ class Int8(Mode):
             self.io
         )
         if not is_quantised(model):
+            if not len(examples):
+                raise UserError(
+                    "int8 needs pictures to set its ranges by. Give the recipe some, such as "
+                    "data: {pictures: {path: FOLDER}}."
+                )
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: self._calibration(examples)
         return convert(converter)

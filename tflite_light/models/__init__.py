@@ -12,6 +12,7 @@ from typing import Any
 from tflite_light.sockets import Part
 from tflite_light.stack import keras
 
+CLASSIFIER = "logits"  # what the name of the classifier's layer starts with
 Names = dict[str, str]  # this project's layer -> another code's layer
 
 
@@ -25,7 +26,7 @@ class Architecture(Part):
 
     @abstractmethod
     def logits(self, image: Any, classes: int) -> Any:
-        """The network itself, tensor to tensor."""
+        """The network itself, tensor to tensor; its last layer with weights is `logits...`."""
 
     def references(self) -> dict[str, Names]:
         """For each code whose weights fit: what it calls each layer here that has weights.

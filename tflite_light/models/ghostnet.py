@@ -14,6 +14,7 @@ from tflite_light.models._blocks import (
     make_divisible,
     norm_pair,
     relu,
+    relu6,
 )
 from tflite_light.stack import keras
 
@@ -46,9 +47,9 @@ COMMON: dict[str, Any] = {"padding": "symmetric", "epsilon": TORCH_EPSILON}
 class GhostNet(Architecture):
     """Han et al. 2020, arXiv 1911.11907, table 1, as in Huawei's PyTorch code and timm.
 
-    The gate of squeeze-and-excitation is relu6(x + 3) / 6 there; here x / 6 + 1/2 is in the dense
-    layer's own weights and the gate a ReLU up to 1: the same function of as many weights, in layers
-    that QAT and int8 take. Without the dropout before the classifier.
+    The gate of squeeze-and-excitation is relu6(x + 3) / 6 there; here the 3 is in its dense layer's
+    bias and the 1/6 in the convolution behind the gate: the same function of as many weights, in
+    layers that int8 has. Without the dropout before the classifier.
     """
 
     alpha: float = Field(1.0, ge=0.1, le=4, description="width; 0.5 1.0 1.3 are published")
@@ -112,26 +113,34 @@ class GhostNet(Architecture):
         return {"huawei": names}
 
     def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
-        if not layer.endswith("_gate_dense"):
-            return weights
-        return {"kernel": weights["kernel"] / 6, "bias": weights["bias"] / 6 + 0.5}
+        if layer.endswith("_gate_dense"):
+            return weights | {"bias": weights["bias"] + 3}
+        if layer in self._behind_gates():
+            return weights | {"kernel": weights["kernel"] / 6}
+        return weights
+
+    def _behind_gates(self) -> set[str]:
+        return {
+            f"stage{stage}_block{unit}_project_primary_conv"
+            for stage, rows in enumerate(STAGES)
+            for unit, (_, _, _, gated, _) in enumerate(rows)
+            if gated and self.squeeze_excite
+        }
 
 
 def _gate(x: Any, name: str) -> Any:
-    """Squeeze-and-excitation (Hu 2018), a quarter of the channels within."""
+    """Squeeze-and-excitation (Hu 2018), a quarter of the channels within; gates from 0 to 6."""
     count = x.shape[-1]
     gate = keras.layers.GlobalAveragePooling2D(name=f"{name}_squeeze_pool")(x)
     gate = keras.layers.Dense(
         make_divisible(count * 0.25, 4), activation="relu", name=f"{name}_squeeze_dense"
     )(gate)
-    gate = keras.layers.Dense(count, bias_initializer=_half(), name=f"{name}_gate_dense")(gate)
-    gate = keras.layers.Reshape((1, 1, count), name=f"{name}_gate")(gate)
-    gate = keras.layers.ReLU(1.0, name=f"{name}_gate_relu")(gate)
+    half_open = keras.initializers.Constant(3.0)
+    gate = keras.layers.Dense(count, bias_initializer=half_open, name=f"{name}_gate_dense")(gate)
+    gate = relu6(
+        keras.layers.Reshape((1, 1, count), name=f"{name}_gate_reshape")(gate), f"{name}_gate"
+    )
     return keras.layers.Multiply(name=f"{name}_multiply")([x, gate])
-
-
-def _half() -> Any:
-    return keras.initializers.Constant(0.5)
 
 
 def _block_names(own: str, theirs: str) -> dict[str, Names]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.models import Architecture, Names
+from tflite_light.models import CLASSIFIER, Architecture, Names
 from tflite_light.weights import Arrays
 
 KERAS_NAMES = {"kernel": ("kernel", "pointwise_kernel")}  # the latter in separable convolutions
@@ -21,7 +21,6 @@ TORCH_NAMES = {
 }
 FOLDED = ("gamma", "moving_mean", "moving_variance")  # absent where batch norm was folded
 SHOWN = 10  # mistakes that are named
-HEAD = "logits"  # what the names of classifiers start with
 
 
 def fit(
@@ -85,7 +84,7 @@ class _Plan:
             for short, variable in variables.items()
             if short in known and known[short].shape != tuple(variable.shape)
         ]
-        if problems and layer.name.startswith(HEAD) and _other_classes(known, variables):
+        if problems and layer.name.startswith(CLASSIFIER) and _other_classes(known, variables):
             self.remarks.append(_head_remark(known, variables))
             return
         self.mistakes += problems

@@ -1,0 +1,163 @@
+"""A recipe without `train`: weights from elsewhere become files that answer as their network."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, Call, as_json, complaint, write_photos
+
+from tflite_light import contract
+from tflite_light.models.tiny import Tiny
+from tflite_light.predict import open_file
+
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Of a network for five classes."""
+    model = Tiny(width=4).build((32, 32, 3), 5)
+    numbers = np.random.default_rng(0)
+    arrays = {
+        one.name.removesuffix(":0"): numbers.uniform(0.1, 1, one.shape) for one in model.weights
+    }
+    np.savez(tmp_path / "five.npz", **arrays)
+    return tmp_path / "five.npz"
+
+
+def recipe(tmp_path: Path, *lines: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    text = ["model: {tiny: {width: 4}}", "weights: {npz: {path: five.npz}}", "image: {size: 32}"]
+    path.write_text("\n".join([*text, *lines]) + "\n")
+    return path
+
+
+def test_classes_without_data_give_a_file_compared_on_photographs(
+    call: Call, weights: Path, tmp_path: Path
+) -> None:
+    path = recipe(tmp_path, "classes: 5")
+    report = as_json(call("export", path, "--float32", "--out", "app", "--json"))
+    assert report["exports"] == ["app/mine_float32.tflite"]
+    (row,) = report["rows"]
+    assert (row["top1"], row["agreement"], row["pictures"]) == (None, 1.0, 32)
+    agreed = contract.read(Path("app/mine_float32.tflite"))
+    assert agreed.labels == ["0", "1", "2", "3", "4"]
+    assert [golden.label for golden in agreed.golden] == [None] * 8
+
+
+def test_labels_name_the_classes_and_data_calibrates(
+    call: Call, weights: Path, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "photos", classes=3, each=20)
+    (tmp_path / "labels.txt").write_text("other\nsign0\nsign1\nsign2\nmore\n")
+    path = recipe(tmp_path, "labels: labels.txt", "data: {directory: {path: photos}}")
+    report = as_json(call("export", path, "--float32", "--int8", "--out", "app", "--json"))
+    rows = {row["name"]: row for row in report["rows"]}
+    assert list(rows) == ["float32", "int8"]
+    model, agreed = open_file(tmp_path / "app" / "mine_int8.tflite")
+    assert model.input.dtype == "uint8"
+    assert agreed.labels == ["other", "sign0", "sign1", "sign2", "more"]
+    assert {golden.label for golden in agreed.golden} <= {"sign0", "sign1", "sign2"}
+    found = as_json(call("evaluate", "app/mine_int8.tflite", "--data", "photos", "--json"))
+    assert found["rows"][0]["pictures"] == 60
+
+
+def test_pictures_without_labels_calibrate(call: Call, weights: Path, tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", classes=2, each=20)
+    path = recipe(tmp_path, "classes: 5", "data: {pictures: {path: photos}}", "export: [int8]")
+    (row,) = as_json(call("export", path, "--out", "app", "--json"))["rows"]
+    assert (row["top1"], row["name"]) == (None, "int8")
+    assert row["agreement"] is not None
+
+
+REFUSED = [
+    (["classes: 5"], ["--int8", "--out", "app"], "int8 needs pictures to set its ranges by"),
+    (["classes: 5"], ["--float32"], "where to? tflite-light export mine.yaml --out FOLDER"),
+    (["classes: 4"], ["--out", "app"], "weights are for 5 classes, the data has 4"),
+    (["classes: 1"], ["--out", "app"], "classes: Input should be greater than or equal to 2"),
+    (["labels: none.txt"], ["--out", "app"], "none.txt cannot be read"),
+    (["labels: empty.txt"], ["--out", "app"], "empty.txt needs a class name a line, at least two"),
+    (["labels: a.txt", "classes: 5"], ["--out", "app"], "needs one of labels: FILE or classes: N"),
+    ([], ["--out", "app"], "needs one of labels: FILE or classes: N"),
+    (["classes: 5", "compress: [qat]"], ["--out", "app"], "compress needs train"),
+    (["classes: 5", "train: {}"], ["--out", "app"], "train needs data"),
+    (["data: synthetic", "train: {}"], ["--out", "app"], "mine.yaml is to be trained first: tflite-light train"),
+    (["classes: 5", "data: {synthetic: {}}"], ["--out", "app"], "data synthetic has classes that are not among the 5 labels: pattern0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "options", "told"), REFUSED, ids=lambda value: str(value)[:50])
+def test_what_cannot_be_imported_is_said(
+    call: Call, weights: Path, tmp_path: Path, lines: list[str], options: list[str], told: str
+) -> None:
+    recipe(tmp_path, *lines)
+    (tmp_path / "empty.txt").write_text("\n\n")
+    before = set(tmp_path.rglob("*"))
+    assert told in complaint(call("export", "mine.yaml", *options))
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_an_import_is_not_trained(call: Call, weights: Path, tmp_path: Path) -> None:
+    told = complaint(call("train", recipe(tmp_path, "classes: 5")))
+    assert "has no train:, so it is an import" in told
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason="ImageNet's weights and photographs are not here")
+@pytest.mark.parametrize(
+    ("model", "image", "least"),
+    [
+        (
+            "{model: {mobilenet_v2: {}}, weights: {npz: {path: WEIGHTS/mobilenet_v2_1.0_224.npz}}",
+            "{size: 224, mean: 127.5, std: 127.5, filter: box}",
+            {"float32": 0.87, "int8": 0.86},
+        ),
+        (
+            "{model: {squeezenet: {version: '1.0'}}, weights: {torch: {path: WEIGHTS/squeezenet1_0_deep_compressed.npz}}",
+            "{size: 227, channels: BGR, mean: [104, 117, 123], std: 1}",
+            {"float32": 0.63},
+        ),
+    ],
+    ids=["mobilenet_v2", "squeezenet"],
+)
+def test_imagenet_weights_reach_their_accuracy_in_the_file(
+    call: Call, tmp_path: Path, model: str, image: str, least: dict[str, float]
+) -> None:
+    samples = sorted((SHARED / "data" / "imagenet_samples").glob("*.jpg"))
+    rows = [f"{path},{int(path.name[:4])}" for path in samples]
+    (tmp_path / "samples.csv").write_text("\n".join(["path,label", *rows]) + "\n")
+    text = model.replace("WEIGHTS", str(SHARED / "weights")) + f", image: {image}, classes: 1000"
+    (tmp_path / "known.yaml").write_text(text + ", data: {csv: {path: samples.csv}}}")
+    modes = [f"--{mode}" for mode in least]
+    as_json(call("export", "known.yaml", *modes, "--out", "app", "--json"))
+    for mode, bound in least.items():
+        file = f"app/known_{mode}.tflite"
+        (row,) = as_json(call("evaluate", file, "--data", "samples.csv", "--json"))["rows"]
+        assert (row["pictures"], row["top1"] >= bound) == (200, True), row
+
+
+def test_fine_tuning_keeps_batch_norm_and_starts_with_the_classifier(
+    call: Call, weights: Path, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "photos", classes=3, each=20)
+    path = recipe(
+        tmp_path,
+        "data: {directory: {path: photos}}",
+        "train: {epochs: 2, batch_size: 8, freeze: {epochs: 2}}",
+        "compress: [{prune: {epochs: 1, sparsity: 0.3}}, {qat: {epochs: 1}}]",
+    )
+    report = as_json(call("train", path, "--json"))
+    assert [row["name"] for row in report["rows"]] == ["classifier", "fit", "prune", "qat", "int8"]
+    loaded = np.load(weights)
+    phases: dict[str, Any] = {
+        phase: np.load(tmp_path / "runs" / "mine" / "checkpoints" / f"{phase}.npz")
+        for phase in ("classifier", "fit", "prune")
+    }
+    for phase, arrays in phases.items():
+        for name in loaded.files:
+            same = np.array_equal(arrays[name], loaded[name].astype(np.float32))
+            kept = "norm/" in name or (phase == "classifier" and not name.startswith("logits"))
+            if not name.startswith("logits") and "bias" not in name:
+                assert same == kept, (phase, name)
+    assert not np.array_equal(phases["classifier"]["logits/kernel"], phases["fit"]["logits/kernel"])

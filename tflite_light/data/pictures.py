@@ -1,0 +1,30 @@
+"""A folder of pictures without labels: what an import is calibrated and compared on."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from tflite_light.data import SPLITS, UNKNOWN, Scan, Source, Split
+from tflite_light.data._split import pictures_of, split_of
+from tflite_light.errors import UserError
+
+
+class Unlabelled(Source):
+    """JPEG, PNG, BMP or WebP files, in folders of any depth, divided 70/10/20 by content.
+
+    They have no classes, so nothing can be trained on them.
+    """
+
+    path: str = Field(description="the folder; relative to where the command is typed")
+
+    def scan(self) -> Scan:
+        folder = Path(self.path)
+        files: dict[Split, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.name[0] != ".":
+                files[split_of(path.read_bytes())].append((path, UNKNOWN))
+        if not any(files.values()):
+            raise UserError(
+                f"data folder {folder} is empty or does not exist. Set data.pictures.path."
+            )
+        return [], {name: pictures_of(files[name]) for name in SPLITS}
