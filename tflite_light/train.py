@@ -8,7 +8,8 @@ import numpy as np
 
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.journal import Journal, Row
-from tflite_light.recipe import Recipe
+from tflite_light.optimizer import Rate, fall, optimizer
+from tflite_light.recipe import Recipe, Schedule
 from tflite_light.stack import keras
 
 
@@ -22,6 +23,7 @@ class Phase:
     warmup_epochs: float = 0
     average: float = 0
     patience: int | None = None
+    schedule: Schedule = "cosine"
     callbacks: list[Any] = field(default_factory=list)
 
 
@@ -69,22 +71,9 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
 
 
 def _optimizer(phase: Phase, recipe: Recipe, steps: int) -> Any:
-    settings = recipe.train
     warmup = int(phase.warmup_epochs * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else phase.learning_rate,
-        decay_steps=max(1, phase.epochs * steps - warmup),
-        warmup_target=phase.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    common = {"weight_decay": settings.weight_decay or None}
-    if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **common)
-    else:
-        optimizer = keras.optimizers.Adam(schedule, **common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
+    falling = fall(phase.schedule, max(1, phase.epochs * steps - warmup), steps)
+    return optimizer(recipe.train, Rate(phase.learning_rate, warmup, falling))
 
 
 def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> None:
