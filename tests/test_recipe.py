@@ -13,7 +13,7 @@ from tflite_light.sockets import names
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_loads_and_its_resolved_form_loads_back_equal(
     path: Path, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def fall(schedule: Schedule, steps: int, steps_per_epoch: int) -> Fall:
     if schedule == "cosine":
         return lambda step: 0.5 * (1.0 + tf.cos(math.pi * (tf.minimum(step, steps) / steps)))
     if schedule == "linear":
-        return lambda step: tf.maximum(0.0, 1.0 - step / steps)
+        return lambda step: tf.maximum(0.0, steps - step) / steps
     stair = schedule.every_epochs * steps_per_epoch
     return lambda step: schedule.factor ** tf.floor(step / stair)
 

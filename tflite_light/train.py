@@ -61,7 +61,7 @@ def fit(
 
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.compile(
-        optimizer=_optimizer(phase, recipe, steps),
+        optimizer=optimizer(recipe.train, rate(phase, steps)),
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.train.label_smoothing
         ),
@@ -70,10 +70,11 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _optimizer(phase: Phase, recipe: Recipe, steps: int) -> Any:
+def rate(phase: Phase, steps: int) -> Rate:
+    """The rate of each step of a phase, of which `steps` are an epoch."""
     warmup = int(phase.warmup_epochs * steps)
     falling = fall(phase.schedule, max(1, phase.epochs * steps - warmup), steps)
-    return optimizer(recipe.train, Rate(phase.learning_rate, warmup, falling))
+    return Rate(phase.learning_rate, warmup, falling)
 
 
 def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> None:
