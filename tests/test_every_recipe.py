@@ -12,7 +12,6 @@ from tflite_light import recipe as recipes
 from tflite_light import run as conductor
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.folder import FIT, Run
-from tflite_light.optimizer import Rate
 from tflite_light.recipe import Recipe
 from tflite_light.sockets import names
 from tflite_light.stack import keras
@@ -42,7 +41,7 @@ def imagenet(name: str, *changes: str) -> Recipe:
     return recipes.load(FOLDER / "imagenet" / f"{name}.yaml", changes)
 
 
-def rate_of(recipe: Recipe, steps: int) -> Rate:
+def rate_of(recipe: Recipe, steps: int) -> Any:
     return rate(conductor._phase(Run(Path("none"), recipe), FIT), steps)
 
 

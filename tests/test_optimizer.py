@@ -6,15 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.optimizer import Rate, fall, optimizer
+from tflite_light.optimizer import Rate, optimizer
 from tflite_light.recipe import Schedule, Stairs, Train
 from tflite_light.stack import keras, tf
+from tflite_light.train import Phase, rate
 
 STEPS = 100  # in an epoch; 10 epochs, the first of them warm-up
 
 
-def rate(schedule: Schedule, warmup: int = STEPS) -> Rate:
-    return Rate(0.5, warmup, fall(schedule, 10 * STEPS - warmup, STEPS))
+def rates(schedule: Schedule, warmup_epochs: float = 1) -> Any:
+    return rate(Phase("fit", 10, 0.5, warmup_epochs, schedule=schedule), STEPS)
 
 
 FALLS: dict[str, tuple[Schedule, float, float, float]] = {  # halfway after the warm-up, last, end
@@ -32,29 +33,19 @@ FALLS: dict[str, tuple[Schedule, float, float, float]] = {  # halfway after the 
 @pytest.mark.parametrize("name", FALLS)
 def test_the_rate_rises_in_a_line_and_falls_as_the_schedule_says(name: str) -> None:
     schedule, half, last, end = FALLS[name]
-    found = [float(rate(schedule)(step)) for step in (0, 50, 100, 550, 999, 1000)]
+    found = [float(rates(schedule)(step)) for step in (0, 50, 100, 550, 999, 1000)]
     assert found == pytest.approx([0, 0.25, 0.5, half, last, end], rel=1e-4, abs=1e-8)
 
 
 @pytest.mark.parametrize("name", FALLS)
 def test_without_warmup_the_first_step_has_the_highest_rate(name: str) -> None:
-    assert float(rate(FALLS[name][0], warmup=0)(0)) == 0.5
+    assert float(rates(FALLS[name][0], warmup_epochs=0)(0)) == 0.5
 
 
 def test_stairs_are_flat_between_their_edges() -> None:
-    stairs = rate(Stairs(factor=0.94, every_epochs=2), warmup=0)
+    stairs = rates(Stairs(factor=0.94, every_epochs=2), warmup_epochs=0)
     found = [float(stairs(step)) for step in (199, 200, 399, 400)]
     assert found == pytest.approx([0.5, 0.47, 0.47, 0.4418])
-
-
-def test_the_cosine_is_keras_own_to_the_bit() -> None:
-    own = Rate(0.004, 135, fall("cosine", 945, 45))
-    keras_own = keras.optimizers.schedules.CosineDecay(
-        0.0, 945, warmup_target=0.004, warmup_steps=135
-    )
-    assert [float(own(step)) for step in range(1081)] == [
-        float(keras_own(step)) for step in range(1081)
-    ]
 
 
 def step(settings: Train, weight: float, gradients: list[float], name: str = "kernel") -> float:

@@ -1,10 +1,9 @@
 """How a step changes the weights: the rate of each step, and the optimizers of the papers."""
 
-import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
-from tflite_light.recipe import Schedule, Train
+from tflite_light.recipe import Stairs, Train
 from tflite_light.stack import keras, tf
 
 Fall = Callable[[Any], Any]
@@ -12,7 +11,10 @@ NORMS_AND_BIASES = ("bias", "beta", "gamma")  # never decayed, by the names of v
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Rises from 0 in a line for `warmup` steps, then falls; a function of the step alone."""
+    """Rises from 0 in a line for `warmup` steps, then falls; a function of the step alone.
+
+    The cosine is Keras' own.
+    """
 
     def __init__(self, highest: float, warmup: int, fall: Fall):
         self._highest, self._warmup, self._fall = highest, warmup, fall
@@ -23,17 +25,15 @@ class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[mis
         return self._highest * tf.where(step < self._warmup, rise, self._fall(step - self._warmup))
 
 
-def fall(schedule: Schedule, steps: int, steps_per_epoch: int) -> Fall:
+def fall(schedule: Literal["linear"] | Stairs, steps: int, steps_per_epoch: int) -> Fall:
     """Step after the warm-up -> share of the highest rate, over `steps` steps in all."""
-    if schedule == "cosine":
-        return lambda step: 0.5 * (1.0 + tf.cos(math.pi * (tf.minimum(step, steps) / steps)))
     if schedule == "linear":
         return lambda step: tf.maximum(0.0, steps - step) / steps
     stair = schedule.every_epochs * steps_per_epoch
     return lambda step: schedule.factor ** tf.floor(step / stair)
 
 
-def optimizer(settings: Train, rate: Rate) -> Any:
+def optimizer(settings: Train, rate: Any) -> Any:
     """The recipe's optimizer; what `weight_decay` means is in the field's description."""
     built = _BUILDERS[settings.optimizer](rate, weight_decay=settings.weight_decay or None)
     spared = [*NORMS_AND_BIASES, *([] if settings.decay_depthwise else ["depthwise"])]

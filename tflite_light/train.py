@@ -70,11 +70,18 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def rate(phase: Phase, steps: int) -> Rate:
+def rate(phase: Phase, steps: int) -> Any:
     """The rate of each step of a phase, of which `steps` are an epoch."""
     warmup = int(phase.warmup_epochs * steps)
-    falling = fall(phase.schedule, max(1, phase.epochs * steps - warmup), steps)
-    return Rate(phase.learning_rate, warmup, falling)
+    falling = max(1, phase.epochs * steps - warmup)
+    if phase.schedule != "cosine":
+        return Rate(phase.learning_rate, warmup, fall(phase.schedule, falling, steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else phase.learning_rate,
+        decay_steps=falling,
+        warmup_target=phase.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
 
 
 def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> None:
