@@ -191,7 +191,7 @@ def test_training_order_is_a_permutation_that_differs_by_epoch() -> None:
 
 EXACT = {
     "flip": "horizontal", "crop": 0.5, "translate": 0.2, "rotate": 20, "zoom": 0.2,
-    "contrast": 0.3, "brightness": 0.2, "erase": 0.4,
+    "contrast": 0.3, "brightness": 0.2, "saturation": 0.5, "erase": 0.4,
 }  # fmt: skip
 ALL = {**EXACT, "rand_augment": 0.5, "mixup": 0.2, "cutmix": 1.0}
 

@@ -13,7 +13,7 @@ from tflite_light.sockets import names
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_recipe_loads_and_its_resolved_form_loads_back_equal(
     path: Path, tmp_path: Path
 ) -> None:
@@ -46,6 +46,9 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ntrain: {learning_rate: .nan}", "train.learning_rate: Input should be a finite"),
     ("model: tiny\ndata: synthetic\ntrain: {epochs: 2.5}", "train.epochs: Input should be a valid integer"),
     ("model: tiny\ndata: synthetic\ntrain: {epochs: true}", "train.epochs: Input should be a valid integer"),
+    ("model: tiny\ndata: synthetic\ntrain: {schedule: step}", "train.schedule: write cosine, linear or {factor: 0.94, every_epochs: 2}"),
+    ("model: tiny\ndata: synthetic\ntrain: {schedule: {factor: 2}}", "train.schedule.stairs.factor: Input should be less than 1"),
+    ("model: tiny\ndata: synthetic\ntrain: {optimizer: rmsprob}", "train.optimizer: Input should be 'adamw', 'sgd', 'nesterov' or"),
     ("model: tiny\ndata: synthetic\nimage: {std: 0}", "image.std.0: Input should be greater than 0"),
     ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
     ("model: tiny\ndata: synthetic\naugment: {flip: up}", "augment.flip: Input should be 'horizontal'"),
@@ -84,6 +87,10 @@ def test_all_mistakes_come_at_once(call: Call, tmp_path: Path) -> None:
 
 CHANGES = {
     "train.epochs=5": lambda recipe: recipe.train.epochs == 5,
+    "train.schedule=linear": lambda recipe: recipe.train.schedule == "linear",
+    "train.schedule={factor: 0.98, every_epochs: 2.5}": lambda recipe: (
+        recipe.train.schedule.factor == 0.98
+    ),
     "train.learning_rate=1e-3": lambda recipe: recipe.train.learning_rate == 0.001,
     "data.directory.path=photos": lambda recipe: recipe.data.path == "photos",
     "data.synthetic.side=50": lambda recipe: (recipe.data.side, recipe.data.count) == (50, 120),

@@ -186,6 +186,30 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     assert not list(Path("runs/tiny/checkpoints").glob("*.state.npz"))
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [("rmsprop", "{factor: 0.9, every_epochs: 0.5}"), ("sgd", "linear")],
+)
+def test_a_papers_schedule_too_goes_on_to_the_same_weights(
+    call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, schedule: str
+) -> None:
+    fit = f"train={{epochs: 2, batch_size: 8, optimizer: {optimizer}, schedule: {schedule}}}"
+    options = [f"--set={change}" for change in (fit, "compress=[]", "export=[float32]")]
+    as_json(call("train", tiny, *options, "--name", "whole", "--json"))
+
+    def kill(home: Path, rows: list[dict[str, Any]]) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "write_history", kill)
+        with pytest.raises(Killed):
+            call("train", tiny, *options, "--name", "killed")
+    as_json(call("train", "runs/killed", "--resume", "--json"))
+    whole, _ = checkpoint.read(Path("runs/whole/checkpoints/fit.npz"))
+    ended, _ = checkpoint.read(Path("runs/killed/checkpoints/fit.npz"))
+    assert all(np.array_equal(ended[name], whole[name]) for name in whole)
+
+
 def test_unfinished_runs_are_told_how_to_be_finished(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     (run / "metrics.json").unlink()

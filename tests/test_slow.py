@@ -77,11 +77,14 @@ def _await_second_epoch(history: Path, phase: str, process: subprocess.Popen[byt
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "recipes").rglob("*.yaml")), ids=lambda path: path.stem
+    "path",
+    sorted((ROOT / "recipes").rglob("*.yaml")),
+    ids=lambda path: f"{path.parent.name}/{path.stem}",
 )
 def test_every_recipe_runs_to_its_files(path: Path, tmp_path: Path) -> None:
     """An epoch a phase on synthetic pictures."""
-    changes = ["data.synthetic.count=100", "train.epochs=1", "train.batch_size=8"]
+    changes = ["data.synthetic.count=100", "image.size=96"]
+    changes += ["train.epochs=1", "train.batch_size=8"]
     recipe = tflite_light("check", path, "--json")
     stages = json.loads(recipe.stdout)["compress"]
     changes += [

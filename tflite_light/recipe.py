@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -35,17 +42,49 @@ class Freeze(Part):
     learning_rate: float = Field(0.005, gt=0, le=10, description="highest rate in them")
 
 
+class Stairs(Part):
+    """A rate that is multiplied by `factor` again and again."""
+
+    factor: float = Field(gt=0, lt=1, description="what the rate is multiplied by")
+    every_epochs: float = Field(gt=0, description="epochs from one time to the next")
+
+
+def _kind(schedule: Any) -> str | None:
+    if isinstance(schedule, dict | Stairs):
+        return "stairs"
+    return "name" if schedule in ("cosine", "linear") else None
+
+
+Schedule = Annotated[
+    Annotated[Literal["cosine", "linear"], Tag("name")] | Annotated[Stairs, Tag("stairs")],
+    Discriminator(_kind, "schedule", "write cosine, linear or {factor: 0.94, every_epochs: 2}"),
+]
+
+
 class Train(Part):
-    """How a model is fitted. Stages have their own epochs and rate, no averaging, no patience."""
+    """How a model is fitted.
+
+    Stages have their own epochs and rate, which falls by a cosine; no averaging, no patience.
+    """
 
     epochs: int = Field(30, ge=1, description="passes over the training pictures")
     batch_size: int = Field(32, ge=1, description="pictures a step")
-    optimizer: Literal["adamw", "sgd"] = Field("adamw", description="sgd has Nesterov momentum 0.9")
-    learning_rate: float = Field(
-        0.004, gt=0, le=10, description="highest rate; falls to 0 by a cosine"
+    optimizer: Literal["adamw", "sgd", "nesterov", "rmsprop"] = Field(
+        "adamw", description="the last three have momentum 0.9; rmsprop: decay 0.9, epsilon 1"
+    )
+    learning_rate: float = Field(0.004, gt=0, le=10, description="highest rate")
+    schedule: Schedule = Field(
+        "cosine", description="how the rate falls: to 0 by a cosine, in a line, or in stairs"
     )
     warmup_epochs: float = Field(3, ge=0, description="epochs in which the rate rises from 0")
-    weight_decay: float = Field(0.001, ge=0, lt=1, description="decoupled; not on biases and norms")
+    weight_decay: float = Field(
+        0.001,
+        ge=0,
+        lt=1,
+        description="not on biases and norms; adamw: decoupled, rate x weight_decay x weight off "
+        "each step; others: coupled, weight_decay x weight added to the gradient (L2)",
+    )
+    decay_depthwise: bool = Field(True, description="whether depthwise kernels decay as well")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="probability spread over all classes"
     )

@@ -145,6 +145,7 @@ def _phase(run: Run, phase: str) -> Phase:
         settings.warmup_epochs,
         settings.average,
         settings.patience,
+        settings.schedule,
     )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.journal import Journal, Row
 from tflite_light.models import CLASSIFIER
-from tflite_light.recipe import Recipe
+from tflite_light.optimizer import Rate, fall, optimizer
+from tflite_light.recipe import Recipe, Schedule
 from tflite_light.stack import keras
 
 
@@ -23,6 +24,7 @@ class Phase:
     warmup_epochs: float = 0
     average: float = 0
     patience: int | None = None
+    schedule: Schedule = "cosine"
     classifier_only: bool = False
     callbacks: list[Any] = field(default_factory=list)
 
@@ -72,7 +74,7 @@ def _freeze(model: Any, classifier_only: bool) -> None:
 
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.compile(
-        optimizer=_optimizer(phase, recipe, steps),
+        optimizer=optimizer(recipe.training, rate(phase, steps)),
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=True, label_smoothing=recipe.training.label_smoothing
         ),
@@ -81,23 +83,18 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _optimizer(phase: Phase, recipe: Recipe, steps: int) -> Any:
-    settings = recipe.training
+def rate(phase: Phase, steps: int) -> Any:
+    """The rate of each step of a phase, of which `steps` are an epoch."""
     warmup = int(phase.warmup_epochs * steps)
-    schedule = keras.optimizers.schedules.CosineDecay(
+    falling = max(1, phase.epochs * steps - warmup)
+    if phase.schedule != "cosine":
+        return Rate(phase.learning_rate, warmup, fall(phase.schedule, falling, steps))
+    return keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=0.0 if warmup else phase.learning_rate,
-        decay_steps=max(1, phase.epochs * steps - warmup),
+        decay_steps=falling,
         warmup_target=phase.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    common = {"weight_decay": settings.weight_decay or None}
-    if settings.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **common)
-    else:
-        optimizer = keras.optimizers.Adam(schedule, **common)
-    if settings.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
 
 
 def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> None:

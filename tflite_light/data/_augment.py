@@ -40,6 +40,9 @@ class Augment(Part):
     brightness: float | None = Field(
         None, gt=0, le=1, description="largest change of brightness, share of 255"
     )
+    saturation: float | None = Field(
+        None, gt=0, lt=1, description="largest change of saturation, share"
+    )
     rand_augment: float | None = Field(
         None, gt=0, le=1, description="magnitude of RandAugment (Cubuk 2019)"
     )
@@ -52,7 +55,7 @@ class Augment(Part):
     def steps(self, size: int) -> list[Step]:
         """What is set, in order; all draw from the global generator, which `augmenter` sets."""
         geometry = self.crop, self.translate, self.rotate, self.zoom
-        colours = {"contrast": self.contrast, "brightness": self.brightness}
+        colours = {name: getattr(self, name) for name in ("contrast", "brightness", "saturation")}
         return [
             *_layers({"flip": self.flip}),
             *([_affine(self, size)] if any(geometry) else []),
@@ -142,10 +145,16 @@ def _drawn(layer: Any) -> Any:
     return layer
 
 
+def _saturations(share: float) -> tuple[float, float]:
+    """keras-cv's f multiplies the saturation by f / (1 - f): from 1 - share to 1 + share."""
+    return (1 - share) / (2 - share), (1 + share) / (2 + share)
+
+
 _LAYERS: dict[str, Callable[[Any], Any]] = {
     "flip": lambda mode: keras_cv.layers.RandomFlip(mode),
     "contrast": lambda share: keras_cv.layers.RandomContrast(PIXELS, share),
     "brightness": lambda share: keras_cv.layers.RandomBrightness(share, PIXELS),
+    "saturation": lambda share: keras_cv.layers.RandomSaturation(_saturations(share)),
     "rand_augment": lambda magnitude: keras_cv.layers.RandAugment(PIXELS, magnitude=magnitude),
     "erase": lambda side: keras_cv.layers.RandomCutout(side, side),
     "mixup": lambda alpha: keras_cv.layers.MixUp(alpha),

@@ -200,7 +200,7 @@ def training(
     """
     steps = steps_per_epoch(examples, batch_size)
     batch_size = min(batch_size, len(examples))
-    labels = tf.constant(np.eye(classes, dtype=np.float32)[examples.labels])
+    labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
     cached = None if examples.cached is None else tf.constant(examples.cached)
     alter = augmenter(augment, examples.image.size, seed)
 
@@ -221,7 +221,8 @@ def training(
 
     def batch(number: Any, indices: Any) -> tuple[Any, Any]:
         pixels = tf.cast(read(indices), tf.float32)
-        pixels, targets = alter(number, pixels, tf.gather(labels, indices))
+        targets = tf.one_hot(tf.gather(labels, indices), classes)
+        pixels, targets = alter(number, pixels, targets)
         return normalise(pixels, examples.image), targets
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)

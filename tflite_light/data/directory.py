@@ -83,5 +83,6 @@ def _divided(
     if "val" not in parts:
         given = parts["train"]
         parts["val"] = [file for file in given if held_out(file[0].read_bytes())]
-        parts["train"] = [file for file in given if file not in set(parts["val"])]
+        held = set(parts["val"])
+        parts["train"] = [file for file in given if file not in held]
     return parts
