@@ -47,6 +47,12 @@ def fit(
         )
     plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
     plan = min(plans, key=lambda plan: len(plan.mistakes))
+    if found and not plan.used:
+        raise UserError(
+            f"weights {source} are of another network or code: none of their names "
+            f"({', '.join(list(found)[:3])} ...) is one that {architecture.key} with these fields "
+            f"has in {' or '.join(_whose(code) for code in codes)} names. {_ADVICE}"
+        )
     if plan.mistakes:
         lines = _grouped(plan.mistakes)
         more = [f"and {len(lines) - SHOWN} more such lines"] if len(lines) > SHOWN else []
@@ -72,11 +78,12 @@ class _Plan:
         self.values: list[tuple[Any, Any]] = []
         self.mistakes: list[Mistake] = []
         self.remarks: list[str] = []
-        self._arrays, self._used = arrays, set[str]()
+        self._arrays = arrays
+        self.used = set[str]()
         for layer in model.layers:
             if layer.weights:
                 self._layer(layer, architecture, names.get(layer.name, layer.name))
-        unexpected = sorted(set(arrays) - self._used)
+        unexpected = sorted(set(arrays) - self.used)
         self.mistakes += [("unexpected", name, str(arrays[name].shape)) for name in unexpected]
 
     def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
@@ -114,7 +121,7 @@ class _Plan:
         )
         for name in candidates:
             if name in self._arrays:
-                self._used.add(name)
+                self.used.add(name)
                 return name, self._arrays[name].astype(np.float32)
         if self._keras and short in FOLDED and f"{theirs}/beta" in self._arrays:
             return candidates[0], _folded(layer, variable, short)
@@ -135,8 +142,12 @@ class _Plan:
 
 
 def _headline(plan: _Plan, source: str) -> str:
-    whose = "this project's" if plan.code == "own" else f"{plan.code}'s"
-    return f"weights {source} do not fit, read by {whose} names: {len(plan.mistakes)} differences"
+    count = len(plan.mistakes)
+    return f"weights {source} do not fit, read by {_whose(plan.code)} names: {count} differences"
+
+
+def _whose(code: str) -> str:
+    return "this project's" if code == "own" else f"{code}'s"
 
 
 def _grouped(mistakes: list[Mistake]) -> list[str]:
