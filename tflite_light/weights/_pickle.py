@@ -34,7 +34,7 @@ MAKERS = (
     "torch._utils._rebuild_parameter",
     "torch._utils._rebuild_tensor_v2",
 )
-DESCRIPTION_BYTES = 4 << 20  # a thousand tensors and their optimiser take a tenth of it
+DESCRIPTION_BYTES = 2 << 20  # a thousand tensors and their optimiser take a quarter of it
 SAVE_AGAIN = "Save model.state_dict() alone, or as .safetensors."
 
 
