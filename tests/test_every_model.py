@@ -123,9 +123,18 @@ def test_the_network_has_the_reference_code_s_counts(
     assert cost in (None, multiply_adds(model))
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_another_code_s_names_cover_every_layer_with_weights(name: str) -> None:
-    architecture = model_of(name)
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        *((name, {}) for name in MODELS),
+        *((name, {"variant": "torch"}) for name in ("mobilenet_v1", "mobilenet_v2", "xception")),
+        ("shufflenet_v2", {"variant": "torchvision"}),
+    ],
+)
+def test_another_code_s_names_cover_every_layer_with_weights(
+    name: str, fields: dict[str, Any]
+) -> None:
+    architecture: Any = load("models", name)(**fields)
     layers = {layer.name for layer in architecture.build((32, 32, 3), 3).layers if layer.weights}
     for names_there in architecture.references().values():
         assert names_there.keys() == layers

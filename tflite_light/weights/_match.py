@@ -1,5 +1,6 @@
 """Fitting named arrays to a network, layer by layer; nothing is skipped silently."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ TORCH_NAMES = {
     "moving_variance": "running_var",
 }
 FOLDED = ("gamma", "moving_mean", "moving_variance")  # absent where batch norm was folded
-SHOWN = 10  # mistakes that are named
+SHOWN = 10  # lines of mistakes
+Mistake = tuple[str, str, str]  # kind, name in the file, shapes
 
 
 def fit(
@@ -36,19 +38,32 @@ def fit(
             f"fields. {_ADVICE}"
         )
     found = {name: array for name, array in arrays.items() if "num_batches_tracked" not in name}
+    strange = [name for name, array in found.items() if array.dtype.kind not in "fiu"]
+    if strange:
+        raise UserError(
+            f"weights {source}: {strange[0]} holds {found[strange[0]].dtype}, not numbers. Save "
+            "the weights as float32."
+        )
     plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
     plan = min(plans, key=lambda plan: len(plan.mistakes))
-    if plan.mistakes:
+    if found and not plan.used:
         raise UserError(
-            "\n  ".join([_headline(plan, source), *plan.mistakes[:SHOWN], *_more(plan), _ADVICE])
+            f"weights {source} are of another network or code: none of their names "
+            f"({', '.join(list(found)[:3])} ...) is one that {architecture.key} with these fields "
+            f"has in {' or '.join(_whose(code) for code in codes)} names. {_ADVICE}"
         )
+    if plan.mistakes:
+        lines = _grouped(plan.mistakes)
+        more = [f"and {len(lines) - SHOWN} more such lines"] if len(lines) > SHOWN else []
+        raise UserError("\n  ".join([_headline(plan, source), *lines[:SHOWN], *more, _ADVICE]))
     for variable, value in plan.values:
         variable.assign(value)
     return plan.remarks
 
 
 _ADVICE = (
-    "Compare the model's fields (alpha, variant, version ...) with what the file was made for."
+    "Compare the model and its fields (alpha, variant, version ...) with what the file was made "
+    "for."
 )
 
 
@@ -60,65 +75,93 @@ class _Plan:
     ):
         self.code = code
         self.values: list[tuple[Any, Any]] = []
-        self.mistakes: list[str] = []
+        self.mistakes: list[Mistake] = []
         self.remarks: list[str] = []
-        self._arrays, self._used = arrays, set[str]()
+        self._arrays = arrays
+        self.used = set[str]()
         for layer in model.layers:
             if layer.weights:
                 self._layer(layer, architecture, names.get(layer.name, layer.name))
-        unexpected = sorted(set(arrays) - self._used)
-        self.mistakes += [f"unexpected: {name} {arrays[name].shape}" for name in unexpected]
+        unexpected = sorted(set(arrays) - self.used)
+        self.mistakes += [("unexpected", name, str(arrays[name].shape)) for name in unexpected]
 
     def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
         variables = {_short(variable): variable for variable in layer.weights}
-        values = {
-            short: self._find(layer, theirs, short, variable)
-            for short, variable in variables.items()
+        found = {short: self._find(layer, theirs, short, variables[short]) for short in variables}
+        known = {
+            short: self._laid_out(array, variables[short], short)
+            for short, (_, array) in found.items()
+            if array is not None
         }
-        known = {short: value for short, value in values.items() if value is not None}
-        if len(known) == len(values) and self.code not in ("own", "keras"):
-            known = architecture.translate(layer.name, known)
-        problems = [
-            f"shape of {theirs}.{short}: {known[short].shape} in the file, {tuple(variable.shape)} "
-            f"in the model"
-            for short, variable in variables.items()
-            if short in known and known[short].shape != tuple(variable.shape)
-        ]
-        if problems and layer.name.startswith(CLASSIFIER) and _other_classes(known, variables):
+        wrong = [short for short in known if known[short].shape != tuple(variables[short].shape)]
+        if wrong and layer.name.startswith(CLASSIFIER) and _other_classes(known, variables):
             self.remarks.append(_head_remark(known, variables))
             return
-        self.mistakes += problems
+        for short in wrong:
+            name, array = found[short]
+            model = self._their_shape(variables[short], short)
+            self.mistakes.append(
+                ("shape", name, f"{array.shape} in the file, {model} in the model")
+            )
+        if len(known) == len(variables) and not wrong and not self._keras:
+            known = architecture.translate(layer.name, known)
         self.values += [(variables[short], value) for short, value in known.items()]
 
-    def _find(self, layer: Any, theirs: str, short: str, variable: Any) -> Any:
-        """The array of one variable, in Keras' layout; None, and a mistake, where there is none."""
-        own_names = self.code in ("own", "keras")
+    @property
+    def _keras(self) -> bool:
+        return self.code in ("own", "keras")
+
+    def _find(self, layer: Any, theirs: str, short: str, variable: Any) -> tuple[str, Any]:
+        """The name and the array of one variable; None, and a mistake, where there is none."""
         candidates = (
             [f"{theirs}/{name}" for name in KERAS_NAMES.get(short, (short,))]
-            if own_names
+            if self._keras
             else [f"{theirs}.{TORCH_NAMES[short]}"]
         )
         for name in candidates:
             if name in self._arrays:
-                self._used.add(name)
-                array = self._arrays[name]
-                return (
-                    _reshaped(array, variable) if own_names else _transposed(array, variable, short)
-                )
-        if own_names and short in FOLDED and f"{theirs}/beta" in self._arrays:
-            return _folded(layer, variable, short)
-        self.mistakes.append(f"missing: {candidates[0]} {tuple(variable.shape)}")
-        return None
+                self.used.add(name)
+                return name, self._arrays[name].astype(np.float32)
+        if self._keras and short in FOLDED and f"{theirs}/beta" in self._arrays:
+            return candidates[0], _folded(layer, variable, short)
+        self.mistakes.append(("missing", candidates[0], str(self._their_shape(variable, short))))
+        return candidates[0], None
+
+    def _laid_out(self, array: Any, variable: Any, short: str) -> Any:
+        return _reshaped(array, variable) if self._keras else _transposed(array, variable, short)
+
+    def _their_shape(self, variable: Any, short: str) -> tuple[int, ...]:
+        """A variable's shape in the layout of the file."""
+        shape = tuple(variable.shape)
+        if self._keras or len(shape) < 2:
+            return shape
+        if short == "depthwise_kernel":
+            return shape[2] * shape[3], 1, *shape[:2]
+        return *shape[:-3:-1], *shape[:-2]
 
 
 def _headline(plan: _Plan, source: str) -> str:
-    whose = "this project's" if plan.code == "own" else f"{plan.code}'s"
-    return f"weights {source} do not fit, read by {whose} names: {len(plan.mistakes)} differences"
+    count = len(plan.mistakes)
+    return f"weights {source} do not fit, read by {_whose(plan.code)} names: {count} differences"
 
 
-def _more(plan: _Plan) -> list[str]:
-    rest = len(plan.mistakes) - SHOWN
-    return [f"and {rest} more"] if rest > 0 else []
+def _whose(code: str) -> str:
+    return "this project's" if code == "own" else f"{code}'s"
+
+
+def _grouped(mistakes: list[Mistake]) -> list[str]:
+    """One line for those of a layer that are alike."""
+    lines: list[str] = []
+    for (kind, stem, detail), same in itertools.groupby(mistakes, _likeness):
+        leaves = [name[len(stem) :] for _, name, _ in same]
+        names = leaves[0] if len(leaves) == 1 else f"{{{', '.join(leaves)}}}"
+        lines.append(f"{kind}: {stem}{names} {detail}")
+    return lines
+
+
+def _likeness(mistake: Mistake) -> Mistake:
+    kind, name, detail = mistake
+    return kind, name[: max(name.rfind("."), name.rfind("/")) + 1], detail
 
 
 def _short(variable: Any) -> str:

@@ -1,109 +1,243 @@
 """PyTorch's checkpoint files, read without PyTorch and without executing anything in them.
 
 A `.pth` is a zip archive: `*/data.pkl` describes tensors, `*/data/N` holds their bytes. A pickle is
-a program that may call any function; this reader lets it call only those in `find_class`, none
-of which does more than build a tensor's description.
+a program for a stack machine that may call any function. Python's own machine is not used: the one
+here knows only the operations that torch.save writes, and calls nothing that a file names.
+
+Memory stays near the size of the file: members are stored plainly, no tensor has more elements
+than the bytes it is made of, and tensors are views.
 """
 
-import collections
-import io
-import pickle
+import pickletools
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tflite_light.errors import UserError
 
 DTYPES = {
-    "FloatStorage": "<f4",
-    "DoubleStorage": "<f8",
-    "HalfStorage": "<f2",
-    "BFloat16Storage": "bf16",
-    "LongStorage": "<i8",
-    "IntStorage": "<i4",
-    "ShortStorage": "<i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "?",
+    "torch.FloatStorage": "<f4",
+    "torch.DoubleStorage": "<f8",
+    "torch.HalfStorage": "<f2",
+    "torch.BFloat16Storage": "<u2",
+    "torch.LongStorage": "<i8",
+    "torch.IntStorage": "<i4",
+    "torch.ShortStorage": "<i2",
+    "torch.CharStorage": "i1",
+    "torch.ByteStorage": "u1",
+    "torch.BoolStorage": "?",
 }
+MAKERS = (
+    "collections.OrderedDict",
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_tensor_v2",
+)
+DESCRIPTION_BYTES = 2 << 20  # a thousand tensors and their optimiser take a quarter of it
+SAVE_AGAIN = "Save model.state_dict() alone, or as .safetensors."
+
+
+class _RefusedError(Exception):
+    """What a state dict has no need of."""
+
+
+class _Global(NamedTuple):
+    """Something a pickle names; nothing is imported."""
+
+    name: str
+
+
+class _Storage(NamedTuple):
+    values: Any
 
 
 def read(path: Path) -> dict[str, Any]:
     """The state dict of a checkpoint. Raises UserError when it holds anything but tensors."""
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"weights {path}: not a checkpoint of PyTorch 1.6 or later. Save it again with "
-            "torch.save, or as .safetensors."
+            f"weights {path}: not a checkpoint of PyTorch 1.6 or later, or damaged. Load it in "
+            "PyTorch and save it again with torch.save, or as .safetensors."
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            (description,) = (n for n in archive.namelist() if n.endswith("data.pkl"))
-            folder = description.removesuffix("data.pkl")
-            _require_little_endian(archive, folder)
-            return _state(path, _Reader(archive, folder, archive.read(description)).load())
-    except pickle.UnpicklingError as error:
+            return _state(path, _Machine(_Members(path, archive)).run())
+    except _RefusedError as error:
         raise UserError(
             f"weights {path} hold more than tensors ({error}). They are not read, since a pickle "
-            "can run code. Save model.state_dict() alone, or as .safetensors."
+            f"can run code. {SAVE_AGAIN}"
         ) from error
     except UserError:
         raise
-    except Exception as error:  # a damaged pickle fails in any way it likes
+    except Exception as error:  # a damaged file fails in any way it likes
         raise UserError(
-            f"weights {path} are damaged ({type(error).__name__}: {error}). Fetch them again."
+            f"weights {path} are damaged ({type(error).__name__}: {str(error)[:80]}). "
+            "Fetch them again."
         ) from error
 
 
-class _Reader(pickle.Unpickler):
-    def __init__(self, archive: zipfile.ZipFile, folder: str, description: bytes):
-        super().__init__(io.BytesIO(description))
-        self._archive, self._folder = archive, folder
+class _Members:
+    """What is in the archive. Members that are compressed or overlap could unpack to any size."""
 
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "collections" and name == "OrderedDict":
-            return collections.OrderedDict
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor
-        if (module, name) == ("torch._utils", "_rebuild_parameter"):
-            return _parameter
-        if module == "torch" and name in DTYPES:
-            return DTYPES[name]
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+    def __init__(self, path: Path, archive: zipfile.ZipFile):
+        members = archive.infolist()
+        plain = all(one.compress_type == zipfile.ZIP_STORED for one in members)
+        if not plain or sum(one.file_size for one in members) > path.stat().st_size:
+            raise UserError(
+                f"weights {path}: a zip archive, but not as torch.save writes it, without "
+                "compression. Save it again with torch.save."
+            )
+        found = [one.filename for one in members if one.filename.endswith("/data.pkl")]
+        if len(found) != 1 or archive.getinfo(found[0]).file_size > DESCRIPTION_BYTES:
+            raise UserError(f"weights {path} hold no state dict of PyTorch. {SAVE_AGAIN}")
+        self._archive, self._folder = archive, found[0].removesuffix("data.pkl")
+        self.description = archive.read(found[0])
+        if f"{self._folder}byteorder" in archive.namelist() and self._order() != b"little":
+            raise UserError(f"weights {path} are big-endian. Save them as .safetensors.")
+        self._storages: dict[tuple[str, str], Any] = {}
 
-    def persistent_load(self, key: Any) -> Any:
-        kind, dtype, name, _, count = key
-        if kind != "storage" or not isinstance(dtype, str):
-            raise pickle.UnpicklingError("it asks for something that is no storage")
-        content = self._archive.read(f"{self._folder}data/{name}")
-        if dtype == "bf16":
-            halves = np.frombuffer(content, "<u2").astype("<u4") << 16
-            return halves.view("<f4")[: int(count)]
-        return np.frombuffer(content, dtype)[: int(count)]
+    def _order(self) -> bytes:
+        return self._archive.read(f"{self._folder}byteorder")
+
+    def storage(self, kind: str, name: str) -> Any:
+        """The numbers of one member; a member is read once."""
+        if (kind, name) not in self._storages:
+            values = np.frombuffer(self._archive.read(f"{self._folder}data/{name}"), DTYPES[kind])
+            if kind == "torch.BFloat16Storage":  # the upper half of a float32
+                values = (values.astype("<u4") << 16).view("<f4")
+            self._storages[kind, name] = values
+        return self._storages[kind, name]
 
 
-def _tensor(storage: Any, offset: int, shape: Any, strides: Any, *_: Any) -> Any:
-    """A view of a storage. Its bounds are checked: a pickle may claim any."""
-    last = offset + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
-    fits = min([offset, *shape, *strides], default=0) >= 0 and last < len(storage)
-    if not isinstance(storage, np.ndarray) or (0 not in shape and not fits):
-        raise pickle.UnpicklingError("a tensor reaches beyond its storage")
+class _Machine:
+    """The stack machine of pickles, less whatever calls, imports or sets attributes."""
+
+    def __init__(self, members: _Members):
+        self._members = members
+        self._stack: list[Any] = []
+        self._marks: list[int] = []
+        self._memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        for operation, argument, _ in pickletools.genops(self._members.description):
+            self._step(operation.name, argument)
+        (result,) = self._stack
+        return result
+
+    def _step(self, operation: str, argument: Any) -> None:
+        stack = self._stack
+        match operation:
+            case "PROTO" | "FRAME" | "STOP":
+                pass
+            case "MARK":
+                self._marks.append(len(stack))
+            case "NONE" | "NEWTRUE" | "NEWFALSE":
+                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[operation])
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+                stack.append(argument)
+            case "BINUNICODE" | "SHORT_BINUNICODE":
+                stack.append(argument)
+            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
+                stack.append({"EMPTY_DICT": {}, "EMPTY_LIST": [], "EMPTY_TUPLE": ()}[operation])
+            case "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
+                self._memo[len(self._memo) if argument is None else argument] = stack[-1]
+            case "BINGET" | "LONG_BINGET":
+                stack.append(self._memo[argument])
+            case "TUPLE":
+                stack.append(tuple(self._marked()))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                stack.append(tuple(self._popped(int(operation[-1]))))
+            case "APPEND" | "APPENDS":
+                items = self._popped(1) if operation == "APPEND" else self._marked()
+                _of(list, stack[-1]).extend(items)
+            case "SETITEM" | "SETITEMS":
+                items = self._popped(2) if operation == "SETITEM" else self._marked()
+                pairs = zip(items[::2], items[1::2], strict=True)
+                _of(dict, stack[-1]).update((_key(key), value) for key, value in pairs)
+            case "GLOBAL" | "STACK_GLOBAL":
+                words = argument.split(" ") if argument else self._popped(2)
+                stack.append(_global(".".join(_of(str, word) for word in words)))
+            case "BINPERSID":
+                stack.append(self._storage(stack.pop()))
+            case "REDUCE":
+                stack.append(_made(*self._popped(2)))
+            case "BUILD":  # a state dict's metadata
+                stack.pop()
+                _of(dict, stack[-1])
+            case _:
+                raise _RefusedError(f"it does {operation}")
+
+    def _popped(self, count: int) -> list[Any]:
+        items = self._stack[len(self._stack) - count :]
+        del self._stack[len(self._stack) - count :]
+        return items
+
+    def _marked(self) -> list[Any]:
+        return self._popped(len(self._stack) - self._marks.pop())
+
+    def _storage(self, key: Any) -> _Storage:
+        match key:
+            case ("storage", _Global(kind), str(name), _, int(count)) if kind in DTYPES:
+                values = self._members.storage(kind, name)
+                if 0 <= count <= len(values):
+                    return _Storage(values[:count])
+                raise ValueError("a storage is shorter than it says")
+        raise _RefusedError("it asks for something that is no storage")
+
+
+def _global(name: str) -> _Global:
+    if name not in MAKERS and name not in DTYPES:
+        raise _RefusedError(f"it asks for {name[:80]!a}")
+    return _Global(name)
+
+
+def _made(maker: Any, arguments: Any) -> Any:
+    """What the three functions that a state dict may name would return."""
+    match maker, arguments:
+        case _Global("collections.OrderedDict"), ():
+            return {}
+        case _Global("torch._utils._rebuild_parameter"), (np.ndarray() as tensor, *_):
+            return tensor
+        case _Global("torch._utils._rebuild_tensor_v2"), (
+            _Storage(values),
+            int(offset),
+            tuple(shape),
+            tuple(strides),
+            *_,
+        ):
+            return _tensor(values, offset, shape, strides)
+    raise _RefusedError("it calls something")
+
+
+def _tensor(values: Any, offset: int, shape: Any, strides: Any) -> Any:
+    """A view of a storage. Its bounds are checked: a file may claim any."""
+    if not all(isinstance(number, int) and number >= 0 for number in (offset, *shape, *strides)):
+        raise ValueError("a tensor's shape is no shape")
     if 0 in shape:
-        return np.zeros(shape, storage.dtype)
-    width = storage.itemsize
-    steps = [step * width for step in strides]
-    return np.lib.stride_tricks.as_strided(storage[offset:], shape, steps).copy()
+        return values[:0].reshape(0)
+    last = offset + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
+    elements = 1
+    for side in shape:
+        elements *= side
+    if last >= len(values):
+        raise ValueError("a tensor reaches beyond its storage")
+    if elements > len(values):  # it would cost memory that the file does not
+        raise _RefusedError("a tensor repeats its storage")
+    steps = [step * values.itemsize for step in strides]
+    return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
 
 
-def _parameter(tensor: Any, *_: Any) -> Any:
-    return tensor
+def _of(kind: type, value: Any) -> Any:
+    if type(value) is not kind:
+        raise _RefusedError(f"it changes a {type(value).__name__}")
+    return value
 
 
-def _require_little_endian(archive: zipfile.ZipFile, folder: str) -> None:
-    order = f"{folder}byteorder"
-    if order in archive.namelist() and archive.read(order) != b"little":
-        raise pickle.UnpicklingError("its bytes are big-endian")
+def _key(key: Any) -> Any:
+    """Names, and the numbers of an optimiser; tuples could take for ever to hash."""
+    if type(key) not in (str, int):
+        raise _RefusedError(f"a key is a {type(key).__name__}")
+    return key
 
 
 def _state(path: Path, value: Any) -> dict[str, Any]:
@@ -112,11 +246,11 @@ def _state(path: Path, value: Any) -> dict[str, Any]:
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
     if not isinstance(value, dict):
-        raise UserError(f"weights {path} hold a {type(value).__name__}, not a state dict.")
+        raise UserError(
+            f"weights {path} hold a {type(value).__name__}, no state dict. {SAVE_AGAIN}"
+        )
     strange = [str(name) for name, one in value.items() if not isinstance(one, np.ndarray)]
     if strange or not value:
-        raise UserError(
-            f"weights {path}: {strange[0] if strange else 'nothing'} is no tensor. "
-            "Save model.state_dict() alone."
-        )
-    return {str(name).removeprefix("module."): one for name, one in value.items()}
+        which = strange[0][:80] if strange else "nothing"
+        raise UserError(f"weights {path}: {which} is no tensor. {SAVE_AGAIN}")
+    return {str(name): one for name, one in value.items()}

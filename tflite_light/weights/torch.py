@@ -13,12 +13,19 @@ class Torch(Weights):
     """`.pth`, `.pt`, `.safetensors`, or `.npz` of the same names; no code in them is executed.
 
     Known are the names of torchvision (SqueezeNet, MobileNet v2, ShuffleNet v2), Megvii (ShuffleNet
-    v1 and v2), Huawei and timm (GhostNet), timm (MobileNet v1 and v2).
+    v1 and v2), Huawei and timm (GhostNet), timm (MobileNet v1 and v2, Xception).
     """
 
     path: str = Field(description="the file; relative to where the command is typed")
 
     def arrays(self, architecture: Architecture) -> Arrays:
+        found = self._stored()
+        for wrapper in ("module.", "_orig_mod."):  # DataParallel, torch.compile
+            if all(name.startswith(wrapper) for name in found):
+                found = {name.removeprefix(wrapper): array for name, array in found.items()}
+        return found
+
+    def _stored(self) -> Arrays:
         kind = Path(self.path).suffix.lower()
         if kind == ".npz":
             from tflite_light.weights.npz import read_npz
@@ -45,13 +52,21 @@ class Torch(Weights):
 
 
 def _safetensors(path: str) -> Arrays:
-    from safetensors import SafetensorError
+    import ml_dtypes  # noqa: F401 - gives NumPy bfloat16
     from safetensors.numpy import load_file
 
     from tflite_light.weights._match import describe
 
     try:
         found: Arrays = load_file(describe(path))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"weights {path} cannot be read: {error}. Fetch them again.") from error
-    return found
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file fails in any way it likes, an unknown dtype too
+        raise UserError(
+            f"weights {path} cannot be read: {str(error)[:200]}. Fetch them again, or save them as "
+            "float32."
+        ) from error
+    return {
+        name: array.astype("float32") if array.dtype.name == "bfloat16" else array
+        for name, array in found.items()
+    }
