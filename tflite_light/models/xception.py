@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     classify,
     conv_norm,
@@ -62,6 +62,10 @@ class Xception(Architecture):
 
     def _width(self, channels: int) -> int:
         return make_divisible(channels * self.alpha)
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [Published({}, 299, 0.790, "tf_keras.applications")]
 
     def references(self) -> dict[str, Names]:
         names: Names = {}
