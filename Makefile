@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3.11
 
-.PHONY: demo test check slow bench setup clean
+.PHONY: demo test check slow bench networks setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
@@ -21,6 +21,9 @@ slow: setup  ## the claims that take minutes
 
 bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/epoch.py
+
+networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; half an hour
+	$(BIN)/python benchmarks/networks.py
 
 setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
 
