@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3.11
 
-.PHONY: demo test check slow bench setup clean
+.PHONY: demo test check slow bench networks setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
@@ -22,11 +22,15 @@ slow: setup  ## the claims that take minutes
 bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/epoch.py
 
+networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; half an hour
+	$(BIN)/python benchmarks/networks.py
+
 setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
 
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv --clear $(VENV) || { echo "Python 3.11 with venv is needed: apt-get install python3.11-venv"; exit 2; }
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m compileall -q tflite_light
 	touch $@
 
 clean:

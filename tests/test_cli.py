@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, Call, as_json, complaint
 
 HEAVY = ("tensorflow", "tf_keras", "keras_cv", "tensorflow_model_optimization", "numpy", "PIL")
-COMMANDS = ("train", "export", "evaluate", "predict", "check", "list")
+COMMANDS = ("train", "export", "evaluate", "predict", "inspect", "compare", "check", "list")
 INSTANT = [
     ["--help"],
     ["check", str(ROOT / "recipes" / "mobilenet_v2.yaml")],
@@ -58,6 +58,8 @@ BAD_CALLS = [
     (["evaluate", "none.tflite"], "which pictures?"),
     (["evaluate", "none.tflite", "--data", "x"], "none.tflite cannot be read"),
     (["predict", "none.tflite", "x.jpg"], "none.tflite cannot be read"),
+    (["inspect", "none.tflite"], "none.tflite does not exist"),
+    (["compare", "none.yaml"], "recipe none.yaml does not exist"),
     (["check", "none.yaml"], "recipe none.yaml does not exist"),
 ]
 

@@ -300,12 +300,12 @@ def describe(socket: str) -> dict[str, Any]:
 
 
 def _describe_part(part: type[Part]) -> dict[str, Any]:
-    fields = part.model_json_schema()["properties"] if part.model_fields else {}
-    required = part.model_json_schema().get("required", [])
+    schema = part.model_json_schema() if part.model_fields else {}
     return {
         "summary": (part.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "),
         "fields": {
-            name: _describe_field(field, name in required) for name, field in fields.items()
+            name: _describe_field(field, name in schema.get("required", []))
+            for name, field in schema.get("properties", {}).items()
         },
     }
 

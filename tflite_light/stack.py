@@ -7,10 +7,8 @@ need Keras 2 to be chosen before TensorFlow loads. So nothing else in the packag
 
 import contextlib
 import importlib
-import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -33,6 +31,8 @@ class Lazy:
 
 def _load(name: str) -> ModuleType:
     if name not in sys.modules:
+        import logging
+
         with quiet():
             _require_keras_2()
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -60,6 +60,8 @@ keras_cv: Any = Lazy("keras_cv")
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hold back what native code writes to stderr, which no log level silences; show on error."""
+    import tempfile  # here, since instant commands need none of it
+
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -1,12 +1,13 @@
 """Networks.
 
 A new architecture is one file here with one public class derived from `Architecture`: a docstring
-with its source and table, and `_features`. Every layer must be one that TF-MOT quantises and a
+with its source and table, and `logits`. Every layer must be one that TF-MOT quantises and a
 phone's delegate takes: Conv/DepthwiseConv -> BatchNormalization -> ReLU or ReLU(6), rank at most 4,
 no Lambda.
 """
 
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Any
 
 from tflite_light.sockets import Part
@@ -16,6 +17,23 @@ CLASSIFIER = "logits"  # what the name of the classifier's layer starts with
 Names = dict[str, str]  # this project's layer -> another code's layer
 
 
+@dataclass(frozen=True)
+class Published:
+    """A variant in the literature: its fields, the side of its pictures in pixels, and the float
+    top-1 on ImageNet (None: no figure) with its source.
+    """
+
+    fields: dict[str, Any]
+    size: int
+    top1: float | None
+    source: str
+
+    @property
+    def variant(self) -> str:
+        """The fields in words: `alpha 0.5 groups 3`."""
+        return " ".join(f"{name} {value}" for name, value in self.fields.items()) or "default"
+
+
 class Architecture(Part):
     """Builds a flat functional graph from an image to logits."""
 
@@ -23,6 +41,11 @@ class Architecture(Part):
         """A Keras model, float32 [batch, *image_shape] -> logits [batch, classes]."""
         inputs = keras.layers.Input(image_shape, name="image")
         return keras.Model(inputs, self.logits(inputs, classes), name=self.key)
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        """The variants that `docs/networks.md` shows, with 1000 classes."""
+        return [Published({}, 224, None, "")]
 
     @abstractmethod
     def logits(self, image: Any, classes: int) -> Any:

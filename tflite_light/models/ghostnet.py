@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     TORCH_EPSILON,
     channels,
@@ -42,6 +42,8 @@ STAGES: tuple[tuple[Row, ...], ...] = (  # kernel, expansion, output, SE, stride
     ),
 )
 COMMON: dict[str, Any] = {"padding": "symmetric", "epsilon": TORCH_EPSILON}
+
+TOP1 = {0.5: 0.662, 1.0: 0.739, 1.3: 0.757}  # by alpha; the paper's comparison on ImageNet
 
 
 class GhostNet(Architecture):
@@ -93,6 +95,10 @@ class GhostNet(Architecture):
 
     def _width(self, channels: int) -> int:
         return make_divisible(channels * self.alpha, 4)
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [Published({"alpha": alpha}, 224, top1, "Han 2020") for alpha, top1 in TOP1.items()]
 
     def references(self) -> dict[str, Names]:
         names = norm_pair("stem", "conv_stem", "bn1") | {"logits": "classifier"}

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     KERAS_EPSILON,
     TORCH_EPSILON,
@@ -27,6 +27,14 @@ BLOCKS = (  # output channels, strides: table 1 of the paper
     (1024, 2),
     (1024, 1),
 )
+
+SIZES = (224, 192, 160, 128)
+TOP1 = {  # alpha: by size; tensorflow/models, slim/nets/mobilenet_v1.md
+    1.0: (0.709, 0.700, 0.680, 0.652),
+    0.75: (0.684, 0.672, 0.653, 0.621),
+    0.5: (0.633, 0.617, 0.591, 0.563),
+    0.25: (0.498, 0.477, 0.455, 0.415),
+}
 
 
 class MobileNetV1(Architecture):
@@ -62,6 +70,14 @@ class MobileNetV1(Architecture):
 
     def _width(self, channels: int) -> int:
         return max(1, int(channels * self.alpha))
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [
+            Published({"alpha": alpha}, size, top1, "slim, mobilenet_v1.md")
+            for alpha, row in TOP1.items()
+            for size, top1 in zip(SIZES, row, strict=True)
+        ]
 
     def references(self) -> dict[str, Names]:
         applications = norm_pair("stem", "conv1", "conv1_bn") | {"logits_conv": "conv_preds"}

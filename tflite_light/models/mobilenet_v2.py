@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     KERAS_EPSILON,
     TORCH_EPSILON,
@@ -26,6 +26,16 @@ STAGES = (  # expansion, output channels, blocks, strides of the first: table 2 
     (6, 160, 3, 2),
     (6, 320, 1, 1),
 )
+
+SIZES = (224, 192, 160, 128, 96)
+TOP1: dict[float, tuple[float, ...]] = {  # alpha: by size; slim/nets/mobilenet/README.md
+    1.4: (0.750,),
+    1.3: (0.744,),
+    1.0: (0.718, 0.707, 0.688, 0.653, 0.603),
+    0.75: (0.698, 0.687, 0.664, 0.632, 0.588),
+    0.5: (0.654, 0.639, 0.610, 0.577, 0.512),
+    0.35: (0.603, 0.582, 0.557, 0.508, 0.455),
+}
 
 
 class MobileNetV2(Architecture):
@@ -57,6 +67,14 @@ class MobileNetV2(Architecture):
 
     def _width(self, channels: int) -> int:
         return make_divisible(int(channels * self.alpha))
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [
+            Published({"alpha": alpha}, size, top1, "slim, mobilenet/README.md")
+            for alpha, row in TOP1.items()
+            for size, top1 in zip(SIZES, row, strict=False)
+        ]
 
     def references(self) -> dict[str, Names]:
         if self.variant == "keras":

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     TORCH_EPSILON,
     classify,
@@ -27,6 +27,14 @@ WIDTHS = {
     8: 384,
 }  # of stage 2 by groups: table 1
 REPEATS = (4, 8, 4)
+
+ERROR: dict[float, dict[int, float]] = {  # alpha: per cent by groups; tables 2 and 5 of the paper
+    1.0: {1: 33.6, 2: 32.7, 3: 32.6, 4: 32.8, 8: 32.4},
+    0.5: {1: 45.1, 2: 44.4, 3: 43.2, 4: 41.6, 8: 42.3},
+    0.25: {1: 57.1, 2: 56.8, 3: 55.0, 4: 54.2, 8: 52.7},
+    1.5: {3: 28.5},
+    2.0: {3: 26.3},
+}
 
 
 class ShuffleNetV1(Architecture):
@@ -81,6 +89,19 @@ class ShuffleNetV1(Architecture):
 
     def _up(self, channels: int) -> int:
         return self.groups * max(1, math.ceil(channels / self.groups))
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [
+            Published(
+                {"groups": groups, "alpha": alpha},
+                224,
+                round(1 - error / 100, 4),
+                f"Zhang 2017, table {2 if alpha <= 1 else 5}",
+            )
+            for alpha, row in ERROR.items()
+            for groups, error in row.items()
+        ]
 
     def references(self) -> dict[str, Names]:
         names = norm_pair("stem", "first_conv.0", "first_conv.1") | {"logits": "classifier.0"}

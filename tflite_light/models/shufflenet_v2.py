@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     TORCH_EPSILON,
     channels,
@@ -26,6 +26,14 @@ WIDTHS = {  # channels of stages 2 to 4 and of the last convolution: table 5
     2.0: (244, 488, 976, 2048),
 }
 REPEATS = (4, 8, 4)
+
+SOURCES = {"paper": "Ma 2018, table 8", "torchvision": "torchvision 0.28"}
+TOP1 = {  # alpha: by source
+    0.5: (0.603, 0.60552),
+    1.0: (0.694, 0.69362),
+    1.5: (0.726, 0.72996),
+    2.0: (0.749, 0.76230),
+}
 
 
 class ShuffleNetV2(Architecture):
@@ -79,6 +87,14 @@ class ShuffleNetV2(Architecture):
     def _joined(self, left: Any, right: Any, name: str) -> Any:
         x = keras.layers.Concatenate(name=f"{name}_concat")([left, right])
         return shuffle(x, 2, name) if self.variant == "torchvision" else x
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [
+            Published({"alpha": alpha, "variant": variant}, 224, top1, source)
+            for alpha, row in TOP1.items()
+            for (variant, source), top1 in zip(SOURCES.items(), row, strict=True)
+        ]
 
     def references(self) -> dict[str, Names]:
         if self.variant == "paper":

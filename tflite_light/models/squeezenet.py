@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.stack import keras
 
 Version = Literal["1.0", "1.1"]
@@ -20,6 +20,15 @@ FIRES = (  # fire2 to fire9: squeeze, each expand
     (64, 256),
 )
 POOL_BEFORE = {"1.0": (2, 5, 9), "1.1": (2, 4, 6)}  # number of the fire module that follows
+
+TOP1: tuple[tuple[Version, str, int, float | None, str], ...] = (
+    ("1.0", "none", 224, 0.58092, "torchvision 0.28"),
+    ("1.1", "none", 224, 0.58178, "torchvision 0.28"),
+    ("1.0", "simple", 227, 0.604, "Iandola 2016, section 6"),
+    ("1.0", "complex", 227, 0.588, "Iandola 2016, section 6"),
+    ("1.1", "simple", 224, 0.5991, "pytorchcv 0.0.74, SqueezeResNet v1.1"),
+    ("1.1", "complex", 224, None, ""),
+)
 
 
 class SqueezeNet(Architecture):
@@ -52,6 +61,13 @@ class SqueezeNet(Architecture):
         if number % 2 == 0:
             x = keras.layers.Conv2D(fire.shape[-1], 1, name=f"fire{number}_bypass_conv")(x)
         return keras.layers.Add(name=f"fire{number}_add")([x, fire])
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [
+            Published({"version": version, "bypass": bypass}, size, top1, source)
+            for version, bypass, size, top1, source in TOP1
+        ]
 
     def references(self) -> dict[str, Names]:
         pools = POOL_BEFORE[self.version]

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
     KERAS_EPSILON,
     TORCH_EPSILON,
@@ -83,6 +83,10 @@ class Xception(Architecture):
 
     def _epsilon(self) -> float:
         return KERAS_EPSILON if self.variant == "keras" else TORCH_EPSILON
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return [Published({}, 299, 0.790, "tf_keras.applications")]
 
     def references(self) -> dict[str, Names]:
         last = 5 + self.middle_blocks

@@ -1,0 +1,146 @@
+"""What a network costs on a phone, counted operator by operator; nothing is run.
+
+An operator here is one that TFLite executes: batch norm and ReLU are already inside the
+convolution before them. Bytes are told twice, as if all tensors were float32 (4 bytes an element)
+and as if all were int8 (1 byte, biases int32). A reshape costs nothing: it renames memory.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+FREE = "reshape"  # the kind that moves no bytes and whose output is its input's memory
+MULTIPLYING = ("conv", "depthwise", "dense")
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An activation of one picture; `number` tells tensors of a network apart."""
+
+    number: int
+    shape: tuple[int, ...]
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What only a file says of an operator."""
+
+    op: str
+    version: int
+    min_runtime: str | None  # None: not in the table of known operators
+    types: tuple[str, ...]  # of the input, the weights where there are some, and the output
+    weight_zeros: int | None = None
+    distinct_values: int | None = None  # of the weights as they are stored
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A row: `parameters` counts what is trained, batch norm's gamma and beta too; `weights` and
+    `biases` what is left to move when batch norm is folded, as elements.
+    """
+
+    name: str
+    kind: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    parameters: int = 0
+    weights: int = 0
+    biases: int = 0
+    kernel: tuple[int, int] | None = None  # height, width
+    groups: int = 1
+    multiply_adds: int = 0  # of convolutions and dense layers, each weight at each place
+    stored: Stored | None = None
+
+    @property
+    def output(self) -> Tensor:
+        return self.outputs[0]
+
+    @property
+    def input_channels(self) -> int:
+        """0 where a file leaves the shape open."""
+        return self.inputs[0].shape[-1] if self.inputs and self.inputs[0].shape else 0
+
+    @property
+    def activations(self) -> int:
+        """Elements read and written, weights aside."""
+        moved = sum(tensor.elements for tensor in (*self.inputs, *self.outputs))
+        return 0 if self.kind == FREE else moved
+
+    @property
+    def float32_bytes(self) -> int:
+        """Memory access cost: input + output + weights."""
+        return 4 * (self.activations + self.weights + self.biases)
+
+    @property
+    def int8_bytes(self) -> int:
+        return self.activations + self.weights + 4 * self.biases
+
+
+@dataclass(frozen=True)
+class Network:
+    """Operators in the order in which they run."""
+
+    operators: tuple[Operator, ...]
+
+    def total(self, figure: Callable[[Operator], int]) -> int:
+        return sum(figure(operator) for operator in self.operators)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return next((tensor.shape for row in self.operators for tensor in row.inputs), ())
+
+    @property
+    def parameters(self) -> int:
+        return self.total(lambda operator: operator.parameters)
+
+    @property
+    def multiply_adds(self) -> int:
+        return self.total(lambda operator: operator.multiply_adds)
+
+    @property
+    def float32_bytes(self) -> int:
+        return self.total(lambda operator: operator.float32_bytes)
+
+    @property
+    def int8_bytes(self) -> int:
+        return self.total(lambda operator: operator.int8_bytes)
+
+    @cached_property
+    def live(self) -> tuple[int, ...]:
+        """Elements of all activations that must be held while each operator runs.
+
+        A tensor lives from the operator that writes it (the picture: from the first) to the last
+        that reads it (the answer: to the end).
+        """
+        memory: dict[int, int] = {}  # tensor -> the tensor whose memory it is
+        spans: dict[int, list[int]] = {}  # tensor -> elements, first and last operator
+        end = len(self.operators)
+        for step, operator in enumerate(self.operators):
+            for tensor in operator.inputs:
+                owner = memory.setdefault(tensor.number, tensor.number)
+                spans.setdefault(owner, [tensor.elements, 0, end])[2] = step
+            for output in operator.outputs:
+                if operator.kind == FREE and operator.inputs:
+                    memory[output.number] = memory[operator.inputs[0].number]
+                else:
+                    memory[output.number] = output.number
+                    spans[output.number] = [output.elements, step, end]
+        return tuple(
+            sum(elements for elements, first, last in spans.values() if first <= step <= last)
+            for step in range(len(self.operators))
+        )
+
+    @property
+    def peak(self) -> int:
+        """Elements of the largest live activation."""
+        return max(self.live)
+
+    @property
+    def peak_operator(self) -> Operator:
+        """The operator during which most is live."""
+        return self.operators[self.live.index(self.peak)]
