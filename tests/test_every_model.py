@@ -1,11 +1,16 @@
 """Every architecture is its paper's network, and fit for QAT, int8 and phones."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Call, as_json
+from pydantic import ValidationError
 
+from tflite_light import models
 from tflite_light.export.float32 import Float32
+from tflite_light.inspect import network_of
 from tflite_light.models import Architecture
 from tflite_light.models._blocks import make_divisible
 from tflite_light.models.mobilenet_v2 import MobileNetV2
@@ -184,3 +189,96 @@ def test_make_divisible_never_loses_more_than_a_tenth() -> None:
         32,
     ]
     assert all(make_divisible(value) >= 0.9 * value for value in range(1, 2000))
+
+
+def widths(name: str) -> list[Architecture]:
+    """The published variants of an architecture, fewest parameters first."""
+    part: Any = load("models", name)
+    fields = {str(row.fields): part(**row.fields) for row in part.published()}
+    costs = {key: network_of(one, 64, 1000).parameters for key, one in fields.items()}
+    return [fields[key] for key in sorted(fields, key=costs.__getitem__)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("size", "classes"), [(32, 2), (320, 1000)])
+@pytest.mark.parametrize("which", [0, -1], ids=["smallest", "largest"])
+def test_the_smallest_and_the_largest_variant_fit_a_delegate(
+    name: str, size: int, classes: int, which: int
+) -> None:
+    model = widths(name)[which].build((size, size, 3), classes)
+    graph = File(Float32().convert(model, None))._model.subgraphs[0]  # type: ignore[arg-type]
+    shapes = [[] if tensor.shape is None else list(tensor.shape) for tensor in graph.tensors]
+    assert max(len(shape) for shape in shapes) <= 4
+    assert min(side for shape in shapes for side in shape) >= 1
+    assert all(tensor.shapeSignature is None for tensor in graph.tensors)
+    assert shapes[graph.inputs[0]] == [1, size, size, 3]
+    assert shapes[graph.outputs[0]] == [1, classes]
+    assert not any(op.builtinOptionsType == 0 and op.customOptions for op in graph.operators)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in MODELS if "alpha" in load("models", name).model_fields]
+)
+@pytest.mark.parametrize("alpha", [0.1, 0.37, 2.0])
+def test_other_widths_build_or_the_nearest_is_named(name: str, alpha: float) -> None:
+    part: Any = load("models", name)
+    if name == "shufflenet_v2" and alpha not in (0.5, 1.0, 1.5, 2.0):  # its widths are a table
+        with pytest.raises(ValidationError, match=r"the nearest is 0\.5"):
+            part(alpha=alpha)
+        return
+    architecture = part(alpha=alpha)
+    model = architecture.build((32, 32, 3), 2)
+    assert model.output_shape == (None, 2)
+    assert all(min(weight.shape) > 0 for weight in model.weights)
+
+
+NEW = '''
+"""Two convolutions, written by a newcomer."""
+
+from typing import Any
+
+from pydantic import Field
+
+from tflite_light.models import Architecture
+from tflite_light.models._blocks import classify, conv_norm, relu
+
+
+class Newcomer(Architecture):
+    """Nobody 2026, not published."""
+
+    width: int = Field(8, ge=1, description="channels")
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = relu(conv_norm(image, self.width, "stem", 3, 2), "stem")
+        x = relu(conv_norm(x, 2 * self.width, "block1", 3, 2), "block1")
+        return classify(x, classes)
+'''
+RECIPE = """
+model: {newcomer: {width: 6}}
+data: {synthetic: {count: 60, number_of_classes: 2, side: 32}}
+image: {size: 32}
+train: {epochs: 2, batch_size: 8, learning_rate: 0.01, warmup_epochs: 0}
+compress: [prune, qat]
+export: [int8]
+"""
+
+
+def test_a_new_architecture_is_its_file_and_its_recipe(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "newcomer.py").write_text(NEW)
+    (tmp_path / "newcomer.yaml").write_text(RECIPE)
+    monkeypatch.setattr(models, "__path__", [*models.__path__, str(folder)])
+    found = as_json(call("list", "models", "--json"))["models"]["newcomer"]
+    assert found["fields"]["width"]["default"] == 8
+    assert "newcomer" in names("models")
+    cost = as_json(call("inspect", "newcomer.yaml", "--json"))
+    assert cost["parameters"] == 27 * 6 + 12 + 9 * 6 * 12 + 24 + 12 * 2 + 2
+    report = as_json(call("train", "newcomer.yaml", "--json"))
+    (row,) = [row for row in report["rows"] if row["name"] == "int8"]
+    assert row["zeros"] >= 0.5
+    test_graph_is_flat_named_and_within_rank_four("newcomer")
+    test_every_parameter_gets_a_gradient("newcomer")

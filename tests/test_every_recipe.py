@@ -31,7 +31,7 @@ def test_a_recipe_is_named_after_its_model_and_its_head_has_its_command(path: Pa
     assert any(line.endswith(command) for line in head), f"its head needs a line: #   {command}"
 
 
-@pytest.mark.parametrize("folder", ["recipes/imagenet"])
+@pytest.mark.parametrize("folder", ["recipes", "recipes/imagenet"])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_has_a_recipe(name: str, folder: str) -> None:
     assert (ROOT / folder / f"{name}.yaml").exists(), f"add {folder}/{name}.yaml"

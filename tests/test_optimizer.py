@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tflite_light.optimizer import Rate, optimizer
-from tflite_light.recipe import Schedule, Stairs, Train
+from tflite_light.settings import Schedule, Stairs, Train
 from tflite_light.stack import keras, tf
 from tflite_light.train import Phase, rate
 

@@ -294,7 +294,7 @@ def check(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
 @reports
 def list_parts(sockets: tuple[str, ...]) -> dict[str, Any]:
     """Show the parts a recipe can name, and their fields."""
-    from tflite_light.recipe import describe
+    from tflite_light.describe import describe
 
     found = {socket: describe(socket) for socket in sockets or SOCKETS}
     for socket, parts in found.items():

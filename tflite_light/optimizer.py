@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from tflite_light.recipe import Stairs, Train
+from tflite_light.settings import Stairs, Train
 from tflite_light.stack import keras, tf
 
 Fall = Callable[[Any], Any]

@@ -4,16 +4,9 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -25,84 +18,10 @@ from tflite_light.data._augment import Augment
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.models import Architecture
+from tflite_light.settings import Train
 from tflite_light.sockets import OneOf, Part
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
-
-
-class Freeze(Part):
-    """Fine-tuning: the new classifier alone first, then the whole network at `train`'s own rate.
-
-    Batch norm stays in inference mode in every phase: weights whose batch norm was folded hold no
-    statistics of their own, and those of a small set are worse than the loaded ones. MobileNetV2 on
-    hand signs reached 0.995 so, and 0.287 with statistics of its batches.
-    """
-
-    epochs: int = Field(1, ge=1, description="epochs in which only the classifier is trained")
-    learning_rate: float = Field(0.005, gt=0, le=10, description="highest rate in them")
-
-
-class Stairs(Part):
-    """A rate that is multiplied by `factor` again and again."""
-
-    factor: float = Field(gt=0, lt=1, description="what the rate is multiplied by")
-    every_epochs: float = Field(gt=0, description="epochs from one time to the next")
-
-
-def _kind(schedule: Any) -> str | None:
-    if isinstance(schedule, dict | Stairs):
-        return "stairs"
-    return "name" if schedule in ("cosine", "linear") else None
-
-
-Schedule = Annotated[
-    Annotated[Literal["cosine", "linear"], Tag("name")] | Annotated[Stairs, Tag("stairs")],
-    Discriminator(_kind, "schedule", "write cosine, linear or {factor: 0.94, every_epochs: 2}"),
-]
-
-
-class Train(Part):
-    """How a model is fitted.
-
-    Stages have their own epochs and rate, which falls by a cosine; no averaging, no patience.
-    """
-
-    epochs: int = Field(30, ge=1, description="passes over the training pictures")
-    batch_size: int = Field(32, ge=1, description="pictures a step")
-    optimizer: Literal["adamw", "sgd", "nesterov", "rmsprop"] = Field(
-        "adamw", description="the last three have momentum 0.9; rmsprop: decay 0.9, epsilon 1"
-    )
-    learning_rate: float = Field(0.004, gt=0, le=10, description="highest rate")
-    schedule: Schedule = Field(
-        "cosine", description="how the rate falls: to 0 by a cosine, in a line, or in stairs"
-    )
-    warmup_epochs: float = Field(3, ge=0, description="epochs in which the rate rises from 0")
-    weight_decay: float = Field(
-        0.001,
-        ge=0,
-        lt=1,
-        description="not on biases and norms; adamw: decoupled, rate x weight_decay x weight off "
-        "each step; others: coupled, weight_decay x weight added to the gradient (L2)",
-    )
-    decay_depthwise: bool = Field(True, description="whether depthwise kernels decay as well")
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="probability spread over all classes"
-    )
-    average: float = Field(
-        0.99, ge=0, lt=1, description="momentum of the weights' moving average; 0: none"
-    )
-    patience: int | None = Field(
-        None,
-        ge=1,
-        description="stop the fit after epochs without better val accuracy; keep the best",
-    )
-    class_weights: bool = Field(False, description="weigh pictures by the rarity of their class")
-    freeze: Freeze | None = Field(
-        None, description="train the classifier alone first, for weights that were loaded"
-    )
-    batch_norm_momentum: float | None = Field(
-        None, gt=0, lt=1, description="default: 1 - 5 / steps an epoch, between 0.9 and 0.99"
-    )
 
 
 class Recipe(Part):
@@ -290,33 +209,3 @@ def _opened(value: Any) -> Any:
     if isinstance(value, str):
         return {value: {}}
     return {} if value is None else value
-
-
-def describe(socket: str) -> dict[str, Any]:
-    """The parts of a socket: each with its summary and its fields' types, ranges and defaults."""
-    from tflite_light.sockets import names
-
-    return {name: _describe_part(load_part(socket, name)) for name in names(socket)}
-
-
-def _describe_part(part: type[Part]) -> dict[str, Any]:
-    schema = part.model_json_schema() if part.model_fields else {}
-    return {
-        "summary": (part.__doc__ or "").strip().split("\n\n")[0].replace("\n    ", " "),
-        "fields": {
-            name: _describe_field(field, name in schema.get("required", []))
-            for name, field in schema.get("properties", {}).items()
-        },
-    }
-
-
-def _describe_field(field: dict[str, Any], required: bool) -> dict[str, Any]:
-    kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
-    kind = kinds[0]
-    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    return {
-        "type": " ".join(map(str, kind["enum"])) if "enum" in kind else kind.get("type", "value"),
-        "range": ", ".join(f"{sign} {kind[key]:g}" for key, sign in signs.items() if key in kind),
-        "default": "required" if required else field.get("default"),
-        "description": field.get("description", ""),
-    }

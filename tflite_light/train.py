@@ -10,7 +10,8 @@ from tflite_light.data import _pipeline as pipeline
 from tflite_light.journal import Journal, Row
 from tflite_light.models import CLASSIFIER
 from tflite_light.optimizer import Rate, fall, optimizer
-from tflite_light.recipe import Recipe, Schedule
+from tflite_light.recipe import Recipe
+from tflite_light.settings import Schedule
 from tflite_light.stack import keras
 
 
