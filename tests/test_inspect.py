@@ -1,7 +1,6 @@
 """What networks cost: counted by hand here, and alike from a recipe and from its file."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +24,7 @@ from tflite_light.stack import keras, tf
 from tflite_light.tflite import File
 
 MODELS = names("models")
-GOOGLES = Path(os.environ.get("GOOGLE_TFLITE_FOLDER", "none"))
+GOOGLES = ROOT.parent / "shared" / "models"
 PAGE = ROOT / "docs" / "networks.md"
 
 
@@ -229,10 +228,7 @@ GOOGLE = {  # parameters (kernels and biases), multiply-adds
 }
 
 
-@pytest.mark.skipif(
-    not GOOGLES.is_dir(),
-    reason="GOOGLE_TFLITE_FOLDER does not name the folder of Google's hosted files",
-)
+@pytest.mark.skipif(not GOOGLES.is_dir(), reason="Google's hosted files are not here")
 @pytest.mark.parametrize("name", GOOGLE)
 def test_files_of_others_are_read(name: str) -> None:
     found = inspect(GOOGLES / f"{name}.tflite")

@@ -60,9 +60,8 @@ class GhostNet(Architecture):
 
     def logits(self, image: Any, classes: int) -> Any:
         x = relu(conv_norm(image, self._width(16), "stem", 3, 2, **COMMON), "stem")
-        for stage, rows in enumerate(STAGES):
-            for unit, row in enumerate(rows):
-                x = self._block(x, f"stage{stage}_block{unit}", row)
+        for own, _, row in _blocks():
+            x = self._block(x, own, row)
         x = relu(conv_norm(x, self._width(960), "top", **COMMON), "top")
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
         x = keras.layers.Dense(1280, activation="relu", name="head_dense")(x)
@@ -104,34 +103,33 @@ class GhostNet(Architecture):
         names = norm_pair("stem", "conv_stem", "bn1") | {"logits": "classifier"}
         names |= norm_pair("top", "blocks.9.0.conv", "blocks.9.0.bn1") | {"head_dense": "conv_head"}
         inputs = self._width(16)
-        for stage, rows in enumerate(STAGES):
-            for unit, (_, _, output, gated, strides) in enumerate(rows):
-                shortcut = strides == 2 or inputs != self._width(output)
-                inputs = self._width(output)
-                block = _block_names(f"stage{stage}_block{unit}", f"blocks.{stage}.{unit}")
-                for role, layers in block.items():
-                    present = {
-                        "gate": gated and self.squeeze_excite,
-                        "spatial": strides == 2,
-                        "shortcut": shortcut,
-                    }
-                    names |= layers if present.get(role, True) else {}
+        for own, theirs, (_, _, output, gated, strides) in _blocks():
+            present = {
+                "gate": gated and self.squeeze_excite,
+                "spatial": strides == 2,
+                "shortcut": strides == 2 or inputs != self._width(output),
+            }
+            for role, layers in _block_names(own, theirs).items():
+                names |= layers if present.get(role, True) else {}
+            inputs = self._width(output)
         return {"huawei": names}
 
     def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
         if layer.endswith("_gate_dense"):
             return weights | {"bias": weights["bias"] + 3}
-        if layer in self._behind_gates():
+        behind = [f"{own}_project_primary_conv" for own, _, row in _blocks() if row[3]]
+        if self.squeeze_excite and layer in behind:
             return weights | {"kernel": weights["kernel"] / 6}
         return weights
 
-    def _behind_gates(self) -> set[str]:
-        return {
-            f"stage{stage}_block{unit}_project_primary_conv"
-            for stage, rows in enumerate(STAGES)
-            for unit, (_, _, _, gated, _) in enumerate(rows)
-            if gated and self.squeeze_excite
-        }
+
+def _blocks() -> list[tuple[str, str, Row]]:
+    """Name here, name in the reference code, and row of table 1 of each block."""
+    return [
+        (f"stage{stage}_block{unit}", f"blocks.{stage}.{unit}", row)
+        for stage, rows in enumerate(STAGES)
+        for unit, row in enumerate(rows)
+    ]
 
 
 def _gate(x: Any, name: str) -> Any:
