@@ -34,6 +34,7 @@ from tflite_light.models.xception import Xception
 from tflite_light.predict import TFLiteModel
 from tflite_light.sockets import load
 from tflite_light.stack import keras
+from tflite_light.weights.imagenet import Imagenet
 from tflite_light.weights.npz import Npz
 from tflite_light.weights.torch import Torch
 
@@ -517,3 +518,38 @@ def test_a_damaged_file_is_refused(content: bytes, suffix: str, tmp_path: Path) 
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged"):
         Torch(path=str(path)).arrays(SqueezeNet())
+
+
+KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96.h5"
+
+
+def test_imagenet_weights_come_through_keras_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    keras.backend.clear_session()
+    other = keras.applications.MobileNetV2(
+        (96, 96, 3), alpha=0.35, weights=None, classifier_activation=None
+    )
+    numbers = np.random.default_rng(0)
+    other.set_weights([drawn(weight.shape, numbers) for weight in other.get_weights()])
+    (tmp_path / ".keras" / "models").mkdir(parents=True)
+    other.save_weights(tmp_path / ".keras" / "models" / KERAS_FILE)
+    architecture = MobileNetV2(alpha=0.35)
+    model = architecture.build((96, 96, 3), 1000)
+    assert Imagenet(size=96).load(model, architecture) == []
+    image = numbers.normal(size=(1, 96, 96, 3)).astype(np.float32)
+    expected = other(image).numpy()
+    assert np.abs(model(image).numpy() - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_without_a_network_it_says_which_file_to_put_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing answers
+    architecture = MobileNetV2(alpha=0.35)
+    with pytest.raises(UserError) as refusal:
+        Imagenet(size=96).load(architecture.build((96, 96, 3), 1000), architecture)
+    assert KERAS_FILE in str(refusal.value)
+    assert f"put that file into {tmp_path / '.keras' / 'models'}" in str(refusal.value)

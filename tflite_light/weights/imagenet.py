@@ -1,5 +1,6 @@
 """Google's ImageNet weights, as Keras publishes them."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -53,9 +54,10 @@ class Imagenet(Weights):
         except ValueError as error:
             raise UserError(f"weights.imagenet: {error}") from error
         except Exception as error:
+            folder = Path.home() / ".keras" / "models"
             raise UserError(
-                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}. Without a "
-                "network put that file into ~/.keras/models under its own name."
+                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}. "
+                f"Without a network put that file into {folder} under its own name."
             ) from error
 
 
