@@ -250,6 +250,9 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     assert "is empty: it needs a folder for each class" in refuse(tmp_path / "empty")
     shutil.copytree(photos / "sign0", tmp_path / "lonely" / "sign0")
     assert "at least two classes are needed, found only 'sign0'" in refuse(tmp_path / "lonely")
+    shutil.copytree(photos, tmp_path / "torn" / "train")
+    shutil.copytree(photos, tmp_path / "torn" / "val")
+    assert "has train and val, but train and test are both needed" in refuse(tmp_path / "torn")
     few = tmp_path / "few"
     shutil.copytree(photos, few)
     for path in sorted((few / "sign1").iterdir())[2:]:

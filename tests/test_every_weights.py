@@ -266,7 +266,7 @@ def test_differences_are_in_the_file_s_words(
     assert "Set model.xception.variant to torch" in told(Xception())
     assert "no other code's names are known for tiny" in told(Tiny())
     remarks = weights.load(SqueezeNet().build((32, 32, 3), 3), SqueezeNet())
-    assert remarks == ["weights are for 10 classes, the data has 3: the classifier starts anew"]
+    assert remarks == ["weights are for 10 classes, the model has 3: the classifier starts anew"]
 
 
 def test_what_is_alike_in_a_layer_is_one_line(tmp_path: Path) -> None:
@@ -294,12 +294,36 @@ def test_flags_are_no_weights(squeezenet_state: dict[str, Any], tmp_path: Path) 
         )
 
 
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    model, arrays = tiny_arrays()
+    arrays["stem_conv/kernel"][0, 0, 0, 0] = np.nan
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(UserError, match="stem_conv/kernel holds NaN or infinity"):
+        Npz(path=str(tmp_path / "odd.npz")).load(model, Tiny(width=4))
+
+
+def test_a_norm_is_folded_only_when_its_beta_is_alone(tmp_path: Path) -> None:
+    model, arrays = tiny_arrays()
+    del arrays["stem_norm/moving_variance"]
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with pytest.raises(UserError, match=r"missing: stem_norm/moving_variance \(4,\)"):
+        Npz(path=str(tmp_path / "odd.npz")).load(model, Tiny(width=4))
+    for short in ("gamma", "moving_mean"):
+        del arrays[f"stem_norm/{short}"]
+    np.savez(tmp_path / "folded.npz", **arrays)
+    assert Npz(path=str(tmp_path / "folded.npz")).load(model, Tiny(width=4)) == []
+    gamma, _, mean, variance = model.get_layer("stem_norm").get_weights()
+    assert (gamma == np.float32(np.sqrt(1.001))).all()
+    assert (mean == 0).all()
+    assert (variance == 1).all()
+
+
 def test_another_number_of_classes_starts_a_new_classifier(tmp_path: Path) -> None:
     _, arrays = tiny_arrays()
     np.savez(tmp_path / "five.npz", **arrays)
     model = Tiny(width=4).build((32, 32, 3), 3)
     remarks = Npz(path=str(tmp_path / "five.npz")).load(model, Tiny(width=4))
-    assert remarks == ["weights are for 5 classes, the data has 3: the classifier starts anew"]
+    assert remarks == ["weights are for 5 classes, the model has 3: the classifier starts anew"]
     assert np.array_equal(model.get_layer("stem_conv").get_weights()[0], arrays["stem_conv/kernel"])
 
 

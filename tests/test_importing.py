@@ -8,6 +8,7 @@ import pytest
 from conftest import ROOT, Call, as_json, complaint, write_photos
 
 from tflite_light import contract
+from tflite_light.data.directory import Directory
 from tflite_light.models.tiny import Tiny
 from tflite_light.predict import open_file
 
@@ -58,9 +59,15 @@ def test_labels_name_the_classes_and_data_calibrates(
     model, agreed = open_file(tmp_path / "app" / "mine_int8.tflite")
     assert model.input.dtype == "uint8"
     assert agreed.labels == ["other", "sign0", "sign1", "sign2", "more"]
-    assert {golden.label for golden in agreed.golden} <= {"sign0", "sign1", "sign2"}
-    found = as_json(call("evaluate", "app/mine_int8.tflite", "--data", "photos", "--json"))
-    assert found["rows"][0]["pictures"] == 60
+    test = Directory(path="photos").split("test")
+    chosen = [index * len(test) // 8 for index in range(8)]
+    assert [golden.label for golden in agreed.golden] == [
+        f"sign{test.labels[index]}" for index in chosen
+    ]
+    table = ["path,label", *(f"{n},sign{m}" for n, m in zip(test.names, test.labels, strict=True))]
+    (tmp_path / "test.csv").write_text("\n".join(table))
+    found = as_json(call("evaluate", "app/mine_int8.tflite", "--data", "test.csv", "--json"))
+    assert found["rows"][0]["top1"] == rows["int8"]["top1"]
 
 
 def test_pictures_without_labels_calibrate(call: Call, weights: Path, tmp_path: Path) -> None:
@@ -73,12 +80,15 @@ def test_pictures_without_labels_calibrate(call: Call, weights: Path, tmp_path: 
 
 REFUSED = [
     (["classes: 5"], ["--int8", "--out", "app"], "int8 needs pictures to set its ranges by"),
+    (["data: {pictures: {path: alone}}"], ["--out", "app"], "data alone names 0 classes"),
+    (["data: {directory: {path: alone}}"], ["--out", "app"], "data alone names 1 classes"),
     (["classes: 5"], ["--float32"], "where to? tflite-light export mine.yaml --out FOLDER"),
-    (["classes: 4"], ["--out", "app"], "weights are for 5 classes, the data has 4"),
+    (["classes: 4"], ["--float32", "--out", "app"], "weights are for 5 classes, the model has 4"),
     (["classes: 1"], ["--out", "app"], "classes: Input should be greater than or equal to 2"),
-    (["labels: none.txt"], ["--out", "app"], "none.txt cannot be read"),
-    (["labels: empty.txt"], ["--out", "app"], "empty.txt needs a class name a line, at least two"),
-    (["labels: a.txt", "classes: 5"], ["--out", "app"], "needs one of labels: FILE or classes: N"),
+    (["labels: none.txt"], ["--float32", "--out", "app"], "none.txt cannot be read"),
+    (["labels: empty.txt"], ["--float32", "--out", "app"], "empty.txt names 0 classes, but a classifier needs two"),
+    (["labels: a.txt", "classes: 5"], ["--out", "app"], "labels and classes both name the classes; keep one"),
+    (["labels: ''"], ["--out", "app"], "labels: String should have at least 1 character"),
     ([], ["--out", "app"], "needs one of labels: FILE or classes: N"),
     (["classes: 5", "compress: [qat]"], ["--out", "app"], "compress needs train"),
     (["classes: 5", "train: {}"], ["--out", "app"], "train needs data"),
@@ -93,6 +103,7 @@ def test_what_cannot_be_imported_is_said(
 ) -> None:
     recipe(tmp_path, *lines)
     (tmp_path / "empty.txt").write_text("\n\n")
+    write_photos(tmp_path / "alone", classes=1, each=2)
     before = set(tmp_path.rglob("*"))
     assert told in complaint(call("export", "mine.yaml", *options))
     assert set(tmp_path.rglob("*")) == before

@@ -182,7 +182,7 @@ def test_zeros_and_distinct_values_are_counted_in_the_file() -> None:
     model.set_weights([kernel, np.ones(4)])
     (row,) = cost_of_file.network(File(export(model))).operators
     assert row.stored
-    assert (row.stored.weight_zeros, row.stored.distinct_values) == (3, 4)
+    assert (row.stored.zero_weights, row.stored.distinct_values) == (3, 4)
     assert row.stored.types == ("float32",) * 3
 
 

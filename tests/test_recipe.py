@@ -8,6 +8,7 @@ from conftest import ROOT, TINY, Call, complaint
 from tflite_light import recipe as recipes
 from tflite_light.compress import ORDER
 from tflite_light.errors import UserError
+from tflite_light.settings import Stairs
 from tflite_light.sockets import names
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
@@ -47,7 +48,7 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ntrain: {epochs: 2.5}", "train.epochs: Input should be a valid integer"),
     ("model: tiny\ndata: synthetic\ntrain: {epochs: true}", "train.epochs: Input should be a valid integer"),
     ("model: tiny\ndata: synthetic\ntrain: {schedule: step}", "train.schedule: write cosine, linear or {factor: 0.94, every_epochs: 2}"),
-    ("model: tiny\ndata: synthetic\ntrain: {schedule: {factor: 2}}", "train.schedule.stairs.factor: Input should be less than 1"),
+    ("model: tiny\ndata: synthetic\ntrain: {schedule: {factor: 2}}", "train.schedule.factor: Input should be less than 1"),
     ("model: tiny\ndata: synthetic\ntrain: {optimizer: rmsprob}", "train.optimizer: Input should be 'adamw', 'sgd', 'nesterov' or"),
     ("model: tiny\ndata: synthetic\nimage: {std: 0}", "image.std.0: Input should be greater than 0"),
     ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
@@ -109,7 +110,17 @@ def test_set_changes_one_place(tiny: Path, change: str) -> None:
     assert CHANGES[change](recipes.load(tiny, [change]))
 
 
+def test_a_schedule_s_name_gives_way_to_stairs(tiny: Path) -> None:
+    changes = [
+        "train.schedule=linear",
+        "train.schedule.factor=0.5",
+        "train.schedule.every_epochs=2",
+    ]
+    assert recipes.load(tiny, changes).training.schedule == Stairs(factor=0.5, every_epochs=2)
+
+
 REFUSED = {
+    "train.schedule.factor=2": "train.schedule.factor: Input should be less than 1",
     "train.epochs": "write PLACE=VALUE",
     "=3": "write PLACE=VALUE",
     "compress.9.prune.sparsity=1": "compress.9.prune.sparsity is not a place",

@@ -38,8 +38,8 @@ class Cli(click.Group):
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(
-                "\nstopped; what was finished is kept. Go on with: tflite-light train RECIPE "
-                "--resume",
+                "\nstopped; what was finished is kept. A training goes on with: tflite-light train "
+                "RECIPE --resume",
                 err=True,
             )
             ctx.exit(130)
@@ -115,8 +115,9 @@ def train(
     name = name or recipe.stem
     current = folders.to_resume(recipe, name, runs, checked) if resume else None
     data = pipeline.load(checked.source, checked.image)
-    run.check(checked, len(data.classes))
-    current = current or folders.create(checked, name, runs)
+    if not current:
+        run.check(checked, len(data.classes))
+        current = folders.create(checked, name, runs)
     say(
         f"{current.folder}: {len(data.train)} train, {len(data.val)} val, {len(data.test)} test "
         f"pictures"
@@ -141,7 +142,9 @@ def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(modes=[key for key in keys if arguments.pop(key)], **arguments)
 
     for key in reversed(keys):
-        wrapped = click.option(f"--{key}", key, is_flag=True, help=f"Write an {key} file.")(wrapped)
+        wrapped = click.option(f"--{key}", key, is_flag=True, help=f"Write the {key} file.")(
+            wrapped
+        )
     return wrapped
 
 
@@ -151,7 +154,7 @@ def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for the files.  [default: the run's exports]",
+    help="Folder for the files; a RECIPE needs one.  [default: the run's exports]",
 )
 @set_option
 @runs_option

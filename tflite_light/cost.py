@@ -34,7 +34,7 @@ class Stored:
     version: int
     min_runtime: str | None  # None: not in the table of known operators
     types: tuple[str, ...]  # of the input, the weights where there are some, and the output
-    weight_zeros: int | None = None
+    zero_weights: int | None = None
     distinct_values: int | None = None  # of the weights as they are stored
 
 
@@ -138,7 +138,7 @@ class Network:
     @property
     def peak(self) -> int:
         """Elements of the largest live activation."""
-        return max(self.live)
+        return max(self.live, default=0)
 
     @property
     def peak_operator(self) -> Operator:

@@ -130,7 +130,7 @@ def _is_grouped(row: Operator) -> bool:
 
 
 def _share(row: Operator) -> str:
-    zeros = row.stored.weight_zeros if row.stored else None
+    zeros = row.stored.zero_weights if row.stored else None
     return "" if zeros is None else f"{zeros / row.weights:.4f}"
 
 

@@ -79,6 +79,9 @@ def _write(
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})
+    for old in path.parent.glob(f"{path.stem}_golden/*.png"):
+        if old not in contents:
+            old.unlink()
 
 
 def _reduced(picture: pipeline.Pixels) -> pipeline.Pixels:

@@ -56,7 +56,8 @@ def read_lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from error
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise UserError(f"{path} cannot be read: {reason}. Give a text file.") from error
     return [line.strip() for line in lines if line.strip()]
 
 

@@ -17,7 +17,7 @@ from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.recipe import Recipe
 
-CLASSIFIER = "classifier"  # the first phase of fine-tuning: all else is frozen
+CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 PACKAGES = (
     "tensorflow",
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def phases(self) -> list[str]:
-        first = [CLASSIFIER, FIT] if self.recipe.training.freeze else [FIT]
+        first = [CLASSIFIER_PHASE, FIT] if self.recipe.training.freeze else [FIT]
         return [*first, *self.stages]
 
     @property

@@ -88,7 +88,7 @@ def _fragments(network: Network) -> Guideline:
     for row in network.operators:
         steps = max((depth.get(tensor.number, 0) for tensor in row.inputs), default=0)
         depth |= {output.number: steps + (row.kind != FREE) for output in row.outputs}
-    longest = max(depth.values())
+    longest = max([*depth.values(), 1])
     findings = []
     for row in rows:
         branches = _branches(row, before)
@@ -125,7 +125,7 @@ def _branches(row: Operator, before: dict[int, frozenset[int]]) -> list[int]:
 
 
 def _elementwise(network: Network) -> Guideline:
-    total = network.int8_bytes
+    total = network.int8_bytes or 1
 
     def share(kinds: tuple[str, ...]) -> float:
         return sum(row.int8_bytes for row in network.operators if row.kind in kinds) / total

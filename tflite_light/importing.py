@@ -34,6 +34,13 @@ def export(
         )
     if not out:
         raise UserError(f"where to? tflite-light export {path} --out FOLDER")
+    chosen = recipe.modes(modes)
+    blind = [mode.key for mode in chosen if mode.needs_pictures and not recipe.data]
+    if blind:
+        raise UserError(
+            f"{blind[0]} needs pictures to set its ranges by. Give {path} some, such as "
+            "data: {pictures: {path: FOLDER}}, or export --float32 alone."
+        )
     labels = recipe.class_names()
     data = pipeline.Data(labels, **pipeline.read(_parts(recipe, labels), recipe.image))
     model = build(recipe, len(labels))
@@ -43,7 +50,7 @@ def export(
         (file := out / f"{path.stem}_{mode.key}.tflite"): deliver(
             mode, model, logits, data, 0.0, file
         )
-        for mode in recipe.modes(modes)
+        for mode in chosen
     }
 
 

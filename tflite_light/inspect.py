@@ -92,7 +92,7 @@ class Inspected:
     def weight_zeros(self) -> float | None:
         """Share of a file's weights that are zero, biases aside."""
         rows = [row for row in self.network.operators if row.stored and row.weights]
-        known = [(row.stored.weight_zeros, row.weights) for row in rows if row.stored]
+        known = [(row.stored.zero_weights, row.weights) for row in rows if row.stored]
         counted = [(zeros, weights) for zeros, weights in known if zeros is not None]
         if not counted:
             return None

@@ -138,7 +138,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise UserError(
                 f"{self._phase} epoch {len(self.history)}: weights grew beyond all numbers. Train "
-                f"again with a lower learning_rate in {self._phase}, or more epochs before it."
+                "again with a lower learning_rate for this phase, or more epochs before it."
             )
 
     def _restore(self) -> None:

@@ -23,6 +23,8 @@ from tflite_light.sockets import OneOf, Part
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
 
+ALONE = ("model", "data", "weights")  # keys with one part below them
+
 
 class Recipe(Part):
     """What to train, on which pictures, how, and which files come out.
@@ -35,7 +37,9 @@ class Recipe(Part):
         None, description="pictures; an import is calibrated and compared on them"
     )
     labels: str | None = Field(
-        None, description="for an import: text file with a class name a line, in order"
+        None,
+        min_length=1,
+        description="for an import: text file with a class name a line, in order",
     )
     classes: int | None = Field(
         None, ge=2, description="for an import: number of classes, named 0, 1, 2 ..."
@@ -86,7 +90,9 @@ class Recipe(Part):
         else:
             if self.compress:
                 raise ValueError("compress needs train: (train: {} takes its defaults)")
-            if len(named) > 1 or not (named or self.data):
+            if len(named) > 1:
+                raise ValueError("labels and classes both name the classes; keep one")
+            if not (named or self.data):
                 raise ValueError(
                     "without train it is an import, which needs one of labels: FILE or classes: N "
                     "(or train: {} to train by the defaults)"
@@ -101,21 +107,21 @@ class Recipe(Part):
 
     @property
     def source(self) -> Source:
-        """`data` of a recipe that is no import."""
+        """`data` of a recipe that is no import, or that names the classes of one."""
         assert self.data
         return self.data
 
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
-        if self.labels:
-            names = files.read_lines(Path(self.labels))
-            if len(names) < 2:
-                raise UserError(f"{self.labels} needs a class name a line, at least two.")
-            return names
         if self.classes:
             return [str(number) for number in range(self.classes)]
-        assert self.data  # what _trains_or_imports makes sure of
-        return self.data.classes()
+        names = files.read_lines(Path(self.labels)) if self.labels else self.source.classes()
+        if len(names) < 2:
+            raise UserError(
+                f"{self.labels or self.source.where} names {len(names)} classes, but a classifier "
+                "needs two. Give labels: a file with a class name a line, or classes: their number."
+            )
+        return names
 
     def modes(self, keys: Sequence[str]) -> list[Mode]:
         """Of these keys, as the recipe has them or by default; without keys, the recipe's own."""
@@ -175,7 +181,8 @@ def _one_line(error: YAMLError) -> str:
 
 
 def _place(loc: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in loc) or "recipe"
+    """As it is in YAML: without pydantic's own name for a kind of schedule."""
+    return ".".join(str(step) for step in loc if step != "stairs") or "recipe"
 
 
 def _apply(recipe: dict[str, Any], change: str) -> None:
@@ -188,7 +195,7 @@ def _apply(recipe: dict[str, Any], change: str) -> None:
         value = YAML(typ="safe", pure=True).load(text)
         holder: Any = recipe
         for depth, step in enumerate(steps[:-1]):
-            holder = _enter(holder, step, alone=steps[:depth] in (["model"], ["data"], ["weights"]))
+            holder = _enter(holder, step, alone=depth == 1 and steps[0] in ALONE)
         holder[int(steps[-1]) if isinstance(holder, list) else steps[-1]] = value
     except (ValueError, IndexError, TypeError, YAMLError):
         raise UserError(f"--set {change!r}: {place} is not a place in this recipe.") from None
@@ -197,15 +204,15 @@ def _apply(recipe: dict[str, Any], change: str) -> None:
 def _enter(holder: Any, step: str, alone: bool) -> Any:
     if isinstance(holder, list):
         index = int(step)
-        holder[index] = _opened(holder[index])
+        holder[index] = _opened(holder[index], is_part=True)
         return holder[index]
     if alone and step not in holder:
         holder.clear()
-    holder[step] = _opened(holder.get(step))
+    holder[step] = _opened(holder.get(step), is_part=step in ALONE)
     return holder[step]
 
 
-def _opened(value: Any) -> Any:
+def _opened(value: Any, is_part: bool) -> Any:
     if isinstance(value, str):
-        return {value: {}}
+        return {value: {}} if is_part else {}
     return {} if value is None else value

@@ -11,11 +11,12 @@ from tflite_light.data import _pipeline as pipeline
 from tflite_light.deliver import deliver
 from tflite_light.evaluate import Measured, answers, measure, measure_file
 from tflite_light.export import Mode
-from tflite_light.folder import CLASSIFIER, Run, export_path, require_finished
+from tflite_light.folder import CLASSIFIER_PHASE, Run, export_path, require_finished
 from tflite_light.journal import state_path
 from tflite_light.predict import Floats, KerasModel, open_file
 from tflite_light.progress import Display, say
 from tflite_light.recipe import Recipe
+from tflite_light.sockets import names
 from tflite_light.stack import keras
 from tflite_light.train import Phase, fit
 
@@ -83,7 +84,8 @@ def evaluate(run: Run) -> list[Measured]:
     for phase, model in zip(run.phases, models, strict=True):
         row, logits[phase] = measure(phase, KerasModel(model), test)
         rows.append(row)
-    for path in sorted((run.folder / "exports").glob("*.tflite")):
+    written = sorted((run.folder / "exports").glob("*.tflite"))
+    for path in (path for path in written if path.stem in names("export")):
         (mode,) = run.recipe.modes([path.stem])
         predictor, _ = open_file(path)
         reference = logits[source_phase(run, mode)]
@@ -136,7 +138,7 @@ def _phase(run: Run, phase: str) -> Phase:
     if stage:
         return Phase(phase, stage.epochs, stage.learning_rate, WARMUP, callbacks=stage.callbacks())
     settings, freeze = run.recipe.training, run.recipe.training.freeze
-    if freeze and phase == CLASSIFIER:
+    if freeze and phase == CLASSIFIER_PHASE:
         return Phase(phase, freeze.epochs, freeze.learning_rate, WARMUP, classifier_only=True)
     return Phase(
         phase,

@@ -82,12 +82,11 @@ class File:
 
     def float_operators(self) -> list[str]:
         """Names of the operators that read or write a floating-point tensor."""
-        tensors = self._model.subgraphs[0].tensors
         return [
             name
             for name, op in self.operators
             if any(
-                _TYPES[tensors[index].type] in _FLOATS
+                _TYPES[self.tensors[index].type] in _FLOATS
                 for index in (*op.inputs, *op.outputs)
                 if index >= 0
             )
@@ -95,18 +94,16 @@ class File:
 
     def kernels(self) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
         """Name and values, less the zero point, of each weight that multiplies; no biases."""
-        tensors = self._model.subgraphs[0].tensors
         for name, op in self.operators:
             if name in _KERNEL_INPUT:
-                tensor = tensors[op.inputs[_KERNEL_INPUT[name]]]
+                tensor = self.tensors[op.inputs[_KERNEL_INPUT[name]]]
                 yield tensor.name.decode(), self._values(tensor)
 
     def zeros(self) -> float:
         """Share of all kernel weights that are exactly zero."""
         values = [kernel for _, kernel in self.kernels()]
-        return sum(int((kernel == 0).sum()) for kernel in values) / sum(
-            kernel.size for kernel in values
-        )
+        zeros = sum(int((kernel == 0).sum()) for kernel in values)
+        return zeros / (sum(kernel.size for kernel in values) or 1)
 
     def check(self) -> None:
         """Raises ValueError, or what the flatbuffer's reader raises, where parts do not fit."""

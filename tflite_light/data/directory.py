@@ -37,6 +37,11 @@ def _scan(folder: Path) -> Scan:
         )
     given = [name for name in SPLITS if (folder / name).is_dir()]
     divided = "train" in given and "test" in given
+    if given and not divided and len(_classes(folder)) == len(given):
+        raise UserError(
+            f"data folder {folder} has {' and '.join(given)}, but train and test are both needed. "
+            "Move some pictures there, or leave the class folders alone to have them divided."
+        )
     classes = _classes(folder / "train" if divided else folder)
     if not classes:
         raise UserError(

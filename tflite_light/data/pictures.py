@@ -21,7 +21,8 @@ class Unlabelled(Source):
         folder = Path(self.path)
         files: dict[Split, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
         for path in sorted(folder.rglob("*")):
-            if path.is_file() and path.name[0] != ".":
+            hidden = any(step.startswith(".") for step in path.relative_to(folder).parts)
+            if path.is_file() and not hidden:
                 files[split_of(path.read_bytes())].append((path, UNKNOWN))
         if not any(files.values()):
             raise UserError(

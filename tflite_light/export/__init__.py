@@ -20,6 +20,8 @@ class Mode(Part):
         False  # whether it converts the model after `qat`, or the one before
     )
 
+    needs_pictures: ClassVar[bool] = False  # whether it cannot be made without examples
+
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:
         """`examples` are training pictures, for calibration."""

@@ -23,6 +23,7 @@ class Int8(Mode):
     """
 
     takes_quantised: ClassVar[bool] = True
+    needs_pictures: ClassVar[bool] = True
 
     io: Literal["uint8", "int8"] = Field("uint8", description="type of the file's input and output")
     calibration_images: int = Field(
@@ -36,11 +37,6 @@ class Int8(Mode):
             self.io
         )
         if not is_quantised(model):
-            if not len(examples):
-                raise UserError(
-                    "int8 needs pictures to set its ranges by. Give the recipe some, such as "
-                    "data: {pictures: {path: FOLDER}}."
-                )
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: self._calibration(examples)
         return convert(converter)

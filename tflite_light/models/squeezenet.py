@@ -47,12 +47,13 @@ class SqueezeNet(Architecture):
 
     def logits(self, image: Any, classes: int) -> Any:
         filters, kernel = STEM[self.version]
-        x = keras.layers.Conv2D(filters, kernel, 2, activation="relu", name="stem_conv")(image)
+        x = _conv(image, filters, kernel, "stem", strides=2, padding="valid")
         for number, (squeeze, expand) in enumerate(FIRES, start=2):
             if number in POOL_BEFORE[self.version]:
                 x = _pool(x, f"fire{number}")
             x = self._bypass(x, _fire(x, f"fire{number}", squeeze, expand), number)
-        x = keras.layers.Conv2D(classes, 1, activation="relu", name="logits_conv")(x)
+        near_zero = keras.initializers.RandomNormal(stddev=0.01)  # as the authors: the ReLU must
+        x = _conv(x, classes, 1, "logits", kernel_initializer=near_zero)  # not be shut at first
         return keras.layers.GlobalAveragePooling2D(name="pool")(x)
 
     def _bypass(self, x: Any, fire: Any, number: int) -> Any:
@@ -83,14 +84,18 @@ class SqueezeNet(Architecture):
         return {"torchvision": names} if self.bypass != "complex" else {}
 
 
-def _fire(x: Any, name: str, squeeze: int, expand: int) -> Any:
-    def conv(x: Any, filters: int, kernel: int, role: str) -> Any:
-        return keras.layers.Conv2D(
-            filters, kernel, padding="same", activation="relu", name=f"{name}_{role}_conv"
-        )(x)
+def _conv(x: Any, filters: int, kernel: int, name: str, **fields: Any) -> Any:
+    """He's initial weights, as in torchvision: without batch norm, Keras' own fade out."""
+    start = {"padding": "same", "kernel_initializer": "he_uniform"}
+    conv = keras.layers.Conv2D(
+        filters, kernel, activation="relu", name=f"{name}_conv", **start | fields
+    )
+    return conv(x)
 
-    x = conv(x, squeeze, 1, "squeeze")
-    sides = [conv(x, expand, 1, "left"), conv(x, expand, 3, "right")]
+
+def _fire(x: Any, name: str, squeeze: int, expand: int) -> Any:
+    x = _conv(x, squeeze, 1, f"{name}_squeeze")
+    sides = [_conv(x, expand, 1, f"{name}_left"), _conv(x, expand, 3, f"{name}_right")]
     return keras.layers.Concatenate(name=f"{name}_concat")(sides)
 
 

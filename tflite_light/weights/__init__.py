@@ -36,5 +36,5 @@ class Weights(Part):
         """
         from tflite_light.weights._match import fit
 
-        codes = self.codes(architecture)
-        return fit(model, architecture, self.arrays(architecture), codes, self.source)
+        arrays = self.arrays(architecture)
+        return fit(model, architecture, arrays, self.codes(architecture), self.source)

@@ -44,6 +44,9 @@ def fit(
             f"weights {source}: {strange[0]} holds {found[strange[0]].dtype}, not numbers. Save "
             "the weights as float32."
         )
+    endless = [name for name, array in found.items() if not np.isfinite(array).all()]
+    if endless:
+        raise UserError(f"weights {source}: {endless[0]} holds NaN or infinity. Fetch them again.")
     plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
     plan = min(plans, key=lambda plan: len(plan.mistakes))
     if found and not plan.used:
@@ -122,10 +125,14 @@ class _Plan:
             if name in self._arrays:
                 self.used.add(name)
                 return name, self._arrays[name].astype(np.float32)
-        if self._keras and short in FOLDED and f"{theirs}/beta" in self._arrays:
+        if self._keras and short in FOLDED and self._has_beta_alone(theirs):
             return candidates[0], _folded(layer, variable, short)
         self.mistakes.append(("missing", candidates[0], str(self._their_shape(variable, short))))
         return candidates[0], None
+
+    def _has_beta_alone(self, theirs: str) -> bool:
+        others = any(f"{theirs}/{short}" in self._arrays for short in FOLDED)
+        return f"{theirs}/beta" in self._arrays and not others
 
     def _laid_out(self, array: Any, variable: Any, short: str) -> Any:
         return _reshaped(array, variable) if self._keras else _transposed(array, variable, short)
@@ -199,7 +206,7 @@ def _other_classes(known: Arrays, variables: dict[str, Any]) -> bool:
 
 def _head_remark(known: Arrays, variables: dict[str, Any]) -> str:
     theirs, ours = known["kernel"].shape[-1], variables["kernel"].shape[-1]
-    return f"weights are for {theirs} classes, the data has {ours}: the classifier starts anew"
+    return f"weights are for {theirs} classes, the model has {ours}: the classifier starts anew"
 
 
 def describe(path: str) -> Path:

@@ -16,12 +16,19 @@ class Run(Weights):
 
     def arrays(self, architecture: Architecture) -> Arrays:
         from tflite_light import checkpoint
+        from tflite_light.folder import open_run
 
         file = Path(self.path) / "checkpoints" / "fit.npz"
         if not file.exists():
             raise UserError(
                 f"weights {self.path}: no finished fit there. Give the folder of a run, such as "
                 "runs/mobilenet_v2."
+            )
+        theirs = open_run(Path(self.path)).recipe.model
+        if theirs != architecture:
+            raise UserError(
+                f"weights {self.path} are of another network: {theirs!r} there, {architecture!r} "
+                "here. Write the same fields under model:."
             )
         return checkpoint.read(file)[0]
 
