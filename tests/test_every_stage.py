@@ -18,12 +18,13 @@ from tflite_light.export.int8 import Int8
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.tiny import Tiny
 from tflite_light.predict import TFLiteModel
-from tflite_light.sockets import load
+from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite import File
 
 STEPS = 20
 IMAGE = Image(size=32)
+PRUNABLE = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,18 @@ def test_every_weight_is_rounded_during_training(examples: pipeline.Examples) ->
     weighty = [layer for layer in inner if isinstance(layer.layer, kinds)]
     assert len(weighty) == 53
     assert all(layer._weight_vars for layer in weighty)
+
+
+@pytest.mark.parametrize("name", names("models"))
+def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: str) -> None:
+    """TF-MOT alone forgets them in convolutions right before a concatenation."""
+    model = load("models", name)().build((32, 32, 3), 4)  # type: ignore[attr-defined]
+    dense = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
+    wrapped = QAT().wrap(model, STEPS, [Prune()])
+    for layer in dense[1:]:  # the first stays dense
+        (kernel,) = wrapped.get_layer(f"quant_{layer.name}")._weight_vars
+        assert "sparsity_mask" in kernel[-1]
+    assert len(dense) >= 4
 
 
 def test_quantisation_begins_where_the_float_model_stands(examples: pipeline.Examples) -> None:

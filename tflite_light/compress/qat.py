@@ -3,6 +3,8 @@
 import contextlib
 import importlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -59,9 +61,33 @@ def _scheme(before: Sequence[Stage]) -> Any:
     """The TF-MOT scheme that keeps what earlier stages did."""
     if any(stage.key == "prune" for stage in before):
         name = "collab_opts.prune_preserve.default_8bit_prune_preserve_quantize_scheme"
-        return _internal(name).Default8BitPrunePreserveQuantizeScheme()
+        scheme = _internal(name).Default8BitPrunePreserveQuantizeScheme()
+        scheme.get_layout_transformer = partial(
+            _KeepingZeros, scheme.get_layout_transformer(), scheme.get_quantize_registry()
+        )
+        return scheme
     name = "default_8bit.default_8bit_quantize_scheme"
     return _internal(name).Default8BitQuantizeScheme()
+
+
+@dataclass
+class _KeepingZeros:
+    """TF-MOT's layout of a model that was pruned.
+
+    TF-MOT looks layers before a concatenation up in its default registry, so that they forget
+    their zeros: SqueezeNet's expanding convolutions, and a half of its promise. Here all are told.
+    """
+
+    layout: Any
+    registry: Any
+
+    def apply(self, model: Any, layer_quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        model, configs = self.layout.apply(model, layer_quantize_map)
+        for name, entry in configs.items():
+            config = entry.get("quantize_config")
+            if hasattr(config, "weight_quantizer"):
+                self.registry.apply_sparsity_preserve_quantize_config(model.get_layer(name), config)
+        return model, configs
 
 
 def _internal(name: str) -> Any:
