@@ -7,6 +7,7 @@ no Lambda.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +33,17 @@ class Published:
     def variant(self) -> str:
         """The fields in words: `alpha 0.5 groups 3`."""
         return " ".join(f"{name} {value}" for name, value in self.fields.items()) or "default"
+
+
+def by_width_and_size(
+    top1: Mapping[float, Sequence[float]], sizes: Sequence[int], source: str
+) -> list[Published]:
+    """A table of the literature: a row for each alpha, in it a figure a size, as far as it goes."""
+    return [
+        Published({"alpha": alpha}, size, figure, source)
+        for alpha, row in top1.items()
+        for size, figure in zip(sizes, row, strict=False)
+    ]
 
 
 class Architecture(Part):

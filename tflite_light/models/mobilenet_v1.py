@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.models import Architecture, Names, Published
+from tflite_light.models import Architecture, Names, Published, by_width_and_size
 from tflite_light.models._blocks import (
     KERAS_EPSILON,
     TORCH_EPSILON,
@@ -73,11 +73,7 @@ class MobileNetV1(Architecture):
 
     @classmethod
     def published(cls) -> list[Published]:
-        return [
-            Published({"alpha": alpha}, size, top1, "slim, mobilenet_v1.md")
-            for alpha, row in TOP1.items()
-            for size, top1 in zip(SIZES, row, strict=True)
-        ]
+        return by_width_and_size(TOP1, SIZES, "slim, mobilenet_v1.md")
 
     def references(self) -> dict[str, Names]:
         applications = norm_pair("stem", "conv1", "conv1_bn") | {"logits_conv": "conv_preds"}
