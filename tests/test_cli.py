@@ -64,6 +64,12 @@ BAD_CALLS = [
 ]
 
 
+def test_a_file_to_export_is_a_recipe(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "net.pth").write_bytes(b"PK")
+    told = complaint(call("export", "net.pth", "--out", "app"))
+    assert "net.pth is neither the folder of a run nor a recipe (.yaml). Weights are" in told
+
+
 @pytest.mark.parametrize(("arguments", "told"), BAD_CALLS, ids=lambda value: str(value)[:40])
 def test_missing_things_are_said_plainly(call: Call, arguments: list[str], told: str) -> None:
     assert told in complaint(call(*arguments))

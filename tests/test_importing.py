@@ -85,6 +85,8 @@ REFUSED = [
     (["classes: 5"], ["--float32"], "where to? tflite-light export mine.yaml --out FOLDER"),
     (["classes: 4"], ["--float32", "--out", "app"], "weights are for 5 classes, the model has 4"),
     (["classes: 1"], ["--out", "app"], "classes: Input should be greater than or equal to 2"),
+    (["classes: 5"], ["--float32", "--out", "empty.txt/app"], "cannot write into empty.txt/app: empty.txt: Not a directory. Choose another folder"),
+    (["classes: 5", "data: {pictures: {path: alone}}"], ["--out", "app"], "alone has too few pictures: of its 2, none fell to t"),
     (["labels: none.txt"], ["--float32", "--out", "app"], "none.txt cannot be read"),
     (["labels: empty.txt"], ["--float32", "--out", "app"], "empty.txt names 0 classes, but a classifier needs two"),
     (["labels: a.txt", "classes: 5"], ["--out", "app"], "labels and classes both name the classes; keep one"),

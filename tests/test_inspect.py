@@ -298,6 +298,10 @@ def test_what_is_no_network_is_refused(call: Call, small_file: Path) -> None:
         "stub.tflite": (content[:8], "damaged or was cut off"),
         "noise.tflite": (content[:8] + noise, "damaged or was cut off"),
         "empty.tflite": (b"", "is not a TFLite file"),
+        "net.pth": (
+            b"PK",
+            "net.pth holds weights, not a network. Inspect a recipe that names them",
+        ),
         "photo.jpg": (b"\xff\xd8\xff\xe0" + noise, "is not a TFLite file"),
     }
     for name, (bytes_, told) in cases.items():

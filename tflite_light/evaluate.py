@@ -103,6 +103,7 @@ def _labelled(data: Path, labels: list[str]) -> Pictures:
         )
     if not pairs:
         raise UserError(
-            f"{data} has no pictures. Give --data a folder of class folders or a .csv table."
+            f"{data} has no pictures with a class. Give --data a folder that holds a folder of "
+            "pictures for each class, or a .csv table of path and label."
         )
     return pictures_of([(picture, labels.index(label)) for picture, label in pairs])

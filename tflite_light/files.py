@@ -1,8 +1,10 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import contextlib
+import errno
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,23 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
             _discard(temporary)
         raise UserError(
             f"cannot write {path}: {error.strerror}. Free some space or choose another folder."
+        ) from error
+
+
+def require_writable(folder: Path) -> None:
+    """Raises UserError where a folder, which may not exist yet, cannot be written.
+
+    For work that takes long before it writes; full disks still show only then.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write into {folder}: {there.name}: {error.strerror}. Choose another folder."
         ) from error
 
 

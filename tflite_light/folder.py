@@ -85,6 +85,11 @@ def create(recipe: Recipe, name: str, runs: Path) -> Run:
 
 def open_run(folder: Path) -> Run:
     """Raises UserError when `folder` is not a run."""
+    if folder.is_file():
+        raise UserError(
+            f"{folder} is neither the folder of a run nor a recipe (.yaml). Weights are exported "
+            "by a recipe that names them at weights:."
+        )
     if not (folder / "recipe.yaml").exists():
         raise UserError(
             f"{folder} is not a run: it has no recipe.yaml. Runs are made by `tflite-light train`."

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.data import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.data import _pipeline as pipeline
@@ -34,6 +35,7 @@ def export(
         )
     if not out:
         raise UserError(f"where to? tflite-light export {path} --out FOLDER")
+    files.require_writable(out)
     chosen = recipe.modes(modes)
     blind = [mode.key for mode in chosen if mode.needs_pictures and not recipe.data]
     if blind:
@@ -71,8 +73,13 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
         )
     places = {UNKNOWN: UNKNOWN} | {n: labels.index(name) for n, name in enumerate(classes)}
     parts = {name: recipe.data.split(name) for name in SPLITS}
-    if not parts["train"].names or not parts["test"].names:
-        raise UserError(f"{recipe.data.where} has too few pictures: give 20 or more.")
+    without = [name for name in ("train", "test") if not parts[name].names]
+    if without:
+        count = sum(len(part.names) for part in parts.values())
+        raise UserError(
+            f"{recipe.data.where} has too few pictures: of its {count}, none fell to {without[0]}, "
+            "by their content. Twenty or more are safe."
+        )
     return {
         name: replace(part, labels=[places[label] for label in part.labels])
         for name, part in parts.items()

@@ -17,6 +17,8 @@ from tflite_light.tflite import File
 if TYPE_CHECKING:
     from tflite_light.recipe import Recipe
 
+CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
+
 
 @dataclass(frozen=True)
 class Inspected:
@@ -85,7 +87,7 @@ class Inspected:
             "size_bytes": len(self.file.content) if self.file else None,
             "weight_zeros": self.weight_zeros,
             "min_runtime": self.min_runtime,
-            "published_top1": published.top1 if published else None,
+            "published_imagenet_top1": published.top1 if published else None,
         }
 
     @property
@@ -147,6 +149,10 @@ def inspect(target: Path, changes: Sequence[str] = ()) -> Inspected:
     if not target.exists():
         raise UserError(
             f"{target} does not exist. Give a recipe (.yaml), the folder of a run, or a .tflite."
+        )
+    if target.suffix in CHECKPOINTS:
+        raise UserError(
+            f"{target} holds weights, not a network. Inspect a recipe that names them at weights:."
         )
     file = tflite.read(target)
     from tflite_light import cost_of_file

@@ -37,7 +37,7 @@ def warnings(rows: list[Measured]) -> list[str]:
     """What a person should not overlook."""
     return [
         f"warning: {row.name} answers as its Keras model on only {row.agreement:.3f} of the "
-        "pictures. More epochs, a qat stage or more calibration images help."
+        "pictures. More pictures to calibrate on help, or a recipe with train and a qat stage."
         for row in rows
         if row.agreement is not None and row.agreement < ENOUGH
     ]

@@ -60,6 +60,7 @@ def train(run: Run, data: pipeline.Data) -> list[Measured]:
 def export(run: Run, modes: list[str], out: Path | None) -> dict[Path, Measured]:
     """Files of a finished run, of the modes named or its recipe's. Raises UserError on others."""
     require_finished(run)
+    files.require_writable(out or run.folder)
     chosen = run.recipe.modes(modes)
     data = pipeline.load(run.recipe.source, run.recipe.image)
     models = dict(zip(run.phases, _models(run, len(data.classes)), strict=True))

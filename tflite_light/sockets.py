@@ -13,6 +13,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+MESSAGES = {  # in place of pydantic's, which speak of Python
+    "list_type": "needs a list, written [one, two]",
+    "tuple_type": "needs a list of values, written [one, two, three]",
+    "too_long": "has too many values",
+    "missing": "is missing",
+}
 SOCKETS = ("models", "weights", "data", "compress", "export")
 
 
@@ -44,13 +50,21 @@ def restated(
         kind = PydanticCustomError(line["type"], _message(line))  # type: ignore[arg-type]
         if fields and line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
             kind = unknown(str(line["loc"][0]), fields)
+        elif fields and line["type"] == "model_type" and not line["loc"]:
+            kind = PydanticCustomError(
+                "fields",
+                "needs fields, written {name: value}; they are {fields}",
+                {"fields": ", ".join(fields)},
+            )
         loc = (place, *line["loc"]) if place else line["loc"]
         lines.append(InitErrorDetails(type=kind, loc=loc, input=line["input"]))
     return ValidationError.from_exception_data(error.title, lines)
 
 
 def _message(line: Any) -> str:
-    return str(line["ctx"]["error"]) if line["type"] == "value_error" else line["msg"]
+    if line["type"] == "value_error":
+        return str(line["ctx"]["error"])
+    return MESSAGES.get(line["type"]) or str(line["msg"])
 
 
 def unknown(name: str, known: list[str]) -> PydanticCustomError:
