@@ -41,6 +41,15 @@ STAGES: tuple[tuple[Row, ...], ...] = (  # kernel, expansion, output, SE, stride
         (5, 960, 160, True, 1),
     ),
 )
+CONVOLUTIONS = (  # of a block; the reference's names of each and of its batch norm
+    ("expand_primary", "ghost1.primary_conv.0", "ghost1.primary_conv.1", "conv"),
+    ("expand_cheap", "ghost1.cheap_operation.0", "ghost1.cheap_operation.1", "depthwise"),
+    ("spatial", "conv_dw", "bn_dw", "depthwise"),
+    ("project_primary", "ghost2.primary_conv.0", "ghost2.primary_conv.1", "conv"),
+    ("project_cheap", "ghost2.cheap_operation.0", "ghost2.cheap_operation.1", "depthwise"),
+    ("shortcut_spatial", "shortcut.0", "shortcut.1", "depthwise"),
+    ("shortcut", "shortcut.2", "shortcut.3", "conv"),
+)
 COMMON: dict[str, Any] = {"padding": "symmetric", "epsilon": TORCH_EPSILON}
 
 TOP1 = {0.5: 0.662, 1.0: 0.739, 1.3: 0.757}  # by alpha; the paper's comparison on ImageNet
@@ -104,13 +113,17 @@ class GhostNet(Architecture):
         names |= norm_pair("top", "blocks.9.0.conv", "blocks.9.0.bn1") | {"head_dense": "conv_head"}
         inputs = self._width(16)
         for own, theirs, (_, _, output, gated, strides) in _blocks():
-            present = {
-                "gate": gated and self.squeeze_excite,
-                "spatial": strides == 2,
-                "shortcut": strides == 2 or inputs != self._width(output),
-            }
-            for role, layers in _block_names(own, theirs).items():
-                names |= layers if present.get(role, True) else {}
+            absent = set() if strides == 2 else {"spatial"}
+            if strides == 1 and inputs == self._width(output):
+                absent |= {"shortcut_spatial", "shortcut"}
+            for role, conv, norm, kind in CONVOLUTIONS:
+                if role not in absent:
+                    names |= norm_pair(
+                        f"{own}_{role}", f"{theirs}.{conv}", f"{theirs}.{norm}", kind
+                    )
+            if gated and self.squeeze_excite:
+                names[f"{own}_squeeze_dense"] = f"{theirs}.se.conv_reduce"
+                names[f"{own}_gate_dense"] = f"{theirs}.se.conv_expand"
             inputs = self._width(output)
         return {"huawei": names}
 
@@ -145,29 +158,3 @@ def _gate(x: Any, name: str) -> Any:
         keras.layers.Reshape((1, 1, count), name=f"{name}_gate_reshape")(gate), f"{name}_gate"
     )
     return keras.layers.Multiply(name=f"{name}_multiply")([x, gate])
-
-
-def _block_names(own: str, theirs: str) -> dict[str, Names]:
-    names = {
-        "spatial": norm_pair(f"{own}_spatial", f"{theirs}.conv_dw", f"{theirs}.bn_dw", "depthwise"),
-        "gate": {
-            f"{own}_squeeze_dense": f"{theirs}.se.conv_reduce",
-            f"{own}_gate_dense": f"{theirs}.se.conv_expand",
-        },
-        "shortcut": norm_pair(
-            f"{own}_shortcut_spatial", f"{theirs}.shortcut.0", f"{theirs}.shortcut.1", "depthwise"
-        )
-        | norm_pair(f"{own}_shortcut", f"{theirs}.shortcut.2", f"{theirs}.shortcut.3"),
-    }
-    for role, ghost in (("expand", "ghost1"), ("project", "ghost2")):
-        names[role] = norm_pair(
-            f"{own}_{role}_primary",
-            f"{theirs}.{ghost}.primary_conv.0",
-            f"{theirs}.{ghost}.primary_conv.1",
-        ) | norm_pair(
-            f"{own}_{role}_cheap",
-            f"{theirs}.{ghost}.cheap_operation.0",
-            f"{theirs}.{ghost}.cheap_operation.1",
-            "depthwise",
-        )
-    return names
