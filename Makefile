@@ -22,7 +22,7 @@ slow: setup  ## the claims that take minutes
 bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/epoch.py
 
-networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; half an hour
+networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; ten minutes or more
 	$(BIN)/python benchmarks/networks.py
 
 setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
