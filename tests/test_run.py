@@ -282,7 +282,7 @@ def test_a_contract_that_is_another_file_s_is_refused(copy: Path, call: Call) ->
     (exports / "int8.json").write_text((exports / "float32.json").read_text())
     assert "its input differs" in complaint(call("predict", exports / "int8.tflite", golden))
     (exports / "int8.json").write_text('{"version": 1}')
-    assert "is damaged at model: Field required" in complaint(
+    assert "is damaged, model: is missing" in complaint(
         call("predict", exports / "int8.tflite", golden)
     )
 

@@ -132,7 +132,7 @@ def read(model: Path) -> Contract:
         first = error.errors()[0]
         place = ".".join(str(step) for step in first["loc"])
         raise UserError(
-            f"the contract of {model} is damaged at {place or 'its start'}: {first['msg']}. "
+            f"the contract of {model} is damaged, {place or 'its start'}: {first['msg']}. "
             "Export the model again, or copy the .json that was written beside it."
         ) from error
 
