@@ -37,17 +37,23 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
         ) from error
 
 
-def weights_of(model: Any) -> Arrays:
+def variables_of(model: Any) -> dict[str, Any]:
     """All variables of a model by name, such as `stem_conv/kernel`."""
-    arrays = {variable.name.removesuffix(":0"): variable.numpy() for variable in model.weights}
-    if len(arrays) != len(model.weights):
+    variables = {variable.name.removesuffix(":0"): variable for variable in model.weights}
+    if len(variables) != len(model.weights):
         raise ValueError(f"variables of {model.name} share names")
-    return arrays
+    return variables
+
+
+def weights_of(model: Any) -> Arrays:
+    """What the variables of a model hold, by their names."""
+    return {name: variable.numpy() for name, variable in variables_of(model).items()}
 
 
 def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
     """Raises UserError when the arrays are not this model's."""
-    shapes = {variable.name.removesuffix(":0"): tuple(variable.shape) for variable in model.weights}
+    variables = variables_of(model)
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
     found = {name: array.shape for name, array in arrays.items()}
     if shapes != found:
         odd = sorted(
@@ -59,5 +65,5 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
             f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}). "
             "Was recipe.yaml changed, or the classes of the data?"
         )
-    for variable in model.weights:
-        variable.assign(arrays[variable.name.removesuffix(":0")])
+    for name, variable in variables.items():
+        variable.assign(arrays[name])

@@ -133,7 +133,8 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _variables(self) -> dict[str, Any]:
         """What training goes on from, by its name in the state."""
-        named = {f"weights/{one.name.removesuffix(':0')}": one for one in self.model.weights}
+        weights = checkpoint.variables_of(self.model)  # which refuses names that stand twice
+        named = {f"weights/{name}": one for name, one in weights.items()}
         named |= {f"average/{index}": one for index, one in enumerate(self._average)}
         optimizer = self.model.optimizer.variables
         return named | {f"optimizer/{index}": one for index, one in enumerate(optimizer)}
