@@ -1,10 +1,8 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import contextlib
-import errno
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,10 +42,10 @@ def require_writable(folder: Path) -> None:
 
     For work that takes long before it writes; full disks still show only then.
     """
+    import tempfile  # here, since instant commands need none of it
+
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
-        if not there.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
