@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Call, as_json, complaint
 
+from tflite_light.sockets import SOCKETS
+
 HEAVY = ("tensorflow", "tf_keras", "keras_cv", "tensorflow_model_optimization", "numpy", "PIL")
 COMMANDS = ("train", "export", "evaluate", "predict", "inspect", "compare", "check", "list")
 INSTANT = [
@@ -39,6 +41,23 @@ def test_list_shows_types_ranges_and_defaults(call: Call) -> None:
     assert path["default"] == "required"
 
 
+def test_list_shows_every_section_of_a_recipe_and_describes_every_field(call: Call) -> None:
+    topics = as_json(call("list", "--json"))
+    assert set(topics["recipe"]) == {"recipe", "image", "augment", "train", "freeze", "stairs"}
+    fields = topics["recipe"]["recipe"]["fields"]
+    assert fields["model"]["type"].split() == sorted(topics["models"])
+    assert fields["compress"]["type"] == "list of prune qat"
+    assert topics["recipe"]["train"]["fields"]["schedule"]["type"] == "cosine linear or stairs"
+    undescribed = [
+        f"{topic}.{name}.{field}"
+        for topic, parts in topics.items()
+        for name, part in parts.items()
+        for field, about in part["fields"].items()
+        if not (part["summary"] and about["description"])
+    ]
+    assert undescribed == []
+
+
 def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> None:
     resolved = as_json(call("check", tiny, "--set", "train.epochs=7", "--json"))
     assert resolved["train"]["epochs"] == 7
@@ -47,7 +66,7 @@ def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> No
 
 def test_json_is_alone_on_stdout(call: Call, tiny: Path) -> None:
     result = call("list", "--json")
-    assert set(json.loads(result.stdout)) == {"models", "weights", "data", "compress", "export"}
+    assert set(json.loads(result.stdout)) == {"recipe", *SOCKETS}
     assert result.stdout.count("\n") == 1
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tflite_light import __version__
+from tflite_light.describe import TOPICS, describe
 from tflite_light.errors import UserError
-from tflite_light.sockets import SOCKETS, names
+from tflite_light.sockets import names
 
 if TYPE_CHECKING:
     from tflite_light.evaluate import Measured
@@ -291,17 +292,13 @@ def check(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
 
 
 @main.command(name="list")
-@click.argument(
-    "sockets", metavar="[models|weights|data|compress|export]", nargs=-1, type=click.Choice(SOCKETS)
-)
+@click.argument("topics", metavar=f"[{'|'.join(TOPICS)}]", nargs=-1, type=click.Choice(TOPICS))
 @reports
-def list_parts(sockets: tuple[str, ...]) -> dict[str, Any]:
-    """Show the parts a recipe can name, and their fields."""
-    from tflite_light.describe import describe
-
-    found = {socket: describe(socket) for socket in sockets or SOCKETS}
-    for socket, parts in found.items():
-        click.echo(click.style(socket, bold=True))
+def list_parts(topics: tuple[str, ...]) -> dict[str, Any]:
+    """Show all that a recipe can name: its sections, the parts, and their fields."""
+    found = {topic: describe(topic) for topic in topics or TOPICS}
+    for topic, parts in found.items():
+        click.echo(click.style(topic, bold=True))
         for name, part in parts.items():
             click.echo(f"  {click.style(name, bold=True)}: {part['summary']}")
             for field, about in part["fields"].items():

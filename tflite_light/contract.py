@@ -36,7 +36,7 @@ PerChannelPositive = Annotated[
 
 
 class Image(Part):
-    """From a picture to the model's input, in this order:
+    """From a picture to the model's input, in four steps.
 
     1. Decode to 8-bit RGB: turn by the EXIF orientation, lay transparency on white, keep the high
        byte of 16-bit samples.

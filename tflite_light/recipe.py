@@ -32,7 +32,7 @@ class Recipe(Part):
     Without `train` it is an import: a network whose weights come from elsewhere and is exported.
     """
 
-    model: Annotated[Architecture, OneOf("models")]
+    model: Annotated[Architecture, OneOf("models")] = Field(description="the architecture")
     data: Annotated[Source, OneOf("data")] | None = Field(
         None, description="pictures; an import is calibrated and compared on them"
     )
@@ -47,14 +47,18 @@ class Recipe(Part):
     weights: Annotated[Weights, OneOf("weights")] | None = Field(
         None, description="what the fit starts from; default: drawn from the seed"
     )
-    image: Image = Image()
-    augment: Augment = Augment()
+    image: Image = Field(Image(), description="from a picture to the input: the contract")
+    augment: Augment = Field(Augment(), description="what training alone does to pictures")
     train: Train | None = Field(None, description="how it is fitted; without it, an import")
-    compress: list[Annotated[Stage, OneOf("compress")]] = []
-    export: list[Annotated[Mode, OneOf("export")]] = Field(
-        [{"int8": {}}], min_length=1, validate_default=True
+    compress: list[Annotated[Stage, OneOf("compress")]] = Field(
+        [], description="stages after the fit, in order"
     )
-    seed: int = Field(0, ge=0, lt=2**31)
+    export: list[Annotated[Mode, OneOf("export")]] = Field(
+        [{"int8": {}}], min_length=1, validate_default=True, description="the files to write"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="of the weights, the order of pictures, the augmentation"
+    )
 
     @field_validator("compress", "export")
     @classmethod

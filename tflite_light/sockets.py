@@ -104,6 +104,9 @@ class OneOf:
             self.parse, serialization=core_schema.plain_serializer_function_ser_schema(self.dump)
         )
 
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return {"enum": names(self.socket)}  # for `list`
+
     def parse(self, value: Any) -> Part:
         if isinstance(value, Part):
             return value
