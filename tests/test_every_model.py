@@ -142,7 +142,7 @@ def test_another_code_s_names_cover_every_layer_with_weights(
     architecture: Any = load("models", name)(**fields)
     layers = {layer.name for layer in architecture.build((32, 32, 3), 3).layers if layer.weights}
     for names_there in architecture.references().values():
-        assert names_there.keys() == layers
+        assert layers <= names_there.keys()
 
 
 @pytest.mark.parametrize("name", MODELS)

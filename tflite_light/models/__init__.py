@@ -64,7 +64,8 @@ class Architecture(Part):
         """The network itself, tensor to tensor; its last layer with weights is `logits...`."""
 
     def references(self) -> dict[str, Names]:
-        """For each code whose weights fit: what it calls each layer here that has weights.
+        """For each code whose weights fit: what it calls each layer here that has weights, perhaps
+        also layers that other variants have.
 
         `keras` names layers as `tf_keras.applications` does; all others are PyTorch's.
         """

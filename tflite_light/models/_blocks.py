@@ -10,7 +10,8 @@ from typing import Any, Literal
 from tflite_light.stack import keras
 
 Padding = Literal["same", "symmetric", "end"]
-KERAS_EPSILON, TORCH_EPSILON = 1e-3, 1e-5  # of batch norm, where a code does not say otherwise
+KERAS: dict[str, Any] = {"padding": "same", "epsilon": 1e-3}  # what a code does to every block
+TORCH: dict[str, Any] = {"padding": "symmetric", "epsilon": 1e-5}
 
 
 def make_divisible(value: float, divisor: int = 8) -> int:
@@ -19,7 +20,7 @@ def make_divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-def normalise(x: Any, name: str, epsilon: float = KERAS_EPSILON) -> Any:
+def normalise(x: Any, name: str, epsilon: float = 1e-3) -> Any:
     return keras.layers.BatchNormalization(epsilon=epsilon, name=f"{name}_norm")(x)
 
 
@@ -39,7 +40,7 @@ def conv_norm(
     strides: int = 1,
     groups: int = 1,
     padding: Padding = "same",
-    epsilon: float = KERAS_EPSILON,
+    epsilon: float = 1e-3,
 ) -> Any:
     """Convolution without bias and batch norm, no activation."""
     x, rule = padded(x, name, kernel, strides, padding)
@@ -56,7 +57,7 @@ def depthwise_norm(
     strides: int = 1,
     multiplier: int = 1,
     padding: Padding = "same",
-    epsilon: float = KERAS_EPSILON,
+    epsilon: float = 1e-3,
 ) -> Any:
     """Depthwise convolution without bias and batch norm, no activation."""
     x, rule = padded(x, name, kernel, strides, padding)
@@ -73,7 +74,8 @@ def depthwise_norm(
 
 def padded(x: Any, name: str, kernel: int, strides: int, padding: Padding) -> tuple[Any, str]:
     """The tensor and Keras' rule for it; SAME is symmetric at odd sides and the end's at even."""
-    if strides == 1 or padding == "same" or (padding == "end") == (x.shape[1] % 2 == 0):
+    is_same = (padding == "end") == (x.shape[1] % 2 == 0)
+    if kernel == 1 or strides == 1 or padding == "same" or is_same:
         return x, "same"
     amount: Any = ((0, 1), (0, 1)) if padding == "end" else kernel // 2
     return keras.layers.ZeroPadding2D(amount, name=f"{name}_pad")(x), "valid"

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
-    TORCH_EPSILON,
+    TORCH,
     channels,
     conv_norm,
     depthwise_norm,
@@ -18,30 +18,25 @@ from tflite_light.models._blocks import (
 )
 from tflite_light.stack import keras
 
-Row = tuple[int, int, int, bool, int]
-STAGES: tuple[tuple[Row, ...], ...] = (  # kernel, expansion, output, SE, strides: table 1
-    ((3, 16, 16, False, 1),),
-    ((3, 48, 24, False, 2),),
-    ((3, 72, 24, False, 1),),
-    ((5, 72, 40, True, 2),),
-    ((5, 120, 40, True, 1),),
-    ((3, 240, 80, False, 2),),
-    (
-        (3, 200, 80, False, 1),
-        (3, 184, 80, False, 1),
-        (3, 184, 80, False, 1),
-        (3, 480, 112, True, 1),
-        (3, 672, 112, True, 1),
-    ),
-    ((5, 672, 160, True, 2),),
-    (
-        (5, 960, 160, False, 1),
-        (5, 960, 160, True, 1),
-        (5, 960, 160, False, 1),
-        (5, 960, 160, True, 1),
-    ),
+BLOCKS = (  # stage and unit in the reference, kernel, expansion, output, SE, strides: table 1
+    (0, 0, 3, 16, 16, False, 1),
+    (1, 0, 3, 48, 24, False, 2),
+    (2, 0, 3, 72, 24, False, 1),
+    (3, 0, 5, 72, 40, True, 2),
+    (4, 0, 5, 120, 40, True, 1),
+    (5, 0, 3, 240, 80, False, 2),
+    (6, 0, 3, 200, 80, False, 1),
+    (6, 1, 3, 184, 80, False, 1),
+    (6, 2, 3, 184, 80, False, 1),
+    (6, 3, 3, 480, 112, True, 1),
+    (6, 4, 3, 672, 112, True, 1),
+    (7, 0, 5, 672, 160, True, 2),
+    (8, 0, 5, 960, 160, False, 1),
+    (8, 1, 5, 960, 160, True, 1),
+    (8, 2, 5, 960, 160, False, 1),
+    (8, 3, 5, 960, 160, True, 1),
 )
-CONVOLUTIONS = (  # of a block; the reference's names of each and of its batch norm
+LAYERS = (  # of a block; the reference's names of each and of its batch norm
     ("expand_primary", "ghost1.primary_conv.0", "ghost1.primary_conv.1", "conv"),
     ("expand_cheap", "ghost1.cheap_operation.0", "ghost1.cheap_operation.1", "depthwise"),
     ("spatial", "conv_dw", "bn_dw", "depthwise"),
@@ -50,7 +45,6 @@ CONVOLUTIONS = (  # of a block; the reference's names of each and of its batch n
     ("shortcut_spatial", "shortcut.0", "shortcut.1", "depthwise"),
     ("shortcut", "shortcut.2", "shortcut.3", "conv"),
 )
-COMMON: dict[str, Any] = {"padding": "symmetric", "epsilon": TORCH_EPSILON}
 
 TOP1 = {0.5: 0.662, 1.0: 0.739, 1.3: 0.757}  # by alpha; the paper's comparison on ImageNet
 
@@ -68,35 +62,44 @@ class GhostNet(Architecture):
     squeeze_excite: bool = Field(True, description="gates on the blocks the paper gives one")
 
     def logits(self, image: Any, classes: int) -> Any:
-        x = relu(conv_norm(image, self._width(16), "stem", 3, 2, **COMMON), "stem")
-        for own, _, row in _blocks():
-            x = self._block(x, own, row)
-        x = relu(conv_norm(x, self._width(960), "top", **COMMON), "top")
+        x = relu(conv_norm(image, self._width(16), "stem", 3, 2, **TORCH), "stem")
+        for stage, unit, kernel, expansion, output, gated, strides in BLOCKS:
+            name = f"block{stage}_{unit}"
+            x = self._block(x, name, kernel, expansion, output, gated, strides)
+        x = relu(conv_norm(x, self._width(960), "top", **TORCH), "top")
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
         x = keras.layers.Dense(1280, activation="relu", name="head_dense")(x)
         return keras.layers.Dense(classes, name="logits")(x)
 
-    def _block(self, x: Any, name: str, row: Row) -> Any:
-        kernel, expansion, output, gated, strides = row
+    def _block(
+        self,
+        x: Any,
+        name: str,
+        kernel: int,
+        expansion: int,
+        output: int,
+        gated: bool,
+        strides: int,
+    ) -> Any:
         output, shortcut = self._width(output), x
         x = self._ghost(x, f"{name}_expand", self._width(expansion), active=True)
         if strides == 2:
-            x = depthwise_norm(x, f"{name}_spatial", kernel, 2, **COMMON)
+            x = depthwise_norm(x, f"{name}_spatial", kernel, 2, **TORCH)
         if gated and self.squeeze_excite:
             x = _gate(x, name)
         x = self._ghost(x, f"{name}_project", output, active=False)
         if strides == 2 or shortcut.shape[-1] != output:
             shortcut = depthwise_norm(
-                shortcut, f"{name}_shortcut_spatial", kernel, strides, **COMMON
+                shortcut, f"{name}_shortcut_spatial", kernel, strides, **TORCH
             )
-            shortcut = conv_norm(shortcut, output, f"{name}_shortcut", **COMMON)
+            shortcut = conv_norm(shortcut, output, f"{name}_shortcut", **TORCH)
         return keras.layers.Add(name=f"{name}_add")([x, shortcut])
 
     def _ghost(self, x: Any, name: str, output: int, active: bool) -> Any:
         """The paper's figure 1b: a primary 1x1 convolution, and a depthwise one on its result."""
-        primary = conv_norm(x, math.ceil(output / self.ratio), f"{name}_primary", **COMMON)
+        primary = conv_norm(x, math.ceil(output / self.ratio), f"{name}_primary", **TORCH)
         primary = relu(primary, f"{name}_primary") if active else primary
-        cheap = depthwise_norm(primary, f"{name}_cheap", multiplier=self.ratio - 1, **COMMON)
+        cheap = depthwise_norm(primary, f"{name}_cheap", multiplier=self.ratio - 1, **TORCH)
         cheap = relu(cheap, f"{name}_cheap") if active else cheap
         x = keras.layers.Concatenate(name=f"{name}_concat")([primary, cheap])
         return x if x.shape[-1] == output else channels(x, 0, output, name)
@@ -111,38 +114,22 @@ class GhostNet(Architecture):
     def references(self) -> dict[str, Names]:
         names = norm_pair("stem", "conv_stem", "bn1") | {"logits": "classifier"}
         names |= norm_pair("top", "blocks.9.0.conv", "blocks.9.0.bn1") | {"head_dense": "conv_head"}
-        inputs = self._width(16)
-        for own, theirs, (_, _, output, gated, strides) in _blocks():
-            absent = set() if strides == 2 else {"spatial"}
-            if strides == 1 and inputs == self._width(output):
-                absent |= {"shortcut_spatial", "shortcut"}
-            for role, conv, norm, kind in CONVOLUTIONS:
-                if role not in absent:
-                    names |= norm_pair(
-                        f"{own}_{role}", f"{theirs}.{conv}", f"{theirs}.{norm}", kind
-                    )
-            if gated and self.squeeze_excite:
-                names[f"{own}_squeeze_dense"] = f"{theirs}.se.conv_reduce"
-                names[f"{own}_gate_dense"] = f"{theirs}.se.conv_expand"
-            inputs = self._width(output)
+        for stage, unit, *_ in BLOCKS:
+            own, theirs = f"block{stage}_{unit}", f"blocks.{stage}.{unit}"
+            names[f"{own}_squeeze_dense"] = f"{theirs}.se.conv_reduce"
+            names[f"{own}_gate_dense"] = f"{theirs}.se.conv_expand"
+            for role, conv, norm, kind in LAYERS:
+                names |= norm_pair(f"{own}_{role}", f"{theirs}.{conv}", f"{theirs}.{norm}", kind)
         return {"huawei": names}
 
     def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
         if layer.endswith("_gate_dense"):
             return weights | {"bias": weights["bias"] + 3}
-        behind = [f"{own}_project_primary_conv" for own, _, row in _blocks() if row[3]]
-        if self.squeeze_excite and layer in behind:
-            return weights | {"kernel": weights["kernel"] / 6}
+        for stage, unit, *_, gated, _ in BLOCKS:
+            behind = layer == f"block{stage}_{unit}_project_primary_conv"
+            if self.squeeze_excite and gated and behind:
+                return weights | {"kernel": weights["kernel"] / 6}
         return weights
-
-
-def _blocks() -> list[tuple[str, str, Row]]:
-    """Name here, name in the reference code, and row of table 1 of each block."""
-    return [
-        (f"stage{stage}_block{unit}", f"blocks.{stage}.{unit}", row)
-        for stage, rows in enumerate(STAGES)
-        for unit, row in enumerate(rows)
-    ]
 
 
 def _gate(x: Any, name: str) -> Any:

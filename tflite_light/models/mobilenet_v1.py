@@ -6,9 +6,8 @@ from pydantic import Field
 
 from tflite_light.models import Architecture, Names, Published, by_width_and_size
 from tflite_light.models._blocks import (
-    KERAS_EPSILON,
-    TORCH_EPSILON,
-    Padding,
+    KERAS,
+    TORCH,
     conv_norm,
     depthwise_norm,
     norm_pair,
@@ -51,18 +50,15 @@ class MobileNetV1(Architecture):
     variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
 
     def logits(self, image: Any, classes: int) -> Any:
-        epsilon = KERAS_EPSILON if self.variant == "keras" else TORCH_EPSILON
-        stem: Padding = "same" if self.variant == "keras" else "symmetric"
-        padding: Padding = "end" if self.variant == "keras" else "symmetric"
-        x = conv_norm(image, self._width(32), "stem", 3, 2, padding=stem, epsilon=epsilon)
+        stem = KERAS if self.variant == "keras" else TORCH
+        common = stem | ({"padding": "end"} if self.variant == "keras" else {})
+        x = conv_norm(image, self._width(32), "stem", 3, 2, **stem)
         x = relu6(x, "stem")
         for number, (channels, strides) in enumerate(BLOCKS, start=1):
             name = f"block{number}"
-            x = depthwise_norm(
-                x, f"{name}_spatial", strides=strides, padding=padding, epsilon=epsilon
-            )
+            x = depthwise_norm(x, f"{name}_spatial", strides=strides, **common)
             x = relu6(x, f"{name}_spatial")
-            x = conv_norm(x, self._width(channels), f"{name}_expand", epsilon=epsilon)
+            x = conv_norm(x, self._width(channels), f"{name}_expand", **common)
             x = relu6(x, f"{name}_expand")
         x = keras.layers.GlobalAveragePooling2D(keepdims=True, name="pool")(x)
         x = keras.layers.Conv2D(classes, 1, name="logits_conv")(x)

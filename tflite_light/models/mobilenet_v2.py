@@ -6,8 +6,8 @@ from pydantic import Field
 
 from tflite_light.models import Architecture, Names, Published, by_width_and_size
 from tflite_light.models._blocks import (
-    KERAS_EPSILON,
-    TORCH_EPSILON,
+    KERAS,
+    TORCH,
     classify,
     conv_norm,
     depthwise_norm,
@@ -50,15 +50,10 @@ class MobileNetV2(Architecture):
     alpha: float = Field(
         1.0, ge=0.1, le=4, description="width multiplier; 0.35 0.5 0.75 1.0 1.3 1.4 are published"
     )
-
     variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
 
     def logits(self, image: Any, classes: int) -> Any:
-        common: dict[str, Any] = (
-            {"padding": "same", "epsilon": KERAS_EPSILON}
-            if self.variant == "keras"
-            else {"padding": "symmetric", "epsilon": TORCH_EPSILON}
-        )
+        common = KERAS if self.variant == "keras" else TORCH
         x = relu6(conv_norm(image, self._width(32), "stem", 3, 2, **common), "stem")
         for number, (expansion, channels, strides) in enumerate(_blocks()):
             x = _block(x, f"block{number}", expansion, self._width(channels), strides, common)
@@ -105,7 +100,11 @@ def _applications() -> Names:
     names = norm_pair("stem", "Conv1", "bn_Conv1") | norm_pair("top", "Conv_1", "Conv_1_bn")
     for number in range(len(_blocks())):
         own, theirs = f"block{number}", f"block_{number}" if number else "expanded_conv"
-        for role, kind, name in _roles(number, "expand", "depthwise", "project"):
+        for role, name, kind in (
+            ("expand", "expand", "conv"),
+            ("spatial", "depthwise", "depthwise"),
+            ("project", "project", "conv"),
+        ):
             names |= norm_pair(f"{own}_{role}", f"{theirs}_{name}", f"{theirs}_{name}_BN", kind)
     return names | {"logits": "predictions"}
 
@@ -114,10 +113,11 @@ def _torchvision() -> Names:
     names = norm_pair("stem", "features.0.0", "features.0.1")
     names |= norm_pair("top", "features.18.0", "features.18.1")
     for number in range(len(_blocks())):
-        own, theirs, last = f"block{number}", f"features.{number + 1}.conv", 2 if number else 1
-        names |= norm_pair(f"{own}_project", f"{theirs}.{last}", f"{theirs}.{last + 1}")
-        for place, (role, kind, _) in enumerate(_roles(number, "", "", "")[:-1]):
-            names |= norm_pair(f"{own}_{role}", f"{theirs}.{place}.0", f"{theirs}.{place}.1", kind)
+        own, theirs = f"block{number}", f"features.{number + 1}.conv"
+        at = 1 if number else 0  # the first block has no expansion
+        names |= norm_pair(f"{own}_expand", f"{theirs}.0.0", f"{theirs}.0.1")
+        names |= norm_pair(f"{own}_spatial", f"{theirs}.{at}.0", f"{theirs}.{at}.1", "depthwise")
+        names |= norm_pair(f"{own}_project", f"{theirs}.{at + 1}", f"{theirs}.{at + 2}")
     return names | {"logits": "classifier.1"}
 
 
@@ -126,13 +126,8 @@ def _timm() -> Names:
     places = [(stage, n) for stage, (_, _, blocks, _) in enumerate(STAGES) for n in range(blocks)]
     for number, (stage, place) in enumerate(places):
         own, theirs = f"block{number}", f"blocks.{stage}.{place}"
-        last = "conv_pwl" if number else "conv_pw"
-        for norm, (role, kind, name) in enumerate(_roles(number, "conv_pw", "conv_dw", last), 1):
-            names |= norm_pair(f"{own}_{role}", f"{theirs}.{name}", f"{theirs}.bn{norm}", kind)
+        at, project = (2, "conv_pwl") if number else (1, "conv_pw")
+        names |= norm_pair(f"{own}_expand", f"{theirs}.conv_pw", f"{theirs}.bn1")
+        names |= norm_pair(f"{own}_spatial", f"{theirs}.conv_dw", f"{theirs}.bn{at}", "depthwise")
+        names |= norm_pair(f"{own}_project", f"{theirs}.{project}", f"{theirs}.bn{at + 1}")
     return names | {"logits": "classifier"}
-
-
-def _roles(number: int, expand: str, spatial: str, project: str) -> list[tuple[str, str, str]]:
-    """A block's convolutions: role, kind and another code's name. The first block has no expand."""
-    roles = [("expand", "conv", expand), ("spatial", "depthwise", spatial)]
-    return [*roles, ("project", "conv", project)][0 if number else 1 :]

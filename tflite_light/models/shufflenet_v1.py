@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
-    TORCH_EPSILON,
+    TORCH,
     classify,
     conv_norm,
     depthwise_norm,
@@ -19,13 +19,7 @@ from tflite_light.models._blocks import (
 )
 from tflite_light.stack import keras
 
-WIDTHS = {
-    1: 144,
-    2: 200,
-    3: 240,
-    4: 272,
-    8: 384,
-}  # of stage 2 by groups: table 1
+WIDTHS = {1: 144, 2: 200, 3: 240, 4: 272, 8: 384}  # of stage 2 by groups: table 1
 REPEATS = (4, 8, 4)
 
 ERROR: dict[float, dict[int, float]] = {  # alpha: per cent by groups; tables 2 and 5 of the paper
@@ -54,7 +48,7 @@ class ShuffleNetV1(Architecture):
     )
 
     def logits(self, image: Any, classes: int) -> Any:
-        x = conv_norm(image, self._stem(), "stem", 3, 2, padding="symmetric", epsilon=TORCH_EPSILON)
+        x = conv_norm(image, self._stem(), "stem", 3, 2, **TORCH)
         x = torch_max_pool(relu(x, "stem"), "stem")
         for stage, repeats in enumerate(REPEATS, start=2):
             for unit in range(repeats):
@@ -66,15 +60,13 @@ class ShuffleNetV1(Architecture):
         output = self._output(stage)
         middle = self._up(output // 4)
         groups = 1 if (stage, unit) == (2, 0) else self.groups  # the stem is too narrow for groups
-        x = conv_norm(x, middle, f"{name}_reduce", groups=groups, epsilon=TORCH_EPSILON)
+        x = conv_norm(x, middle, f"{name}_reduce", groups=groups, **TORCH)
         x = relu(x, f"{name}_reduce")
-        x = depthwise_norm(
-            x, f"{name}_spatial", strides=strides, padding="symmetric", epsilon=TORCH_EPSILON
-        )
+        x = depthwise_norm(x, f"{name}_spatial", strides=strides, **TORCH)
         if self.groups > 1:
             x = shuffle(x, middle // self.groups, name)
         filters = output if unit else output - shortcut.shape[-1]
-        x = conv_norm(x, filters, f"{name}_expand", groups=self.groups, epsilon=TORCH_EPSILON)
+        x = conv_norm(x, filters, f"{name}_expand", groups=self.groups, **TORCH)
         if unit:
             return relu(keras.layers.Add(name=f"{name}_add")([shortcut, x]), name)
         sides = [torch_average_pool(shortcut, name), relu(x, name)]

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 
 from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
-    TORCH_EPSILON,
+    TORCH,
     channels,
     classify,
     conv_norm,
@@ -26,6 +26,13 @@ WIDTHS = {  # channels of stages 2 to 4 and of the last convolution: table 5
     2.0: (244, 488, 976, 2048),
 }
 REPEATS = (4, 8, 4)
+LAYERS = (  # of a unit: side, role, kind, place in the reference's branch
+    ("left", "spatial", "depthwise", 0),  # the left ones in a stage's first unit alone
+    ("left", "expand", "conv", 2),
+    ("right", "reduce", "conv", 0),
+    ("right", "spatial", "depthwise", 3),
+    ("right", "expand", "conv", 5),
+)
 
 SOURCES = {"paper": "Ma 2018, table 8", "torchvision": "torchvision 0.28"}
 TOP1 = {  # alpha: by source
@@ -58,21 +65,19 @@ class ShuffleNetV2(Architecture):
 
     def logits(self, image: Any, classes: int) -> Any:
         *stages, last = WIDTHS[self.alpha]
-        x = conv_norm(image, STEM, "stem", 3, 2, padding="symmetric", epsilon=TORCH_EPSILON)
+        x = conv_norm(image, STEM, "stem", 3, 2, **TORCH)
         x = torch_max_pool(relu(x, "stem"), "stem")
         for stage, (output, repeats) in enumerate(zip(stages, REPEATS, strict=True), start=2):
             x = self._reduce(x, f"stage{stage}_unit0", output)
             for unit in range(1, repeats):
                 x = self._unit(x, f"stage{stage}_unit{unit}")
-        x = relu(conv_norm(x, last, "top", epsilon=TORCH_EPSILON), "top")
+        x = relu(conv_norm(x, last, "top", **TORCH), "top")
         return classify(x, classes, use_bias=self.variant == "torchvision")
 
     def _reduce(self, x: Any, name: str, output: int) -> Any:
         left = output // 2 if self.variant == "torchvision" else x.shape[-1]
-        side = depthwise_norm(
-            x, f"{name}_left_spatial", strides=2, padding="symmetric", epsilon=TORCH_EPSILON
-        )
-        side = conv_norm(side, left, f"{name}_left_expand", epsilon=TORCH_EPSILON)
+        side = depthwise_norm(x, f"{name}_left_spatial", strides=2, **TORCH)
+        side = conv_norm(side, left, f"{name}_left_expand", **TORCH)
         side = relu(side, f"{name}_left_expand")
         return self._joined(side, _right(x, name, output // 2, output - left, strides=2), name)
 
@@ -106,27 +111,19 @@ class ShuffleNetV2(Architecture):
 
     def _names(self, stem: str, unit_name: str, left: str, right: str) -> Names:
         names = norm_pair("stem", f"{stem}.0", f"{stem}.1")
+        branches = {"left": left, "right": right}
         units = [(stage, unit) for stage, n in enumerate(REPEATS, start=2) for unit in range(n)]
         for place, (stage, unit) in enumerate(units):
-            own = f"stage{stage}_unit{unit}"
             theirs = unit_name.format(place=place, stage=stage, unit=unit)
-            sides: list[tuple[str, str, tuple[str, ...], tuple[int, ...]]] = (
-                [("left", left, ("spatial", "expand"), (0, 2))] if unit == 0 else []
-            )
-            sides.append(("right", right, ("reduce", "spatial", "expand"), (0, 3, 5)))
-            for side, branch, roles, places in sides:
-                for role, at in zip(roles, places, strict=True):
-                    kind = "depthwise" if role == "spatial" else "conv"
-                    conv, norm = f"{theirs}.{branch}.{at}", f"{theirs}.{branch}.{at + 1}"
-                    names |= norm_pair(f"{own}_{side}_{role}", conv, norm, kind)
+            for side, role, kind, at in LAYERS:
+                own, branch = f"stage{stage}_unit{unit}_{side}_{role}", f"{theirs}.{branches[side]}"
+                names |= norm_pair(own, f"{branch}.{at}", f"{branch}.{at + 1}", kind)
         return names
 
 
 def _right(x: Any, name: str, middle: int, output: int, strides: int = 1) -> Any:
     name = f"{name}_right"
-    x = conv_norm(x, middle, f"{name}_reduce", epsilon=TORCH_EPSILON)
+    x = conv_norm(x, middle, f"{name}_reduce", **TORCH)
     x = relu(x, f"{name}_reduce")
-    x = depthwise_norm(
-        x, f"{name}_spatial", strides=strides, padding="symmetric", epsilon=TORCH_EPSILON
-    )
-    return relu(conv_norm(x, output, f"{name}_expand", epsilon=TORCH_EPSILON), f"{name}_expand")
+    x = depthwise_norm(x, f"{name}_spatial", strides=strides, **TORCH)
+    return relu(conv_norm(x, output, f"{name}_expand", **TORCH), f"{name}_expand")

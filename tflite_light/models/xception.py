@@ -6,8 +6,8 @@ from pydantic import Field
 
 from tflite_light.models import Architecture, Names, Published
 from tflite_light.models._blocks import (
-    KERAS_EPSILON,
-    TORCH_EPSILON,
+    KERAS,
+    TORCH,
     classify,
     conv_norm,
     make_divisible,
@@ -40,7 +40,7 @@ class Xception(Architecture):
             x = keras.layers.Conv2D(
                 self._width(filters), 3, strides, use_bias=False, name=f"{name}_conv"
             )(x)
-            x = relu(normalise(x, name, self._epsilon()), name)
+            x = relu(normalise(x, name, self._common()["epsilon"]), name)
         for number, channels in enumerate(ENTRY, start=2):
             x = self._reduce(x, f"block{number}", channels, channels, leading=number > 2)
         for number in range(5, 5 + self.middle_blocks):
@@ -57,9 +57,8 @@ class Xception(Architecture):
         return classify(x, classes)
 
     def _reduce(self, x: Any, name: str, inner: int, outer: int, leading: bool) -> Any:
-        shortcut = conv_norm(
-            x, self._width(outer), f"{name}_shortcut", strides=2, epsilon=self._epsilon()
-        )
+        width, common = self._width(outer), self._common()
+        shortcut = conv_norm(x, width, f"{name}_shortcut", strides=2, **common)
         x = relu(x, f"{name}_before1") if leading else x
         x = relu(self._separable(x, f"{name}_sepconv1", inner), f"{name}_before2")
         x = self._pool(self._separable(x, f"{name}_sepconv2", outer), name)
@@ -69,7 +68,7 @@ class Xception(Architecture):
         x = keras.layers.DepthwiseConv2D(
             3, padding="same", use_bias=False, name=f"{name}_depthwise"
         )(x)
-        return conv_norm(x, self._width(filters), name, epsilon=self._epsilon())
+        return conv_norm(x, self._width(filters), name, **self._common())
 
     def _pool(self, x: Any, name: str) -> Any:
         """3x3 at stride 2. Symmetric at even sides: at stride 1, then every second pixel."""
@@ -81,8 +80,8 @@ class Xception(Architecture):
     def _width(self, channels: int) -> int:
         return make_divisible(channels * self.alpha)
 
-    def _epsilon(self) -> float:
-        return KERAS_EPSILON if self.variant == "keras" else TORCH_EPSILON
+    def _common(self) -> dict[str, Any]:
+        return KERAS if self.variant == "keras" else TORCH
 
     @classmethod
     def published(cls) -> list[Published]:
