@@ -142,3 +142,22 @@ def test_set_goes_through_the_same_checks(tmp_path: Path, change: str) -> None:
     with pytest.raises(UserError) as caught:
         recipes.load(path, [change])
     assert REFUSED[change] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "weights", "variant"),
+    [
+        ("mobilenet_v2", "{torch: {path: x.pth}}", "torch"),
+        ("xception", "{torch: {path: x.pth}}", "torch"),
+        ("{mobilenet_v1: {variant: keras}}", "{torch: {path: x.pth}}", "keras"),
+        ("mobilenet_v1", "imagenet", "keras"),
+        ("shufflenet_v2", "{torch: {path: x.pth}}", "paper"),
+    ],
+)
+def test_torch_weights_bring_their_padding_unless_the_recipe_says(
+    tmp_path: Path, model: str, weights: str, variant: str
+) -> None:
+    path = tmp_path / "import.yaml"
+    path.write_text(f"model: {model}\nweights: {weights}\nclasses: 10\n")
+    (fields,) = recipes.load(path).model_dump(mode="json")["model"].values()
+    assert fields["variant"] == variant

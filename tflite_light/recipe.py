@@ -4,7 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML
@@ -102,6 +102,17 @@ class Recipe(Part):
                     "(or train: {} to train by the defaults)"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _variant_of_the_weights(self) -> "Recipe":
+        """PyTorch's weights want PyTorch's padding, unless the recipe says otherwise."""
+        variant = self.weights.variant if self.weights else None
+        field = type(self.model).model_fields.get("variant")
+        choices = get_args(field.annotation) if field else ()
+        if variant not in choices or "variant" in self.model.model_fields_set:
+            return self
+        model = self.model.model_copy(update={"variant": variant})
+        return self.model_copy(update={"model": model})
 
     @property
     def training(self) -> Train:

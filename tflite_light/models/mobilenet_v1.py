@@ -47,7 +47,9 @@ class MobileNetV1(Architecture):
     alpha: float = Field(
         1.0, ge=0.1, le=4, description="width multiplier; 0.25 0.5 0.75 1.0 are published"
     )
-    variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
+    variant: Literal["keras", "torch"] = Field(
+        "keras", description="whose padding and epsilon; with weights of torch: torch"
+    )
 
     def logits(self, image: Any, classes: int) -> Any:
         stem = KERAS if self.variant == "keras" else TORCH

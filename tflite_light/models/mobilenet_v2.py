@@ -50,7 +50,9 @@ class MobileNetV2(Architecture):
     alpha: float = Field(
         1.0, ge=0.1, le=4, description="width multiplier; 0.35 0.5 0.75 1.0 1.3 1.4 are published"
     )
-    variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
+    variant: Literal["keras", "torch"] = Field(
+        "keras", description="whose padding and epsilon; with weights of torch: torch"
+    )
 
     def logits(self, image: Any, classes: int) -> Any:
         common = KERAS if self.variant == "keras" else TORCH

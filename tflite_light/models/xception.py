@@ -31,7 +31,9 @@ class Xception(Architecture):
 
     alpha: float = Field(1.0, ge=0.1, le=2, description="width multiplier; the paper has 1.0 alone")
     middle_blocks: int = Field(8, ge=0, le=32, description="blocks of the middle flow; paper: 8")
-    variant: Literal["keras", "torch"] = Field("keras", description="whose padding and epsilon")
+    variant: Literal["keras", "torch"] = Field(
+        "keras", description="whose padding and epsilon; with weights of torch: torch"
+    )
 
     def logits(self, image: Any, classes: int) -> Any:
         x = image

@@ -5,7 +5,7 @@ and by whose names; `load` fits it to a network, the same way for every kind.
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from tflite_light.models import Architecture, Names
 from tflite_light.sockets import Part
@@ -15,6 +15,8 @@ Arrays = dict[str, Any]  # name -> NumPy array
 
 class Weights(Part):
     """Named arrays, and the codes whose names they may have."""
+
+    variant: ClassVar[str | None] = None  # of a network that has it, where the recipe names none
 
     @abstractmethod
     def arrays(self, architecture: Architecture) -> Arrays:

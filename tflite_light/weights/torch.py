@@ -1,6 +1,7 @@
 """PyTorch checkpoints of the reference codes, without PyTorch."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -15,6 +16,8 @@ class Torch(Weights):
     Known are the names of torchvision (SqueezeNet, MobileNet v2, ShuffleNet v2), Megvii (ShuffleNet
     v1 and v2), Huawei and timm (GhostNet), timm (MobileNet v1 and v2, Xception).
     """
+
+    variant: ClassVar[str | None] = "torch"
 
     path: str = Field(description="the file; relative to where the command is typed")
 
