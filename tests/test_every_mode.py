@@ -1,5 +1,6 @@
 """Every export mode: the bytes, what is inside, and that the file answers as its model does."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,14 @@ from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.data.sign_digits import SignDigits
+from tflite_light.deliver import deliver
 from tflite_light.errors import UserError
+from tflite_light.evaluate import answers
 from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.models.tiny import Tiny
-from tflite_light.predict import TFLiteModel, dequantise, quantise
+from tflite_light.predict import KerasModel, TFLiteModel, dequantise, quantise
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite import File
@@ -90,6 +93,21 @@ def test_a_float_operator_in_an_int8_file_is_an_error(model: Any, data: pipeline
         UserError, match=r"11 operators in float \(ADD, CONV_2D, DEPTHWISE_CONV_2D,"
     ):
         Int8().check(File(Float32().convert(model, data.train)))
+
+
+def test_a_file_that_xnnpack_refuses_is_an_error(data: pipeline.Data, tmp_path: Path) -> None:
+    """Two equal channels, one from the other: sums are 4,000 times what is left of them."""
+    inputs = keras.layers.Input((32, 32, 3))
+    twice = keras.layers.Conv2D(2, 1, name="twice")
+    rest = keras.layers.Conv2D(10, 1, name="rest")
+    network = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(rest(twice(inputs))))
+    twice.set_weights([np.ones((1, 1, 3, 2), np.float32), np.zeros(2, np.float32)])
+    left = np.stack([np.ones(10), -0.999999 * np.ones(10)])
+    rest.set_weights([left[None, None].astype(np.float32), np.zeros(10, np.float32)])
+    logits = answers(KerasModel(network), data.test)
+    with pytest.raises(UserError, match=r"int8\.tflite was converted but does not run: failed"):
+        deliver(Int8(), network, logits, data, 0.0, tmp_path / "int8.tflite")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pixels_survive_quantising_to_the_last_one(model: Any, data: pipeline.Data) -> None:

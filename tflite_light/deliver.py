@@ -33,8 +33,8 @@ def deliver(
     measured.
 
     `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
-    promise: a float operator in an int8 file, or fewer zeros than the stages promised. Nothing is
-    written then.
+    promise: a float operator in an int8 file, fewer zeros than the stages promised, or an operator
+    that does not run. Nothing is written then.
     """
     say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
@@ -47,7 +47,7 @@ def deliver(
             f"{promised_zeros}. "
             "Give the prune stage more epochs, or promise less."
         )
-    runner = TFLiteModel(bare)
+    runner = _runnable(bare, path)
     agreed = Contract(
         model=model.name,
         image=data.test.image,
@@ -61,6 +61,17 @@ def deliver(
     _write(path, content, agreed, final, data)
     row.seconds = time.monotonic() - start
     return row
+
+
+def _runnable(content: bytes, path: Path) -> TFLiteModel:
+    try:
+        return TFLiteModel(content)
+    except RuntimeError as error:  # XNNPACK rescales an operator's sums by less than 256
+        raise UserError(
+            f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
+            "cause is a network whose training diverged, so that a layer's values are out of all "
+            "proportion to its inputs. Look at val_loss in history.csv, and lower learning_rate."
+        ) from error
 
 
 def _write(
