@@ -58,6 +58,19 @@ def test_list_shows_every_section_of_a_recipe_and_describes_every_field(call: Ca
     assert undescribed == []
 
 
+def test_a_full_device_is_said_plainly() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tflite_light.cli", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: cannot use the disk or device that is written to: No spa")
+
+
 def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> None:
     resolved = as_json(call("check", tiny, "--set", "train.epochs=7", "--json"))
     assert resolved["train"]["epochs"] == 7

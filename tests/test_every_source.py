@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import os
 import random
 import shutil
 import zipfile
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import ROOT, Call, complaint, write_photos
+from PIL import Image as Pillow
 
 from tflite_light.contract import Image
 from tflite_light.data import SPLITS, UNKNOWN, Source
@@ -247,7 +250,7 @@ def refuse(folder: Path) -> str:
 def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     assert "does not exist. Set data.directory.path" in refuse(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "is empty: it needs a folder for each class" in refuse(tmp_path / "empty")
+    assert "has no class folders: it needs one for each class" in refuse(tmp_path / "empty")
     shutil.copytree(photos / "sign0", tmp_path / "lonely" / "sign0")
     assert "at least two classes are needed, found only 'sign0'" in refuse(tmp_path / "lonely")
     shutil.copytree(photos, tmp_path / "torn" / "train")
@@ -261,6 +264,54 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     (tmp_path / "hollow" / "b").mkdir()
     assert "class 'a' has 0 pictures" in refuse(tmp_path / "hollow")
+
+
+@pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("train", "test", "validation")])
+def test_parts_by_other_names_are_no_classes(
+    photos: Path, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    for name in names:
+        shutil.copytree(photos, tmp_path / "divided" / name)
+    told = refuse(tmp_path / "divided")
+    assert f"has {' and '.join(sorted(names))}. Rename them to train, val and test" in told
+
+
+@pytest.mark.parametrize("name", [b"two\nlines", b"caf\xe9"], ids=["newline", "not utf-8"])
+def test_a_class_whose_name_cannot_be_written_is_refused(photos: Path, name: bytes) -> None:
+    (photos / "sign1").rename(photos / os.fsdecode(name))
+    assert "has characters that cannot be written. Rename it" in refuse(photos)
+
+
+def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
+    paths = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
+    rows = [f"{path},{path.parent},{part}" for path in paths for part in SPLITS]
+    (photos / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
+    source: Any = load("data", "csv").model_validate({"path": str(photos / "labels.csv")})
+    with pytest.raises(UserError, match=r"jpg is in both train and val. Keep it in one"):
+        pipeline.load(source, Image(size=32))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO"])
+def test_other_formats_are_no_pictures(kind: str) -> None:
+    content = io.BytesIO()
+    Pillow.new("RGB", (32, 32)).save(content, kind)
+    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP picture"):
+        pipeline.decode(content.getvalue())
+
+
+def test_records_without_a_picture_or_a_label_are_named(tmp_path: Path) -> None:
+    fields = tfrecord(tmp_path)
+    features = tf.train.Features(feature={"image/class/label": tf.train.Feature()})
+    empty = tf.train.Example(features=features).SerializeToString()
+    for record, told in (
+        (b"junk", "at byte 12 holds no tf.train.Example"),
+        (empty, "image/class/label has 0 values in its int64_list, not one"),
+    ):
+        with tf.io.TFRecordWriter(fields["test"]) as writer:
+            writer.write(record)
+        source: Any = load("data", "tfrecord").model_validate(fields)
+        with pytest.raises(UserError, match=told):
+            source.split("test")
 
 
 TABLES = {

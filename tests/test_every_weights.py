@@ -302,6 +302,20 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
         Npz(path=str(tmp_path / "odd.npz")).load(model, Tiny(width=4))
 
 
+def test_weights_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
+    model, arrays = tiny_arrays()
+    np.savez(tmp_path / "huge.npz", **arrays | {"stem_norm/beta": np.full(4, 1e300)})
+    with pytest.raises(UserError, match="stem_norm/beta holds NaN or infinity"):
+        Npz(path=str(tmp_path / "huge.npz")).load(model, Tiny(width=4))
+
+
+def test_a_single_array_is_no_npz(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    path = (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(UserError, match=r"it is no .npz archive. Give a whole .npz"):
+        Npz(path=str(path)).load(Tiny().build((32, 32, 3), 3), Tiny())
+
+
 def test_a_norm_is_folded_only_when_its_beta_is_alone(tmp_path: Path) -> None:
     model, arrays = tiny_arrays()
     del arrays["stem_norm/moving_variance"]

@@ -90,7 +90,7 @@ REFUSED = [
     (["labels: none.txt"], ["--float32", "--out", "app"], "none.txt cannot be read"),
     (["labels: empty.txt"], ["--float32", "--out", "app"], "empty.txt names 0 classes, but a classifier needs two"),
     (["labels: a.txt", "classes: 5"], ["--out", "app"], "labels and classes both name the classes; keep one"),
-    (["labels: ''"], ["--out", "app"], "labels: String should have at least 1 character"),
+    (["labels: ''"], ["--out", "app"], "labels: must not be empty"),
     ([], ["--out", "app"], "needs one of labels: FILE or classes: N"),
     (["classes: 5", "compress: [qat]"], ["--out", "app"], "compress needs train"),
     (["classes: 5", "train: {}"], ["--out", "app"], "train needs data"),

@@ -250,6 +250,22 @@ def test_inspect_tells_a_recipe_layer_by_layer(call: Call, tiny: Path) -> None:
     assert "multiply-adds" in told
 
 
+def test_a_recipe_is_counted_where_its_pictures_are_not(call: Call) -> None:
+    path = ROOT / "recipes" / "mobilenet_v2.yaml"
+    result = call("inspect", path, "--set", "data.directory.path=nowhere", "--json")
+    assert "data folder nowhere does not exist" in result.stderr
+    assert "Counted with 1000 classes." in result.stderr
+    assert as_json(result)["parameters"] == 1_677_128
+    assert "1 mistake" in complaint(call("inspect", path, "--set", "train.epochs=0"))
+
+
+def test_inspecting_prepares_no_dataset(call: Call, tmp_path: Path) -> None:
+    path = ROOT / "recipes" / "imagenet" / "mobilenet_v2.yaml"
+    result = call("inspect", path, "--set", f"data.tfds.data_dir={tmp_path / 'sets'}", "--json")
+    assert as_json(result)["parameters"] == 3_504_872
+    assert not (tmp_path / "sets").exists()
+
+
 def test_a_run_is_its_recipe(call: Call, tiny: Path) -> None:
     Path("run").mkdir()
     Path("run/recipe.yaml").write_text(tiny.read_text())

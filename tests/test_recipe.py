@@ -36,7 +36,14 @@ MISTAKES = [
     ("model: tiny\nmodel: tiny\ndata: synthetic", "is not YAML"),
     ("model: tinny\ndata: synthetic", "model.tinny: unknown name, did you mean tiny?"),
     ("model: {tiny: {widht: 3}}\ndata: synthetic", "model.tiny.widht: unknown name, did you mean width?"),
-    ("model: {tiny: {width: wide}}\ndata: synthetic", "model.tiny.width: Input should be a valid integer"),
+    ("model: {tiny: {width: wide}}\ndata: synthetic", "model.tiny.width: needs a whole number"),
+    ("model: {shufflenet_v2: {alpha: 0.75}}\ndata: synthetic", "model.shufflenet_v2.alpha: no published width; the nearest is 0.5"),
+    ("model: tiny\ndata: {directory: {path: 2024}}", "data.directory.path: needs text; put numbers and the like in quotes"),
+    ("model: tiny\ndata: {directory: {path: ''}}", "data.directory.path: must not be empty"),
+    ("model: tiny\ndata: {synthetic: {count: 1000000000000}}", "data.synthetic.count: Input should be less than or equal to 1000000"),
+    ("model: tiny\ndata: synthetic\ntrain: {class_weights: 1}", "train.class_weights: needs true or false"),
+    ("model: tiny\ndata: synthetic\nseed: " + "9" * 5000, "cannot be read: Exceeds the limit"),
+    ("model: " + "[" * 3000, "cannot be read: maximum recursion depth exceeded"),
     ("model: {tiny: {width: 0}}\ndata: synthetic", "model.tiny.width: Input should be greater than or equal to 1"),
     ("model: tiny\ntrain: {}", "recipe: train needs data: the pictures to train on"),
     ("model: tiny\ndata: synthetic\nclasses: 3\ntrain: {}", "recipe: classes is for imports"),
@@ -45,8 +52,8 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ntrian: {}", "trian: unknown name, did you mean train?"),
     ("model: tiny\ndata: synthetic\ntrain: {learning_rate: -1}", "train.learning_rate: Input should be greater than 0"),
     ("model: tiny\ndata: synthetic\ntrain: {learning_rate: .nan}", "train.learning_rate: Input should be a finite"),
-    ("model: tiny\ndata: synthetic\ntrain: {epochs: 2.5}", "train.epochs: Input should be a valid integer"),
-    ("model: tiny\ndata: synthetic\ntrain: {epochs: true}", "train.epochs: Input should be a valid integer"),
+    ("model: tiny\ndata: synthetic\ntrain: {epochs: 2.5}", "train.epochs: needs a whole number"),
+    ("model: tiny\ndata: synthetic\ntrain: {epochs: true}", "train.epochs: needs a whole number"),
     ("model: tiny\ndata: synthetic\ntrain: {schedule: step}", "train.schedule: write cosine, linear or {factor: 0.94, every_epochs: 2}"),
     ("model: tiny\ndata: synthetic\ntrain: {schedule: {factor: 2}}", "train.schedule.factor: Input should be less than 1"),
     ("model: tiny\ndata: synthetic\ntrain: {optimizer: rmsprob}", "train.optimizer: Input should be 'adamw', 'sgd', 'nesterov' or"),
@@ -61,9 +68,9 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ncompress: [qat, qat]", "compress: qat stands here twice"),
     ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "qat, prune cannot run in this order; write prune, qat"),
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
-    ("model: tiny\ndata: synthetic\nexport: []", "export: List should have at least 1 item"),
+    ("model: tiny\ndata: synthetic\nexport: []", "export: needs at least one"),
     ("model: tiny\ndata: directory", "data.directory.path: is missing"),
-    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part: ghostnet, mobilenet_v1"),
+    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part, not 2: ghostnet, mobilenet_v1"),
 ]  # fmt: skip
 
 
@@ -131,7 +138,7 @@ REFUSED = {
     "compress.9.prune.sparsity=1": "compress.9.prune.sparsity is not a place",
     "seed.x=3": "",
     "train.epoch=3": "train.epoch: unknown name, did you mean epochs?",
-    "train.epochs=many": "train.epochs: Input should be a valid integer",
+    "train.epochs=many": "train.epochs: needs a whole number",
 }
 
 
@@ -161,3 +168,14 @@ def test_torch_weights_bring_their_padding_unless_the_recipe_says(
     path.write_text(f"model: {model}\nweights: {weights}\nclasses: 10\n")
     (fields,) = recipes.load(path).model_dump(mode="json")["model"].values()
     assert fields["variant"] == variant
+
+
+def test_a_value_that_is_no_yaml_is_told_as_such(tiny: Path) -> None:
+    with pytest.raises(UserError, match=r"%x is not YAML; put it in quotes"):
+        recipes.load(tiny, ["data.csv.path=%x"])
+
+
+def test_squeezenet_s_version_may_be_written_as_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "squeezenet.yaml"
+    path.write_text("model: {squeezenet: {version: 1.0}}\nclasses: 10\n")
+    assert recipes.load(path).model_dump(mode="json")["model"]["squeezenet"]["version"] == "1.0"

@@ -11,8 +11,9 @@ import pytest
 from conftest import TINY, Call, as_json, complaint, invoke, write_photos
 from PIL import Image as Pillow
 
-from tflite_light import checkpoint, contract, folder, journal, recipe
+from tflite_light import checkpoint, contract, files, folder, journal, recipe
 from tflite_light.data import _pipeline as pipeline
+from tflite_light.errors import UserError
 from tflite_light.predict import open_file, quantise
 
 
@@ -292,6 +293,45 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call: Call, tin
     told = complaint(call("train", tiny))
     assert told.startswith("cannot make runs/tiny")
     assert Path("runs").read_text().startswith("a file")
+
+
+@pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "two\nlines"])
+def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
+    told = complaint(call("train", tiny, "--name", name))
+    assert "cannot name a run. Give --name letters, digits, - and _." in told
+    assert not Path("runs").exists()
+
+
+def test_a_recipe_that_was_changed_since_is_told(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    resolved = (run / "recipe.yaml").read_text()
+    (run / "recipe.yaml").write_text(resolved.replace("size: 32", "size: 64"))
+    assert "takes other pictures than image: of" in complaint(call("evaluate", run))
+    (run / "recipe.yaml").write_text("model: {tiny: {width: 4}}\nclasses: 4\n")
+    assert "has no train:. Restore it, or train anew." in complaint(call("evaluate", run))
+
+
+def test_a_run_whose_environment_is_damaged_is_the_oldest(copy: Path, call: Call) -> None:
+    shutil.copytree(copy / "runs" / "tiny", copy / "runs" / "other")
+    (copy / "runs" / "other" / "environment.json").write_text("[]")
+    result = call("export", "--float32", "--runs", copy / "runs", "--json")
+    assert as_json(result)["run"] == str(copy / "runs" / "tiny")
+
+
+def test_a_checkpoint_with_nan_is_damaged(copy: Path, call: Call) -> None:
+    path = copy / "runs" / "tiny" / "checkpoints" / "fit.npz"
+    arrays, note = checkpoint.read(path)
+    arrays["stem_norm/beta"][:] = np.nan
+    checkpoint.write(path, arrays, note)
+    told = complaint(call("export", copy / "runs" / "tiny", "--float32"))
+    assert "fit.npz is damaged: stem_norm/beta holds NaN or infinity" in told
+
+
+def test_nothing_is_written_where_a_folder_has_a_file_s_name(tmp_path: Path) -> None:
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*b.json: a folder has this name"):
+        files.write_all({tmp_path / "a.png": b"new", tmp_path / "b.json": "{}"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
 
 
 def test_a_full_disk_loses_nothing(copy: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:

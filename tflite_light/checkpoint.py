@@ -65,5 +65,11 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
             f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}). "
             "Was recipe.yaml changed, or the classes of the data?"
         )
+    endless = [name for name, array in arrays.items() if not np.isfinite(array).all()]
+    if endless:
+        raise UserError(
+            f"checkpoint {path} is damaged: {endless[0]} holds NaN or infinity. Restore it or "
+            "train the recipe again."
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import errno
 import functools
 import gc
 import io
@@ -33,9 +34,10 @@ class Cli(click.Group):
             click.echo(f"error: {error}", err=True)
             ctx.exit(2)
         except OSError as error:
-            if not error.filename:
+            if not error.filename and error.errno != errno.ENOSPC:
                 raise
-            click.echo(f"error: cannot use {error.filename}: {error.strerror}.", err=True)
+            where = error.filename or "the disk or device that is written to"
+            click.echo(f"error: cannot use {where}: {error.strerror}.", err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo(

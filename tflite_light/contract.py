@@ -123,6 +123,11 @@ def read(model: Path) -> Contract:
     try:
         text = side.read_text(encoding="utf-8") if side.exists() else _read_inside(model)
         return Contract.model_validate_json(text)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"the contract of {model} is damaged: it is not text. Export the model again, or copy "
+            "the .json that was written beside it."
+        ) from error
     except (OSError, KeyError, zipfile.BadZipFile):
         raise UserError(
             f"{model} has no contract: {side} is missing and none is inside the file. "

@@ -1,6 +1,7 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, "a folder has this name")
             temporaries[path].write_bytes(content.encode() if isinstance(content, str) else content)
         for path, temporary in temporaries.items():
             temporary.replace(path)

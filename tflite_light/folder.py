@@ -67,6 +67,8 @@ class Run:
 
 def create(recipe: Recipe, name: str, runs: Path) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
+    if Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise UserError(f"{name!r} cannot name a run. Give --name letters, digits, - and _.")
     taken = [run.folder.name for run in _named(name, runs)]
     folder = runs / (name if not (runs / name).exists() else f"{name}-{_number(taken, name) + 1}")
     try:
@@ -94,7 +96,10 @@ def open_run(folder: Path) -> Run:
         raise UserError(
             f"{folder} is not a run: it has no recipe.yaml. Runs are made by `tflite-light train`."
         )
-    return Run(folder, recipes.load(folder / "recipe.yaml"))
+    recipe = recipes.load(folder / "recipe.yaml")
+    if not recipe.train:
+        raise UserError(f"{folder / 'recipe.yaml'} has no train:. Restore it, or train anew.")
+    return Run(folder, recipe)
 
 
 def newest(runs: Path) -> Run:
@@ -104,9 +109,7 @@ def newest(runs: Path) -> Run:
         raise UserError(
             f"no run in {runs} yet. Make one: tflite-light train recipes/mobilenet_v2.yaml"
         )
-    return open_run(
-        max(folders, key=lambda folder: files.read_json(folder / "environment.json")["started"])
-    )
+    return open_run(max(folders, key=_started))
 
 
 def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
@@ -165,6 +168,14 @@ def _named(name: str, runs: Path) -> list[Run]:
         open_run(folder)
         for folder in sorted(folders, key=lambda folder: _number([folder.name], name))
     ]
+
+
+def _started(folder: Path) -> str:
+    """When, in ISO 8601; nothing where that is damaged, so that the run counts as the oldest."""
+    try:
+        return str(files.read_json(folder / "environment.json")["started"])
+    except (UserError, TypeError, KeyError):
+        return ""
 
 
 def _number(taken: list[str], name: str) -> int:

@@ -93,6 +93,7 @@ def _load_weights(recipe: Recipe, model: object) -> None:
     remarks = recipe.weights.load(model, recipe.model)
     if remarks:
         raise UserError(
-            f"weights {recipe.weights.source}: {remarks[0]}, but an import trains nothing. "
+            f"weights {recipe.weights.source}: {remarks[0].split(':')[0]}, and an import trains "
+            "nothing. "
             "Set labels: or classes: to theirs."
         )

@@ -17,6 +17,7 @@ from tflite_light.tflite import File
 if TYPE_CHECKING:
     from tflite_light.recipe import Recipe
 
+ELSEWHERE = 1000  # classes, ImageNet's, where a recipe's data is not here to count them
 CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
 
 
@@ -167,8 +168,21 @@ def _inspect_recipe(target: Path, changes: Sequence[str]) -> Inspected:
 
     path = folder.open_run(target).folder / "recipe.yaml" if target.is_dir() else target
     recipe = recipes.load(path, changes)
-    network = network_of(recipe.model, recipe.image.size, len(recipe.class_names()))
+    network = network_of(recipe.model, recipe.image.size, _classes(recipe))
     return Inspected(str(target), network, guidelines(network), recipe=recipe)
+
+
+def _classes(recipe: "Recipe") -> int:
+    """How many the recipe's data has; as many as ImageNet where the data is not here yet."""
+    from tflite_light.progress import say
+
+    try:
+        return len(recipe.class_names())
+    except UserError as error:
+        if not recipe.train:
+            raise
+        say(f"{error} Counted with {ELSEWHERE} classes.")
+        return ELSEWHERE
 
 
 def network_of(model: Architecture, size: int, classes: int) -> Network:

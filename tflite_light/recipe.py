@@ -15,6 +15,7 @@ from tflite_light.compress import ORDER, Stage
 from tflite_light.contract import Image
 from tflite_light.data import Source
 from tflite_light.data._augment import Augment
+from tflite_light.data._split import require_printable
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.models import Architecture
@@ -42,7 +43,7 @@ class Recipe(Part):
         description="for an import: text file with a class name a line, in order",
     )
     classes: int | None = Field(
-        None, ge=2, description="for an import: number of classes, named 0, 1, 2 ..."
+        None, ge=2, le=100_000, description="for an import: number of classes, named 0, 1, 2 ..."
     )
     weights: Annotated[Weights, OneOf("weights")] | None = Field(
         None, description="what the fit starts from; default: drawn from the seed"
@@ -136,6 +137,7 @@ class Recipe(Part):
                 f"{self.labels or self.source.where} names {len(names)} classes, but a classifier "
                 "needs two. Give labels: a file with a class name a line, or classes: their number."
             )
+        require_printable(self.labels or self.source.where, names)
         return names
 
     def modes(self, keys: Sequence[str]) -> list[Mode]:
@@ -181,6 +183,8 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(f"recipe {path} cannot be read: {error}.") from error
     except YAMLError as error:
         raise UserError(f"recipe {path} is not YAML: {_one_line(error)}") from error
+    except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
+        raise UserError(f"recipe {path} cannot be read: {str(error).splitlines()[0]}.") from error
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds a {type(value).__name__}"
         raise UserError(
@@ -208,11 +212,14 @@ def _apply(recipe: dict[str, Any], change: str) -> None:
         raise UserError(f"--set {change!r}: write PLACE=VALUE, for example train.epochs=5.")
     try:
         value = YAML(typ="safe", pure=True).load(text)
+    except (ValueError, RecursionError, YAMLError):
+        raise UserError(f"--set {change!r}: {text} is not YAML; put it in quotes.") from None
+    try:
         holder: Any = recipe
         for depth, step in enumerate(steps[:-1]):
             holder = _enter(holder, step, alone=depth == 1 and steps[0] in ALONE)
         holder[int(steps[-1]) if isinstance(holder, list) else steps[-1]] = value
-    except (ValueError, IndexError, TypeError, YAMLError):
+    except (ValueError, IndexError, TypeError):
         raise UserError(f"--set {change!r}: {place} is not a place in this recipe.") from None
 
 

@@ -9,6 +9,7 @@ from tflite_light import checkpoint, files
 from tflite_light.compress import Stage
 from tflite_light.data import _pipeline as pipeline
 from tflite_light.deliver import deliver
+from tflite_light.errors import UserError
 from tflite_light.evaluate import Measured, answers, measure, measure_file
 from tflite_light.export import Mode
 from tflite_light.folder import CLASSIFIER_PHASE, Run, export_path, require_finished
@@ -88,7 +89,12 @@ def evaluate(run: Run) -> list[Measured]:
     written = sorted((run.folder / "exports").glob("*.tflite"))
     for path in (path for path in written if path.stem in names("export")):
         (mode,) = run.recipe.modes([path.stem])
-        predictor, _ = open_file(path)
+        predictor, agreed = open_file(path)
+        if agreed.image != run.recipe.image:
+            raise UserError(
+                f"{path} takes other pictures than image: of {run.folder / 'recipe.yaml'} says. "
+                "Was it changed? Restore it, or train anew."
+            )
         reference = logits[source_phase(run, mode)]
         rows.append(measure_file(path.stem, path.read_bytes(), predictor, test, reference))
     return rows

@@ -45,7 +45,7 @@ class Train(Part):
     """
 
     epochs: int = Field(30, ge=1, description="passes over the training pictures")
-    batch_size: int = Field(32, ge=1, description="pictures a step")
+    batch_size: int = Field(32, ge=1, le=65_536, description="pictures a step")
     optimizer: Literal["adamw", "sgd", "nesterov", "rmsprop"] = Field(
         "adamw", description="the last three have momentum 0.9; rmsprop: decay 0.9, epsilon 1"
     )

@@ -14,6 +14,15 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationErro
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 MESSAGES = {  # in place of pydantic's, which speak of Python
+    "int_type": "needs a whole number",
+    "int_from_float": "needs a whole number",
+    "int_parsing_size": "is too large",
+    "float_type": "needs a number",
+    "bool_type": "needs true or false",
+    "string_type": "needs text; put numbers and the like in quotes",
+    "string_too_short": "must not be empty",
+    "too_short": "needs at least one",
+    "invalid_key": "is no name",
     "list_type": "needs a list, written [one, two]",
     "tuple_type": "needs a list of values, written [one, two, three]",
     "too_long": "has too many values",
@@ -62,9 +71,8 @@ def restated(
 
 
 def _message(line: Any) -> str:
-    if line["type"] == "value_error":
-        return str(line["ctx"]["error"])
-    return MESSAGES.get(line["type"]) or str(line["msg"])
+    error = line.get("ctx", {}).get("error")  # a validator's own, the first time it is restated
+    return MESSAGES.get(line["type"]) or str(error or line["msg"])
 
 
 def unknown(name: str, known: list[str]) -> PydanticCustomError:
@@ -113,7 +121,8 @@ class OneOf:
         if isinstance(value, str):
             value = {value: {}}
         if not isinstance(value, dict) or len(value) != 1:
-            raise ValueError(f"needs one part: {', '.join(names(self.socket))}")
+            found = f", not {len(value)}" if isinstance(value, dict) else ""
+            raise ValueError(f"needs one part{found}: {', '.join(names(self.socket))}")
         ((name, fields),) = value.items()
         if name not in names(self.socket):
             problem = unknown(str(name), names(self.socket))

@@ -6,6 +6,7 @@ What is done is written in `contract.Image`; pixels stay uint8 until the last st
 
 import io
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from tflite_light.contract import Image
 from tflite_light.data import SPLITS, UNKNOWN, Pictures, Source
@@ -27,6 +28,9 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 Name = TypeVar("Name", bound=str)
+
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # the error at twice that is meant
 
 MEMORY_SHARE = (
     0.25  # of the machine's memory that resized pictures may fill; beyond it they are streamed
@@ -43,9 +47,11 @@ def decode(content: bytes) -> Pixels:
     limit against decompression bombs.
     """
     try:
-        with Pillow.open(io.BytesIO(content)) as picture:
+        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture:
             picture.load()
             return np.asarray(_to_rgb(ImageOps.exif_transpose(picture)))
+    except UnidentifiedImageError:
+        raise ValueError("not a JPEG, PNG, BMP or WebP picture") from None
     except (Pillow.DecompressionBombError, SyntaxError, EOFError) as error:
         raise ValueError(str(error)) from error
 

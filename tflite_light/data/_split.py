@@ -1,6 +1,8 @@
 """Dividing files into train, val and test, and what makes a division unfit for training."""
 
 import hashlib
+import itertools
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -46,11 +48,25 @@ def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
     )
 
 
+def require_printable(where: str, classes: list[str]) -> None:
+    """Raises UserError where a class name cannot go into the contract's JSON, or on one line."""
+    for name in classes:
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise UserError(
+                f"{where}: class {name!r} has characters that cannot be written. Rename it."
+            )
+
+
 def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
     """Raises UserError where a class cannot be trained or measured."""
     if len(classes) < 2:
-        found = f"only {classes[0]!r}" if classes else "none"
+        found = f"only {classes[0]!r}" if classes else "none: these pictures have no labels"
         raise UserError(f"{where}: at least two classes are needed, found {found}.")
+    require_printable(where, classes)
+    for one, other in itertools.combinations(SPLITS, 2):
+        both = set(parts[one].names) & set(parts[other].names)
+        if both:
+            raise UserError(f"{where}: {min(both)} is in both {one} and {other}. Keep it in one.")
     counts = {name: Counter(parts[name].labels) for name in SPLITS}
     for label, class_name in enumerate(classes):
         total = sum(counts[name][label] for name in SPLITS)

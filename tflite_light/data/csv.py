@@ -19,7 +19,7 @@ class CSV(Source):
     content.
     """
 
-    path: str = Field(description="the table; relative to where the command is typed")
+    path: str = Field(min_length=1, description="the table; relative to where the command is typed")
 
     def scan(self) -> Scan:
         return _scan(Path(self.path))

@@ -8,6 +8,8 @@ from tflite_light.data import SPLITS, Scan, Source, Split
 from tflite_light.data._split import held_out, pictures_of, split_of
 from tflite_light.errors import UserError
 
+ALIKE = {*SPLITS, "training", "valid", "validation", "dev", "testing"}  # what others call parts
+
 
 class Directory(Source):
     """JPEG, PNG, BMP or WebP files, one folder a class.
@@ -16,10 +18,18 @@ class Directory(Source):
     and `test` are taken as they are; a missing `val` is taken out of `train` by content.
     """
 
-    path: str = Field(description="the folder; relative to where the command is typed")
+    path: str = Field(
+        min_length=1, description="the folder; relative to where the command is typed"
+    )
+
+    def classes(self) -> list[str]:
+        return _layout(Path(self.path))[0]
 
     def scan(self) -> Scan:
-        return _scan(Path(self.path))
+        folder = Path(self.path)
+        classes, given = _layout(folder)
+        files = _divided(folder, classes, given) if given else _by_content(_files(folder, classes))
+        return classes, {name: pictures_of(files[name]) for name in SPLITS}
 
 
 def labelled(folder: Path) -> list[tuple[Path, str]]:
@@ -29,14 +39,21 @@ def labelled(folder: Path) -> list[tuple[Path, str]]:
     return [(path, classes[label]) for path, label in _files(folder, classes)]
 
 
-def _scan(folder: Path) -> Scan:
+def _layout(folder: Path) -> tuple[list[str], list[Split]]:
+    """Class names, and the parts that the folder is divided into; none where it is not."""
     if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
         raise UserError(
-            f"data folder {folder} does not exist. Set data.directory.path to a folder of class "
-            f"folders."
+            f"data folder {folder} {what}. Set data.directory.path to a folder of class folders."
         )
     given = [name for name in SPLITS if (folder / name).is_dir()]
     divided = "train" in given and "test" in given
+    alike = [name for name in _classes(folder) if name.casefold() in ALIKE]
+    if len(alike) > 1 and alike != sorted(given):
+        raise UserError(
+            f"data folder {folder} has {' and '.join(alike)}. Rename them to train, val and test, "
+            "which are the names of the parts."
+        )
     if given and not divided and len(_classes(folder)) == len(given):
         raise UserError(
             f"data folder {folder} has {' and '.join(given)}, but train and test are both needed. "
@@ -45,12 +62,10 @@ def _scan(folder: Path) -> Scan:
     classes = _classes(folder / "train" if divided else folder)
     if not classes:
         raise UserError(
-            f"data folder {folder} is empty: it needs a folder for each class with its pictures "
-            f"inside."
+            f"data folder {folder} has no class folders: it needs one for each class with its "
+            "pictures inside."
         )
-    files = _divided(folder, classes, given) if divided else _by_content(_files(folder, classes))
-    parts = {name: pictures_of(files[name]) for name in SPLITS}
-    return classes, parts
+    return classes, given if divided else []
 
 
 def _classes(folder: Path) -> list[str]:

@@ -15,7 +15,9 @@ class Unlabelled(Source):
     They have no classes, so nothing can be trained on them.
     """
 
-    path: str = Field(description="the folder; relative to where the command is typed")
+    path: str = Field(
+        min_length=1, description="the folder; relative to where the command is typed"
+    )
 
     def scan(self) -> Scan:
         folder = Path(self.path)

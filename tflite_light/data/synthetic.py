@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 class Synthetic(Source):
     """Noise around one smooth pattern a class; the classes can be learnt in seconds."""
 
-    count: int = Field(200, ge=20, description="pictures in all, 70/10/20 in train, val and test")
+    count: int = Field(
+        200, ge=20, le=1_000_000, description="pictures in all, 70/10/20 in train, val and test"
+    )
     number_of_classes: int = Field(4, ge=2, le=1000, description="classes, equally frequent")
     side: int = Field(64, ge=8, le=1024, description="side of the pictures, pixels")
     seed: int = Field(0, ge=0, description="other seeds, other pictures")

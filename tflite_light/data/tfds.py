@@ -19,14 +19,16 @@ class TFDS(Source):
     val: str = Field("train[90%:]", description="split to choose by")
     test: str = Field("test", description="split to measure on; `validation` for ImageNet")
 
+    def classes(self) -> list[str]:
+        return list(_builder(self, prepared=False).info.features["label"].names)
+
     def scan(self) -> Scan:
-        builder = _builder(self)
-        classes = list(builder.info.features["label"].names)
+        builder = _builder(self, prepared=True)
         parts = {name: _pictures(builder, getattr(self, name)) for name in SPLITS}
-        return classes, parts
+        return list(builder.info.features["label"].names), parts
 
 
-def _builder(source: TFDS) -> Any:
+def _builder(source: TFDS, prepared: bool) -> Any:
     try:
         import tensorflow_datasets
     except ImportError:
@@ -35,11 +37,12 @@ def _builder(source: TFDS) -> Any:
         ) from None
     try:
         builder = tensorflow_datasets.builder(source.name, data_dir=source.data_dir, try_gcs=False)
-        builder.download_and_prepare()
+        if prepared:
+            builder.download_and_prepare()
     except (
         Exception
     ) as error:  # its registry, its downloads and its builders raise whatever they like
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
             f"dataset {source.name} cannot be prepared: {reason}. See data.tfds.name."
         ) from error

@@ -33,8 +33,11 @@ class TFRecord(Source):
     image_key: str = Field("image/encoded", description="feature with the encoded picture")
     label_key: str = Field("image/class/label", description="feature with the integer label")
 
+    def classes(self) -> list[str]:
+        return files.read_lines(Path(self.labels))
+
     def scan(self) -> Scan:
-        classes = files.read_lines(Path(self.labels))
+        classes = self.classes()
         parts = {name: _pictures(self, getattr(self, name), len(classes)) for name in SPLITS}
         return classes, parts
 
@@ -49,7 +52,7 @@ def _pictures(source: TFRecord, pattern: str, classes: int) -> Pictures:
     labels = [_label(source, place, classes) for place in places]
     names = [f"{path} at byte {start}" for path, start, _ in places]
     return Pictures(
-        names, labels, lambda index: _feature(source.image_key, places[index]).bytes_list.value[0]
+        names, labels, lambda index: bytes(_value(source.image_key, places[index], "bytes_list"))
     )
 
 
@@ -70,22 +73,33 @@ def _records(path: str) -> list[tuple[int, int]]:
     return places
 
 
-def _feature(key: str, place: tuple[str, int, int]) -> Any:
+def _value(key: str, place: tuple[str, int, int], kind: str) -> Any:
+    """The one value of a record's feature; `kind` is `bytes_list` or `int64_list`."""
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
     path, start, size = place
     with Path(path).open("rb") as file:
         file.seek(start)
-        example = tf.train.Example.FromString(file.read(size))
+        try:
+            example = tf.train.Example.FromString(file.read(size))
+        except DecodeError as error:
+            raise UserError(f"{path} at byte {start} holds no tf.train.Example.") from error
     if key not in example.features.feature:
         found = ", ".join(sorted(example.features.feature))
         raise UserError(
             f"{path} at byte {start} has no feature {key}; it has {found}. Set image_key and "
             f"label_key."
         )
-    return example.features.feature[key]
+    values = getattr(example.features.feature[key], kind).value
+    if len(values) != 1:
+        raise UserError(
+            f"{path} at byte {start}: {key} has {len(values)} values in its {kind}, not one."
+        )
+    return values[0]
 
 
 def _label(source: TFRecord, place: tuple[str, int, int], classes: int) -> int:
-    label = int(_feature(source.label_key, place).int64_list.value[0]) - source.first_label
+    label = int(_value(source.label_key, place, "int64_list")) - source.first_label
     if not 0 <= label < classes:
         raise UserError(
             f"{place[0]} at byte {place[1]}: label {label + source.first_label} has no name in "

@@ -44,6 +44,8 @@ def fit(
             f"weights {source}: {strange[0]} holds {found[strange[0]].dtype}, not numbers. Save "
             "the weights as float32."
         )
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
+        found = {name: array.astype(np.float32) for name, array in found.items()}
     endless = [name for name, array in found.items() if not np.isfinite(array).all()]
     if endless:
         raise UserError(f"weights {source}: {endless[0]} holds NaN or infinity. Fetch them again.")
@@ -124,7 +126,7 @@ class _Plan:
         for name in candidates:
             if name in self._arrays:
                 self.used.add(name)
-                return name, self._arrays[name].astype(np.float32)
+                return name, self._arrays[name]
         if self._keras and short in FOLDED and self._has_beta_alone(theirs):
             return candidates[0], _folded(layer, variable, short)
         self.mistakes.append(("missing", candidates[0], str(self._their_shape(variable, short))))
@@ -200,8 +202,9 @@ def _transposed(array: Any, variable: Any, short: str) -> Any:
 
 def _other_classes(known: Arrays, variables: dict[str, Any]) -> bool:
     """Whether the arrays are a classifier of the same inputs and another number of classes."""
-    inputs = known["kernel"].shape[:-1] if "kernel" in known else ()
-    return bool(np.prod(inputs) == np.prod(variables["kernel"].shape[:-1]))
+    theirs = known["kernel"].shape if "kernel" in known else ()
+    ours = tuple(variables["kernel"].shape)
+    return bool(np.prod(theirs[:-1]) == np.prod(ours[:-1]) and theirs[-1:] != ours[-1:])
 
 
 def _head_remark(known: Arrays, variables: dict[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Arrays in NumPy's `.npz`, by the names of Keras variables."""
 
+import zipfile
+
 from pydantic import Field
 
 from tflite_light.errors import UserError
@@ -33,7 +35,9 @@ def read_npz(path: str) -> Arrays:
     from tflite_light.weights._match import describe
 
     try:
-        with np.load(describe(path), allow_pickle=False) as archive:
+        if not zipfile.is_zipfile(describe(path)):
+            raise ValueError("it is no .npz archive")
+        with np.load(path, allow_pickle=False) as archive:
             claimed = sum(member.file_size for member in archive.zip.infolist())
             if claimed > LARGEST_BYTES:
                 raise ValueError(f"it unpacks to {claimed:,} bytes")
