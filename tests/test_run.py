@@ -262,7 +262,7 @@ def test_predict_refuses_what_is_no_picture_no_model_or_has_no_contract(
     Path("words.jpg").write_text("words")
     assert "1 picture cannot be read: words.jpg" in complaint(call("predict", model, "words.jpg"))
     assert "words.jpg is not a TFLite file" in complaint(call("predict", "words.jpg", "words.jpg"))
-    assert "none.jpg" in complaint(call("predict", model, "none.jpg"))
+    assert "no such file: none.jpg, ." in complaint(call("predict", model, "none.jpg", "."))
     bare = model.read_bytes()
     bare = bare[: bare.index(b"PK\x03\x04")]
     Path("bare.tflite").write_bytes(bare)

@@ -92,6 +92,9 @@ def classify(path: Path, pictures: Sequence[Path], top: int) -> dict[str, list[d
     Raises UserError when any picture cannot be read; they are all tried first.
     """
     model, agreed = open_file(path)
+    absent = [str(picture) for picture in pictures if not picture.is_file()]
+    if absent:
+        raise UserError(f"no such file: {', '.join(absent[:10])}. Give the paths of pictures.")
     inputs = pipeline.read(
         {"pictures": pictures_of([(picture, 0) for picture in pictures])}, agreed.image
     )["pictures"]
