@@ -1,5 +1,7 @@
 """Every architecture is its paper's network, and fit for QAT, int8 and phones."""
 
+import functools
+import gc
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,7 @@ def test_make_divisible_never_loses_more_than_a_tenth() -> None:
     assert all(make_divisible(value) >= 0.9 * value for value in range(1, 2000))
 
 
+@functools.cache
 def widths(name: str) -> list[Architecture]:
     """The published variants of an architecture, fewest parameters first."""
     part: Any = load("models", name)
@@ -207,7 +210,10 @@ def widths(name: str) -> list[Architecture]:
 def test_the_smallest_and_the_largest_variant_fit_a_delegate(
     name: str, size: int, classes: int, which: int
 ) -> None:
-    model = widths(name)[which].build((size, size, 3), classes)
+    architecture = widths(name)[which]
+    keras.backend.clear_session()
+    gc.collect()  # dozens of networks are 19 GB
+    model = architecture.build((size, size, 3), classes)
     file = File(Float32().convert(model, None))  # type: ignore[arg-type]
     graph = file._model.subgraphs[0]
     shapes = [[] if tensor.shape is None else list(tensor.shape) for tensor in graph.tensors]

@@ -196,5 +196,4 @@ def network_of(model: Architecture, size: int, classes: int) -> Network:
         with keras.utils.custom_object_scope(undrawn):
             return cost_of_model.network(model.build((size, size, 3), classes))
     finally:
-        gc.freeze()
         gc.enable()
