@@ -50,6 +50,11 @@ def weights_of(model: Any) -> Arrays:
     return {name: variable.numpy() for name, variable in variables_of(model).items()}
 
 
+def endless(arrays: Arrays) -> list[str]:
+    """Names of the arrays that hold NaN or infinity."""
+    return [name for name, array in arrays.items() if not np.isfinite(array).all()]
+
+
 def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
     """Raises UserError when the arrays are not this model's."""
     variables = variables_of(model)
@@ -65,10 +70,9 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
             f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}). "
             "Was recipe.yaml changed, or the classes of the data?"
         )
-    endless = [name for name, array in arrays.items() if not np.isfinite(array).all()]
-    if endless:
+    if beyond := endless(arrays):
         raise UserError(
-            f"checkpoint {path} is damaged: {endless[0]} holds NaN or infinity. Restore it or "
+            f"checkpoint {path} is damaged: {beyond[0]} holds NaN or infinity. Restore it or "
             "train the recipe again."
         )
     for name, variable in variables.items():

@@ -121,13 +121,8 @@ def read(model: Path) -> Contract:
     """
     side = beside(model)
     try:
-        text = side.read_text(encoding="utf-8") if side.exists() else _read_inside(model)
-        return Contract.model_validate_json(text)
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"the contract of {model} is damaged: it is not text. Export the model again, or copy "
-            "the .json that was written beside it."
-        ) from error
+        content = side.read_bytes() if side.exists() else _read_inside(model)
+        return Contract.model_validate_json(content)
     except (OSError, KeyError, zipfile.BadZipFile):
         raise UserError(
             f"{model} has no contract: {side} is missing and none is inside the file. "
@@ -158,6 +153,6 @@ def to_json(contract: Contract) -> str:
     return json.dumps(contract.model_dump(mode="json"), indent=2) + "\n"
 
 
-def _read_inside(model: Path) -> str:
+def _read_inside(model: Path) -> bytes:
     with zipfile.ZipFile(model) as members:
-        return members.read(_MEMBER).decode()
+        return members.read(_MEMBER)

@@ -14,7 +14,7 @@ def describe(topic: str) -> dict[str, Any]:
     if topic != RECIPE:
         schemas = {name: load(topic, name).model_json_schema() for name in names(topic)}
     else:
-        from tflite_light.recipe import Recipe  # 60 ms, which the sockets' commands do not need
+        from tflite_light.recipe import Recipe  # 70 ms, which the sockets' commands do not need
 
         schema = Recipe.model_json_schema()
         schemas = {RECIPE: schema} | {

@@ -141,7 +141,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _require_finite(self, arrays: checkpoint.Arrays) -> None:
         """The loss may look well: a ReLU or a pool can swallow a NaN."""
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+        if checkpoint.endless(arrays):
             raise UserError(
                 f"{self._phase} epoch {len(self.history)}: weights grew beyond all numbers. Train "
                 "again with a lower learning_rate for this phase, or more epochs before it."

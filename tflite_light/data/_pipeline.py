@@ -150,8 +150,9 @@ class Data:
 def load(source: Source, image: Image) -> Data:
     """A source's three parts. Raises UserError as `read` does, and where none can be trained."""
     parts = {name: source.split(name) for name in SPLITS}
-    require_usable(source.where, source.classes(), parts)
-    return Data(source.classes(), **read(parts, image))
+    classes = source.classes()
+    require_usable(source.where, classes, parts)
+    return Data(classes, **read(parts, image))
 
 
 def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:

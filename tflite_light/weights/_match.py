@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light import checkpoint
 from tflite_light.errors import UserError
 from tflite_light.models import CLASSIFIER, Architecture, Names
 from tflite_light.weights import Arrays
@@ -46,9 +47,8 @@ def fit(
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
         found = {name: array.astype(np.float32) for name, array in found.items()}
-    endless = [name for name, array in found.items() if not np.isfinite(array).all()]
-    if endless:
-        raise UserError(f"weights {source}: {endless[0]} holds NaN or infinity. Fetch them again.")
+    if beyond := checkpoint.endless(found):
+        raise UserError(f"weights {source}: {beyond[0]} holds NaN or infinity. Fetch them again.")
     plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
     plan = min(plans, key=lambda plan: len(plan.mistakes))
     if found and not plan.used:
