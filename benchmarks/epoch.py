@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from tflite_light import recipe as recipes
-from tflite_light import train
-from tflite_light.data import _pipeline as pipeline
+from tflite_light.pipeline.batches import steps_per_epoch
+from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
+from tflite_light.training import phase as train
 
 MAIN = Path(__file__).parents[1] / "recipes" / "mobilenet_v2.yaml"
 EPOCHS = 16
@@ -64,20 +65,20 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
         self._turns.give()
 
 
-def through_recipe(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
+def through_recipe(model: Any, recipe: Recipe, data: Data, clock: Clock) -> None:
     phase = train.Phase("fit", EPOCHS, 0.004, 1, recipe.training.average)
     with tempfile.TemporaryDirectory() as folder:
-        train.fit(model, phase, recipe, data, Path(folder), clock)
+        train.train_phase(model, phase, recipe, data, Path(folder), clock)
 
 
-def bare(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
+def bare(model: Any, recipe: Recipe, data: Data, clock: Clock) -> None:
     model.compile(
         keras.optimizers.AdamW(0.004, weight_decay=0.001),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         ["accuracy"],
     )
     size = recipe.training.batch_size
-    count = pipeline.steps_per_epoch(data.train, size) * size
+    count = steps_per_epoch(data.train, size) * size
     x, y = tensors(data.train, len(data.classes))
     validation = tensors(data.val, len(data.classes))
     model.fit(
@@ -91,14 +92,14 @@ def bare(model: Any, recipe: Recipe, data: pipeline.Data, clock: Clock) -> None:
     )
 
 
-def tensors(examples: pipeline.Examples, classes: int) -> tuple[Any, Any]:
+def tensors(examples: Examples, classes: int) -> tuple[Any, Any]:
     images = np.concatenate(list(examples.inputs(range(len(examples)))))
     return images, np.eye(classes, dtype=np.float32)[examples.labels]
 
 
 def main() -> None:
     plain = recipes.load(MAIN, ["augment={}"])
-    data = pipeline.load(plain.source, plain.image)
+    data = plain.source.load(plain.image)
     ways: dict[str, tuple[Callable[..., None], Recipe]] = {
         "bare": (bare, plain),
         "recipe": (through_recipe, plain),

@@ -19,14 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light import cost_of_model, files
+from tflite_light import files
 from tflite_light.contract import Image
-from tflite_light.data import _pipeline as pipeline
+from tflite_light.cost import of_model as cost_of_model
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
+from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Published
-from tflite_light.predict import TFLiteModel
+from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
@@ -114,10 +115,8 @@ def _row(architecture: Any, variant: Published) -> list[str]:
     ]
 
 
-def _pictures(size: int) -> pipeline.Examples:
-    return pipeline.load(
-        Synthetic(count=20, number_of_classes=2, side=size), Image(size=size)
-    ).train
+def _pictures(size: int) -> Examples:
+    return Synthetic(count=20, number_of_classes=2, side=size).load(Image(size=size)).train
 
 
 def _latency_ms(content: bytes) -> float:

@@ -84,5 +84,5 @@ def complaint(result: Result) -> str:
 
 def tflite_light(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """The command line as a process of its own."""
-    command = [sys.executable, "-m", "tflite_light.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "tflite_light", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)

@@ -61,7 +61,7 @@ def test_list_shows_every_section_of_a_recipe_and_describes_every_field(call: Ca
 def test_a_full_device_is_said_plainly() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "tflite_light.cli", "list"],
+            [sys.executable, "-m", "tflite_light", "list"],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -8,31 +8,32 @@ import pytest
 
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
-from tflite_light.data import _pipeline as pipeline
 from tflite_light.data.sign_digits import SignDigits
-from tflite_light.deliver import deliver
 from tflite_light.errors import UserError
-from tflite_light.evaluate import answers
 from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
+from tflite_light.measure.accuracy import answers
+from tflite_light.measure.runners import KerasModel, TFLiteModel, dequantise, quantise
 from tflite_light.models.tiny import Tiny
-from tflite_light.predict import KerasModel, TFLiteModel, dequantise, quantise
+from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.preprocess import normalise
+from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
-from tflite_light.tflite import File
+from tflite_light.tflite.file import File
 
 # Largest difference of a logit over the largest logit, and the size over that of float32.
 ACCEPTED = {"float32": (1e-5, 1.0), "int8": (0.25, 0.40)}
 
 
 @pytest.fixture(scope="module")
-def data() -> pipeline.Data:
-    return pipeline.load(SignDigits(), Image(size=32))
+def data() -> Data:
+    return SignDigits().load(Image(size=32))
 
 
 @pytest.fixture(scope="module")
-def model(data: pipeline.Data) -> Any:
+def model(data: Data) -> Any:
     """A network whose norms have seen real photographs."""
     keras.utils.set_random_seed(0)
     network = Tiny(width=16).build((32, 32, 3), 10)
@@ -46,7 +47,7 @@ def model(data: pipeline.Data) -> Any:
 
 
 @pytest.fixture(scope="module")
-def batch(data: pipeline.Data) -> Any:
+def batch(data: Data) -> Any:
     return np.concatenate(list(data.test.inputs(range(len(data.test)))))
 
 
@@ -55,9 +56,7 @@ def test_every_mode_has_accepted_figures() -> None:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_every_mode_answers_as_the_model(
-    name: str, model: Any, data: pipeline.Data, batch: Any
-) -> None:
+def test_every_mode_answers_as_the_model(name: str, model: Any, data: Data, batch: Any) -> None:
     mode: Mode = load("export", name)()  # type: ignore[assignment]
     content = mode.convert(model, data.train)
     mode.check(File(content))
@@ -71,9 +70,7 @@ def test_every_mode_answers_as_the_model(
 
 @pytest.mark.parametrize("io", ["uint8", "int8"])
 @pytest.mark.parametrize("quantised", [False, True], ids=["calibrated", "after qat"])
-def test_int8_is_integer_from_end_to_end(
-    io: str, quantised: bool, model: Any, data: pipeline.Data
-) -> None:
+def test_int8_is_integer_from_end_to_end(io: str, quantised: bool, model: Any, data: Data) -> None:
     network = model
     if quantised:
         network = QAT().wrap(model, 10, [])
@@ -88,14 +85,14 @@ def test_int8_is_integer_from_end_to_end(
     assert runner.input.zero_point == (128 if io == "uint8" else 0)
 
 
-def test_a_float_operator_in_an_int8_file_is_an_error(model: Any, data: pipeline.Data) -> None:
+def test_a_float_operator_in_an_int8_file_is_an_error(model: Any, data: Data) -> None:
     with pytest.raises(
         UserError, match=r"11 operators in float \(ADD, CONV_2D, DEPTHWISE_CONV_2D,"
     ):
         Int8().check(File(Float32().convert(model, data.train)))
 
 
-def test_a_file_that_xnnpack_refuses_is_an_error(data: pipeline.Data, tmp_path: Path) -> None:
+def test_a_file_that_xnnpack_refuses_is_an_error(data: Data, tmp_path: Path) -> None:
     """Two equal channels, one from the other: sums are far more than 256 times what is left."""
     inputs = keras.layers.Input((32, 32, 3))
     twice = keras.layers.Conv2D(2, 1, name="twice")
@@ -110,10 +107,10 @@ def test_a_file_that_xnnpack_refuses_is_an_error(data: pipeline.Data, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pixels_survive_quantising_to_the_last_one(model: Any, data: pipeline.Data) -> None:
+def test_pixels_survive_quantising_to_the_last_one(model: Any, data: Data) -> None:
     """With the default mean and std the uint8 input is the pixel, so a phone need not compute it."""
     runner = TFLiteModel(Int8().convert(model, data.train))
     pixels = np.arange(256, dtype=np.uint8)
-    real = pipeline.normalise(np.repeat(pixels[:, None], 3, axis=1).astype(np.float32), Image())
+    real = normalise(np.repeat(pixels[:, None], 3, axis=1).astype(np.float32), Image())
     assert np.array_equal(quantise(real, runner.input)[:, 0], pixels)
     assert np.array_equal(dequantise(quantise(real, runner.input), runner.input), real)

@@ -11,14 +11,14 @@ from conftest import Call, as_json
 from pydantic import ValidationError
 
 from tflite_light import models
+from tflite_light.cost.inspection import network_of
 from tflite_light.export.float32 import Float32
-from tflite_light.inspect import network_of
 from tflite_light.models import Architecture
 from tflite_light.models._blocks import make_divisible
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras, tf
-from tflite_light.tflite import File
+from tflite_light.tflite.file import File
 
 MODELS = names("models")
 FREE_OF_WEIGHTS = ("InputLayer", "ReLU", "Add", "GlobalAveragePooling2D", "Concatenate", "Reshape")

@@ -9,13 +9,13 @@ import pytest
 from conftest import ROOT
 
 from tflite_light import recipe as recipes
-from tflite_light import run as conductor
-from tflite_light.data import _pipeline as pipeline
-from tflite_light.folder import FIT, Run
+from tflite_light.graph.build import build
 from tflite_light.recipe import Recipe
+from tflite_light.runs import conductor
+from tflite_light.runs.folder import FIT, Run
 from tflite_light.sockets import names
 from tflite_light.stack import keras
-from tflite_light.train import fit, rate
+from tflite_light.training.phase import rate, train_phase
 
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(FOLDER.rglob("*.yaml"))
@@ -96,12 +96,12 @@ class Rates(keras.callbacks.Callback):  # type: ignore[misc]
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_two_steps_of_a_papers_recipe_train(name: str, tmp_path: Path) -> None:
     recipe = imagenet(name, *SMALL)
-    data = pipeline.load(recipe.source, recipe.image)
-    model = conductor.build(recipe, len(data.classes))
+    data = recipe.source.load(recipe.image)
+    model = build(recipe.model, recipe.image.size, len(data.classes), recipe.seed)
     before = [weight.numpy() for weight in model.trainable_variables]
     rates = Rates()
     phase = conductor._phase(Run(tmp_path, recipe), FIT)
-    (row,) = fit(model, phase, recipe, data, tmp_path, rates)
+    (row,) = train_phase(model, phase, recipe, data, tmp_path, rates)
     assert rates.found == pytest.approx([SCHEDULES[name][1], SECOND[name]])
     assert np.isfinite(row["loss"])
     assert np.isfinite(row["val_loss"])

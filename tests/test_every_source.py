@@ -16,12 +16,14 @@ from conftest import ROOT, Call, complaint, write_photos
 from PIL import Image as Pillow
 
 from tflite_light.contract import Image
-from tflite_light.data import SPLITS, UNKNOWN, Source
-from tflite_light.data import _pipeline as pipeline
+from tflite_light.data import Source
 from tflite_light.data._split import split_of
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError
+from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.examples import read
+from tflite_light.pipeline.pictures import SPLITS, UNKNOWN
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf
 
@@ -131,7 +133,7 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_parts_are_disjoint_and_all_decode(source: Source) -> None:
-    data = pipeline.read({name: source.split(name) for name in SPLITS}, Image(size=32))
+    data = read({name: source.split(name) for name in SPLITS}, Image(size=32))
     prints = [
         {
             hashlib.sha256(pixels.tobytes()).digest()
@@ -191,8 +193,8 @@ def test_sign_digits_is_small_and_divided_as_its_original() -> None:
 def test_the_same_pictures_as_a_folder_give_the_same_tensors(tmp_path: Path) -> None:
     with zipfile.ZipFile(ARCHIVE) as archive:
         archive.extractall(tmp_path)
-    inside = pipeline.load(SignDigits(), Image(size=32))
-    folder = pipeline.load(Directory(path=str(tmp_path)), Image(size=32))
+    inside = SignDigits().load(Image(size=32))
+    folder = Directory(path=str(tmp_path)).load(Image(size=32))
     for name in SPLITS:
         one, other = getattr(inside, name), getattr(folder, name)
         assert np.array_equal(one.cached, other.cached)
@@ -243,7 +245,7 @@ def test_given_train_val_and_test_folders_are_taken(photos: Path, tmp_path: Path
 
 def refuse(folder: Path) -> str:
     with pytest.raises(UserError) as caught:
-        pipeline.load(Directory(path=str(folder)), Image(size=32))
+        Directory(path=str(folder)).load(Image(size=32))
     return str(caught.value)
 
 
@@ -288,7 +290,7 @@ def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
     (photos / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     source: Any = load("data", "csv").model_validate({"path": str(photos / "labels.csv")})
     with pytest.raises(UserError, match=r"jpg is in both train and val. Keep it in one"):
-        pipeline.load(source, Image(size=32))
+        source.load(Image(size=32))
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO"])
@@ -296,7 +298,7 @@ def test_other_formats_are_no_pictures(kind: str) -> None:
     content = io.BytesIO()
     Pillow.new("RGB", (32, 32)).save(content, kind)
     with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP picture"):
-        pipeline.decode(content.getvalue())
+        decode(content.getvalue())
 
 
 def test_records_without_a_picture_or_a_label_are_named(tmp_path: Path) -> None:

@@ -10,17 +10,17 @@ from tflite_light.compress import ORDER, Stage
 from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
-from tflite_light.data import _pipeline as pipeline
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
+from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.tiny import Tiny
-from tflite_light.predict import TFLiteModel
+from tflite_light.pipeline.examples import Examples
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
-from tflite_light.tflite import File
+from tflite_light.tflite.file import File
 
 STEPS = 20
 IMAGE = Image(size=32)
@@ -28,11 +28,11 @@ PRUNABLE = (keras.layers.Conv2D, keras.layers.Dense)
 
 
 @pytest.fixture(scope="module")
-def examples() -> pipeline.Examples:
-    return pipeline.load(Synthetic(count=100, side=32), IMAGE).train
+def examples() -> Examples:
+    return Synthetic(count=100, side=32).load(IMAGE).train
 
 
-def trained(examples: pipeline.Examples, stages: list[Stage], network: Any = None) -> Any:
+def trained(examples: Examples, stages: list[Stage], network: Any = None) -> Any:
     """A model that went through `stages`, a few steps each."""
     keras.utils.set_random_seed(0)
     model = (network or Tiny(width=8)).build((32, 32, 3), 4)
@@ -61,7 +61,7 @@ def ordered_choices() -> list[tuple[str, ...]]:
 
 @pytest.mark.parametrize("keys", ordered_choices(), ids="+".join)
 def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
-    keys: tuple[str, ...], examples: pipeline.Examples
+    keys: tuple[str, ...], examples: Examples
 ) -> None:
     stages: list[Stage] = [load("compress", key)() for key in keys]  # type: ignore[misc]
     model = trained(examples, stages)
@@ -79,7 +79,7 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
     "network", [Tiny(width=4), MobileNetV2(alpha=0.35)], ids=lambda part: part.key
 )
 def test_the_zeros_of_all_kernels_reach_the_promise(
-    network: Any, sparsity: float, examples: pipeline.Examples
+    network: Any, sparsity: float, examples: Examples
 ) -> None:
     """Depthwise kernels and the first convolution stay dense; the promise holds over all kernels."""
     model = network.build((32, 32, 3), 4)
@@ -102,7 +102,7 @@ def test_the_zeros_of_all_kernels_reach_the_promise(
     assert max(zeros.values()) < 0.01
 
 
-def test_stripping_leaves_the_network_as_it_was_built(examples: pipeline.Examples) -> None:
+def test_stripping_leaves_the_network_as_it_was_built(examples: Examples) -> None:
     model = Tiny().build((32, 32, 3), 4)
     stage = Prune()
     stripped = stage.strip(stage.wrap(model, STEPS, []))
@@ -111,7 +111,7 @@ def test_stripping_leaves_the_network_as_it_was_built(examples: pipeline.Example
     assert np.array_equal(stripped.predict_on_batch(batch), model.predict_on_batch(batch))
 
 
-def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: pipeline.Examples) -> None:
+def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: Examples) -> None:
     for stages in ([QAT()], []):
         model = TFLiteModel(Int8().convert(trained(examples, stages), examples))
         assert (model.input.dtype, model.input.scale, model.input.zero_point) == (
@@ -121,7 +121,7 @@ def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: pipeline.Ex
         )
 
 
-def test_every_weight_is_rounded_during_training(examples: pipeline.Examples) -> None:
+def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
     """A convolution without batch norm before its ReLU silently escapes TF-MOT; none may."""
     wrapped = QAT().wrap(MobileNetV2(alpha=0.35).build((32, 32, 3), 4), STEPS, [])
     inner = [layer for layer in wrapped.layers if hasattr(layer, "layer")]
@@ -143,7 +143,7 @@ def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: s
     assert len(dense) >= 4
 
 
-def test_quantisation_begins_where_the_float_model_stands(examples: pipeline.Examples) -> None:
+def test_quantisation_begins_where_the_float_model_stands(examples: Examples) -> None:
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
     model = trained(examples, [])
     wrapped = QAT().wrap(model, STEPS, [])

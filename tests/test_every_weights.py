@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 
 from tflite_light.errors import UserError
 from tflite_light.export.float32 import Float32
+from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
 from tflite_light.models.ghostnet import GhostNet
 from tflite_light.models.mobilenet_v1 import MobileNetV1
@@ -31,7 +32,6 @@ from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.models.squeezenet import SqueezeNet
 from tflite_light.models.tiny import Tiny
 from tflite_light.models.xception import Xception
-from tflite_light.predict import TFLiteModel
 from tflite_light.sockets import load
 from tflite_light.stack import keras
 from tflite_light.weights.imagenet import Imagenet

@@ -9,8 +9,8 @@ from conftest import ROOT, Call, as_json, complaint, write_photos
 
 from tflite_light import contract
 from tflite_light.data.directory import Directory
+from tflite_light.measure.predict import open_file
 from tflite_light.models.tiny import Tiny
-from tflite_light.predict import open_file
 
 SHARED = ROOT.parent / "shared"
 

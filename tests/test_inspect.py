@@ -11,17 +11,19 @@ import numpy as np
 import pytest
 from conftest import ROOT, Call, as_json, complaint
 
-from tflite_light import cost_of_file, cost_of_model
-from tflite_light._runtimes import newest_of, oldest
-from tflite_light.cost import Network
-from tflite_light.export._converter import convert, converter_for
+from tflite_light.cost import of_file as cost_of_file
+from tflite_light.cost import of_model as cost_of_model
+from tflite_light.cost.guidelines import guidelines
+from tflite_light.cost.inspection import Inspected, network_of
+from tflite_light.cost.network import Network
 from tflite_light.export.float32 import Float32
-from tflite_light.guidelines import guidelines
-from tflite_light.inspect import Inspected, inspect, network_of
+from tflite_light.graph.convert import convert, converter_for
 from tflite_light.models.mobilenet_v2 import MobileNetV2
+from tflite_light.runs.inspecting import inspect
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras, tf
-from tflite_light.tflite import File
+from tflite_light.tflite.file import File
+from tflite_light.tflite.runtimes import newest_of, oldest
 
 MODELS = names("models")
 GOOGLES = ROOT.parent / "shared" / "models"

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.optimizer import Rate, optimizer
-from tflite_light.settings import Schedule, Stairs, Train
+from tflite_light.recipe.train import Schedule, Stairs, Train
 from tflite_light.stack import keras, tf
-from tflite_light.train import Phase, rate
+from tflite_light.training.optimizer import Rate, optimizer
+from tflite_light.training.phase import Phase, rate
 
 STEPS = 100  # in an epoch; 10 epochs, the first of them warm-up
 

@@ -9,11 +9,15 @@ import pytest
 from PIL import Image as Pillow
 
 from tflite_light.contract import Image
-from tflite_light.data import Pictures
-from tflite_light.data import _pipeline as pipeline
-from tflite_light.data._augment import Augment
 from tflite_light.data.sign_digits import SignDigits
 from tflite_light.data.synthetic import Synthetic
+from tflite_light.pipeline import examples as pipeline
+from tflite_light.pipeline.augment import Augment
+from tflite_light.pipeline.batches import training
+from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.examples import Examples, read
+from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 
 SMALL = Image(size=32)
 
@@ -72,7 +76,7 @@ LOSSLESS = {
 @pytest.mark.parametrize("kind", LOSSLESS)
 def test_every_file_type_gives_the_pixels_that_went_in(kind: str) -> None:
     content, expected, tolerance = LOSSLESS[kind]
-    pixels = pipeline.decode(content())
+    pixels = decode(content())
     assert pixels.dtype == np.uint8
     assert pixels.shape == (40, 60, 3)
     assert np.abs(pixels.astype(float) - expected()).max() <= tolerance
@@ -80,7 +84,7 @@ def test_every_file_type_gives_the_pixels_that_went_in(kind: str) -> None:
 
 def test_palette_transparency_lies_on_white() -> None:
     picture = photograph().quantize(8)
-    pixels = pipeline.decode(encoded(picture, "PNG", transparency=0))
+    pixels = decode(encoded(picture, "PNG", transparency=0))
     assert (pixels[np.asarray(picture) == 0] == 255).all()
 
 
@@ -91,7 +95,7 @@ TURNS = [None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", 
 def test_exif_orientation_is_honoured(orientation: int) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = orientation
-    pixels = pipeline.decode(encoded(photograph(), "PNG", exif=exif))
+    pixels = decode(encoded(photograph(), "PNG", exif=exif))
     turn = TURNS[orientation - 1]
     upright = photograph().transpose(getattr(Pillow.Transpose, turn)) if turn else photograph()
     assert np.array_equal(pixels, np.asarray(upright))
@@ -104,7 +108,7 @@ def test_crop_takes_the_centred_square_and_stretch_takes_all() -> None:
     square = np.asarray(
         photograph().crop((10, 0, 50, 40)).resize((32, 32), Pillow.Resampling.BILINEAR)
     )
-    assert np.array_equal(pipeline.fit(np.asarray(photograph()), SMALL), square)
+    assert np.array_equal(crop_and_resize(np.asarray(photograph()), SMALL), square)
 
 
 @pytest.mark.parametrize("name", ["bilinear", "bicubic", "box"])
@@ -114,7 +118,7 @@ def test_resizing_is_what_the_contract_says_to_the_last_bit(name: Any) -> None:
     for side in (32, 40, 57):
         cut = picture[:, 10:50].astype(np.int64)
         across = _pass(cut.transpose(1, 0, 2), side, name).transpose(1, 0, 2)
-        found = pipeline.fit(picture, Image(size=side, filter=name))
+        found = crop_and_resize(picture, Image(size=side, filter=name))
         assert np.array_equal(_pass(across, side, name), found)
 
 
@@ -155,15 +159,15 @@ def _pass(pixels: Any, side: int, name: str) -> Any:
 def test_normalise_orders_channels_then_scales() -> None:
     pixel = np.array([10, 20, 30], np.float32)
     bgr = Image(channels="BGR", mean=(1, 2, 3), std=(1, 2, 4))
-    assert np.array_equal(pipeline.normalise(pixel, bgr), np.float32([29, 9, 1.75]))
+    assert np.array_equal(normalise(pixel, bgr), np.float32([29, 9, 1.75]))
     assert Image().range() == (-1.0, 127 / 128)
 
 
 def test_streamed_pictures_equal_cached_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Synthetic(count=40, side=40)
-    cached = pipeline.load(source, SMALL).train
+    cached = source.load(SMALL).train
     monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
-    streamed = pipeline.load(source, SMALL).train
+    streamed = source.load(SMALL).train
     assert cached.cached is not None
     assert streamed.cached is None
     one, other = (batches(examples, range(2), Augment()) for examples in (cached, streamed))
@@ -172,14 +176,14 @@ def test_streamed_pictures_equal_cached_ones(monkeypatch: pytest.MonkeyPatch) ->
                for a, b in zip(first, second, strict=True))  # fmt: skip
 
 
-def batches(examples: pipeline.Examples, epochs: range, augment: Augment) -> list[Any]:
-    dataset = pipeline.training(examples, 4, 8, augment, seed=5, epochs=epochs)
+def batches(examples: Examples, epochs: range, augment: Augment) -> list[Any]:
+    dataset = training(examples, 4, 8, augment, seed=5, epochs=epochs)
     return [(x.numpy(), y.numpy()) for x, y in dataset]
 
 
 def test_training_order_is_a_permutation_that_differs_by_epoch() -> None:
     source = Synthetic(count=40, side=32)
-    examples = pipeline.load(source, SMALL).train
+    examples = source.load(SMALL).train
     firsts, seconds = (
         batches(examples, range(0, 1), Augment()),
         batches(examples, range(1, 2), Augment()),
@@ -202,7 +206,7 @@ def test_every_augmentation_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_augmentation_changes_pictures_within_the_range(name: str) -> None:
-    examples = pipeline.load(Synthetic(count=40, side=32), SMALL).train
+    examples = Synthetic(count=40, side=32).load(SMALL).train
     plain = batches(examples, range(1), Augment())
     altered = batches(examples, range(1), Augment(**{name: ALL[name]}))
     pixels = np.concatenate([x for x, _ in altered])
@@ -216,7 +220,7 @@ def test_augmentation_changes_pictures_within_the_range(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXACT)
 def test_a_resumed_epoch_sees_what_it_would_have_seen(name: str) -> None:
-    examples = pipeline.load(Synthetic(count=40, side=32), SMALL).train
+    examples = Synthetic(count=40, side=32).load(SMALL).train
     augment = Augment(**{name: EXACT[name]})
     whole = batches(examples, range(2), augment)[3:]
     resumed = batches(examples, range(1, 2), augment)
@@ -228,8 +232,8 @@ def test_affine_shifts_and_turns_about_the_centre() -> None:
     spot = np.zeros((33, 33, 3), np.uint8)
     spot[16, 16] = 255
     pictures = Pictures(["spot"] * 8, [0] * 8, lambda _: spot)
-    examples = pipeline.read({"train": pictures}, Image(size=33))["train"]
-    dataset = pipeline.training(examples, 2, 8, Augment(rotate=90), seed=1, epochs=range(1))
+    examples = read({"train": pictures}, Image(size=33))["train"]
+    dataset = training(examples, 2, 8, Augment(rotate=90), seed=1, epochs=range(1))
     (turned,) = (x.numpy() for x, _ in dataset)
     assert (turned[:, 16, 16] > 0.9).all()
     assert (turned.reshape(8, -1).max(axis=1) == turned[:, 16, 16, 0]).all()
@@ -249,10 +253,10 @@ def broken(tmp_path: Path, count: int) -> Pictures:
 
 def test_unreadable_pictures_are_all_named_up_to_ten(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="3 pictures cannot be read") as three:
-        pipeline.read({"test": broken(tmp_path, 3)}, SMALL)
+        read({"test": broken(tmp_path, 3)}, SMALL)
     assert all(f"{number:02}.jpg" in str(three.value) for number in range(3))
     with pytest.raises(Exception, match="14 pictures cannot be read") as many:
-        pipeline.read({"test": broken(tmp_path, 14)}, SMALL)
+        read({"test": broken(tmp_path, 14)}, SMALL)
     assert sum(f"{number:02}.jpg" in str(many.value) for number in range(14)) == 10
     assert "; and 4 more. Repair or remove them." in str(many.value)
 
@@ -261,4 +265,4 @@ def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     content = encoded(photograph(), "PNG")
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="decompression bomb"):
-        pipeline.decode(content)
+        decode(content)

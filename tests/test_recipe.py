@@ -8,7 +8,7 @@ from conftest import ROOT, TINY, Call, complaint
 from tflite_light import recipe as recipes
 from tflite_light.compress import ORDER
 from tflite_light.errors import UserError
-from tflite_light.settings import Stairs
+from tflite_light.recipe.train import Stairs
 from tflite_light.sockets import names
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))

@@ -11,10 +11,13 @@ import pytest
 from conftest import TINY, Call, as_json, complaint, invoke, write_photos
 from PIL import Image as Pillow
 
-from tflite_light import checkpoint, contract, files, folder, journal, recipe
-from tflite_light.data import _pipeline as pipeline
+from tflite_light import contract, files, recipe
 from tflite_light.errors import UserError
-from tflite_light.predict import open_file, quantise
+from tflite_light.graph import checkpoint
+from tflite_light.measure.predict import open_file, quantise
+from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.runs import folder
+from tflite_light.training import journal
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +93,10 @@ def test_golden_pictures_give_the_file_s_own_answers(home: Path, mode: str) -> N
     assert len(agreed.golden) == 8
     assert {golden.label for golden in agreed.golden} <= set(agreed.labels)
     for golden in agreed.golden:
-        pixels = pipeline.fit(np.asarray(Pillow.open(path.parent / golden.picture)), agreed.image)
-        inputs = pipeline.normalise(pixels.astype(np.float32), agreed.image)
+        pixels = crop_and_resize(
+            np.asarray(Pillow.open(path.parent / golden.picture)), agreed.image
+        )
+        inputs = normalise(pixels.astype(np.float32), agreed.image)
         assert model.answer(quantise(inputs, agreed.input)).tolist() == golden.output
 
 

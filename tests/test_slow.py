@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, tflite_light
 
-from tflite_light import checkpoint
 from tflite_light.data.sign_digits import ARCHIVE
-from tflite_light.tflite import read
+from tflite_light.graph import checkpoint
+from tflite_light.tflite.file import read
 
 pytestmark = pytest.mark.slow
 MAIN = ROOT / "recipes" / "mobilenet_v2.yaml"
@@ -55,7 +55,7 @@ def test_a_folder_of_the_same_pictures_trains_as_well(
 def test_killed_in_every_phase_it_ends_with_the_same_weights(
     uninterrupted: dict[str, Any], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "tflite_light.cli", "train", str(MAIN)]
+    command = [sys.executable, "-m", "tflite_light", "train", str(MAIN)]
     for phase in ("fit", "prune", "qat"):
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL)
         _await_second_epoch(tmp_path / "runs" / "mobilenet_v2" / "history.csv", phase, process)

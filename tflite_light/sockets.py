@@ -8,7 +8,8 @@ file.
 import difflib
 import importlib
 import pkgutil
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
@@ -43,6 +44,14 @@ class Part(BaseModel):
             return handler(value)
         except ValidationError as error:
             raise restated(error, fields=list(cls.model_fields)) from None
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """A small working instance, what it reads written into `folder`.
+
+        For the tests, which enumerate the parts.
+        """
+        return cls()
 
     @property
     def key(self) -> str:
@@ -89,7 +98,7 @@ def names(socket: str) -> list[str]:
     return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 
-def load(socket: str, name: str) -> type[Part]:
+def load(socket: str, name: str) -> type[Any]:
     """The class of one part."""
     module = importlib.import_module(f"tflite_light.{socket}.{name}")
     (part,) = (
@@ -129,7 +138,8 @@ class OneOf:
             lines = [InitErrorDetails(type=problem, loc=(str(name),), input=name)]
             raise ValidationError.from_exception_data(self.socket, lines)
         try:
-            return load(self.socket, name).model_validate({} if fields is None else fields)
+            part: Part = load(self.socket, name).model_validate({} if fields is None else fields)
+            return part
         except ValidationError as error:
             raise restated(error, place=name) from None
 

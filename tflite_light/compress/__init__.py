@@ -12,7 +12,7 @@ from pydantic import Field
 from tflite_light.sockets import Part
 
 if TYPE_CHECKING:
-    from tflite_light.data._pipeline import Examples
+    from tflite_light.pipeline.examples import Examples
 
 ORDER = ("prune", "qat")  # weights are removed before what is left is quantised
 

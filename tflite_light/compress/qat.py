@@ -14,7 +14,7 @@ from tflite_light.contract import Image
 from tflite_light.stack import keras, tf, tfmot
 
 if TYPE_CHECKING:
-    from tflite_light.data._pipeline import Examples
+    from tflite_light.pipeline.examples import Examples
 
 CALIBRATION = 512  # training pictures that set the first ranges
 

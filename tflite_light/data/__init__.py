@@ -1,40 +1,19 @@
 """Where pictures come from.
 
 A new source is one file here with one public class derived from `Source`. It only says which
-pictures there are; `_pipeline.py` turns them into numbers, the same way for every source.
+pictures there are; the rooms of `pipeline/` turn them into numbers, the same way for every source.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
+from tflite_light.contract import Image
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 from tflite_light.sockets import Part
 
 if TYPE_CHECKING:
-    import numpy as np
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-UNKNOWN = -1  # the label of a picture that has none
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The pictures of one split, read one by one when needed.
-
-    `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
-    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN.
-    """
-
-    names: list[str]
-    labels: list[int]
-    read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
-
-    def __len__(self) -> int:
-        return len(self.names)
-
+    from tflite_light.pipeline.examples import Data
 
 Scan = tuple[list[str], dict[Split, Pictures]]
 
@@ -66,3 +45,15 @@ class Source(Part):
     def split(self, name: Split) -> Pictures:
         """The pictures of one part."""
         return self.scanned[1][name]
+
+    def load(self, image: Image) -> "Data":
+        """Every picture, decoded and sized for training.
+
+        Raises UserError where a class cannot be trained, or a picture cannot be read.
+        """
+        from tflite_light.data._split import require_usable
+        from tflite_light.pipeline.examples import Data, read
+
+        parts = {name: self.split(name) for name in SPLITS}
+        require_usable(self.where, self.classes(), parts)
+        return Data(self.classes(), **read(parts, image))

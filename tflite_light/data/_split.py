@@ -2,12 +2,11 @@
 
 import hashlib
 import itertools
-import unicodedata
 from collections import Counter
-from pathlib import Path
 
-from tflite_light.data import SPLITS, Pictures, Split
+from tflite_light.contract import require_printable
 from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 FEWEST = 3  # pictures in a class: one for each part
@@ -37,24 +36,6 @@ def _share(content: bytes, word: int) -> float:
     """A number in [0, 1) that looks random: one 64-bit word of the content's SHA-256."""
     digest = hashlib.sha256(content).digest()
     return int.from_bytes(digest[8 * word : 8 * word + 8], "big") / 2**64
-
-
-def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
-    """Files and their labels as `Pictures`."""
-    return Pictures(
-        names=[str(path) for path, _ in files],
-        labels=[label for _, label in files],
-        read=lambda index: files[index][0].read_bytes(),
-    )
-
-
-def require_printable(where: str, classes: list[str]) -> None:
-    """Raises UserError where a class name cannot go into the contract's JSON, or on one line."""
-    for name in classes:
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-            raise UserError(
-                f"{where}: class {name!r} has characters that cannot be written. Rename it."
-            )
 
 
 def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Scan, Source, Split
-from tflite_light.data._split import pictures_of, split_of
+from tflite_light.data import Scan, Source
+from tflite_light.data._split import split_of
 from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
 
 Row = tuple[Path, str, str]  # picture, class name, part ("" where the table has no such column)
 

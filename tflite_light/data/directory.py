@@ -4,9 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Scan, Source, Split
-from tflite_light.data._split import held_out, pictures_of, split_of
+from tflite_light.data import Scan, Source
+from tflite_light.data._split import held_out, split_of
 from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
 
 ALIKE = {*SPLITS, "training", "valid", "validation", "dev", "testing"}  # what others call parts
 

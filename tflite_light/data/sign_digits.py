@@ -3,7 +3,8 @@
 import zipfile
 from pathlib import Path
 
-from tflite_light.data import SPLITS, Pictures, Scan, Source
+from tflite_light.data import Scan, Source
+from tflite_light.pipeline.pictures import SPLITS, Pictures
 
 ARCHIVE = Path(__file__).with_name("sign_digits.zip")
 

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from tflite_light.data import Pictures, Scan, Source, Split
+from tflite_light.data import Scan, Source
+from tflite_light.pipeline.pictures import Pictures, Split
 
 if TYPE_CHECKING:
     import numpy as np

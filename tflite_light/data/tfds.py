@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import Field
 
-from tflite_light.data import SPLITS, Pictures, Scan, Source
+from tflite_light.data import Scan, Source
 from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Pictures
 
 
 class TFDS(Source):

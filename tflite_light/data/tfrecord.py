@@ -8,8 +8,9 @@ from typing import Any
 from pydantic import Field
 
 from tflite_light import files
-from tflite_light.data import SPLITS, Pictures, Scan, Source
+from tflite_light.data import Scan, Source
 from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.stack import tf
 
 _HEADER, _FOOTER = 12, 4  # length and its checksum; checksum of the record

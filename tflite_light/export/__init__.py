@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tflite_light.sockets import Part
 
 if TYPE_CHECKING:
-    from tflite_light.data._pipeline import Examples
-    from tflite_light.tflite import File
+    from tflite_light.pipeline.examples import Examples
+    from tflite_light.tflite.file import File
 
 
 class Mode(Part):

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from tflite_light.export import Mode
-from tflite_light.export._converter import convert, converter_for
+from tflite_light.graph.convert import convert, converter_for
 
 if TYPE_CHECKING:
-    from tflite_light.data._pipeline import Examples
+    from tflite_light.pipeline.examples import Examples
 
 
 class Float32(Mode):

@@ -7,12 +7,12 @@ from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.export._converter import convert, converter_for
+from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
 
 if TYPE_CHECKING:
-    from tflite_light.data._pipeline import Examples
-    from tflite_light.tflite import File
+    from tflite_light.pipeline.examples import Examples
+    from tflite_light.tflite.file import File
 
 
 class Int8(Mode):
@@ -58,7 +58,7 @@ class Int8(Mode):
         """
         import numpy as np
 
-        from tflite_light.data._pipeline import normalise
+        from tflite_light.pipeline.preprocess import normalise
 
         extremes = np.array([[0], [255]], np.float32)
         for number, batch in enumerate(

@@ -36,7 +36,7 @@ class Weights(Part):
 
         Raises UserError that lists what is missing, unexpected or of another shape.
         """
-        from tflite_light.weights._match import fit
+        from tflite_light.weights._match import assign_weights
 
         arrays = self.arrays(architecture)
-        return fit(model, architecture, arrays, self.codes(architecture), self.source)
+        return assign_weights(model, architecture, arrays, self.codes(architecture), self.source)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light import checkpoint
 from tflite_light.errors import UserError
+from tflite_light.graph import checkpoint
 from tflite_light.models import CLASSIFIER, Architecture, Names
 from tflite_light.weights import Arrays
 
@@ -26,7 +26,7 @@ SHOWN = 10  # lines of mistakes
 Mistake = tuple[str, str, str]  # kind, name in the file, shapes
 
 
-def fit(
+def assign_weights(
     model: Any, architecture: Architecture, arrays: Arrays, codes: dict[str, Names], source: str
 ) -> list[str]:
     """Assign `arrays`, by the names of whichever of `codes` knows most of them.

@@ -15,8 +15,8 @@ class Run(Weights):
     path: str = Field(description="the run's folder, such as runs/mobilenet_v2")
 
     def arrays(self, architecture: Architecture) -> Arrays:
-        from tflite_light import checkpoint
-        from tflite_light.folder import open_run
+        from tflite_light.graph import checkpoint
+        from tflite_light.runs.folder import open_run
 
         file = Path(self.path) / "checkpoints" / "fit.npz"
         if not file.exists():

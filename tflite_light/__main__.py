@@ -1,0 +1,5 @@
+"""`python -m tflite_light`"""
+
+from tflite_light.cli import main
+
+main(prog_name="tflite-light")

@@ -1,0 +1,73 @@
+"""Arguments and options that several commands share."""
+
+import contextlib
+import functools
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tflite_light.sockets import names
+
+if TYPE_CHECKING:
+    from tflite_light.measure.accuracy import Measured
+
+RUNS = Path("runs")
+
+
+def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
+    """Gives a command --json: its result as one object on stdout instead of its text."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
+    @functools.wraps(command)
+    def wrapped(as_json: bool, **arguments: Any) -> None:
+        with contextlib.redirect_stdout(io.StringIO()) if as_json else contextlib.nullcontext():
+            result = command(**arguments)
+        if as_json:
+            click.echo(json.dumps(result))
+
+    return wrapped
+
+
+recipe_path = click.argument("recipe", type=click.Path(path_type=Path))
+set_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="PLACE=VALUE",
+    help="Change the recipe, e.g. train.epochs=5.",
+)
+runs_option = click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=RUNS,
+    show_default=True,
+    help="Folder of the runs.",
+)
+
+
+def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One flag for each part of the export socket; the function gets `modes`, the chosen keys."""
+    keys = names("export")
+
+    @functools.wraps(command)
+    def wrapped(**arguments: Any) -> Any:
+        return command(modes=[key for key in keys if arguments.pop(key)], **arguments)
+
+    for key in reversed(keys):
+        wrapped = click.option(f"--{key}", key, is_flag=True, help=f"Write the {key} file.")(
+            wrapped
+        )
+    return wrapped
+
+
+def show_measured(rows: "list[Measured]") -> None:
+    """The table on stdout, what a person should not overlook on stderr."""
+    from tflite_light.report import measured
+
+    measured.show(rows)
+    for warning in measured.warnings(rows):
+        click.echo(warning, err=True)

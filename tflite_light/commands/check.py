@@ -1,0 +1,21 @@
+"""`tflite-light check`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import recipe_path, reports, set_option
+
+
+@click.command()
+@recipe_path
+@set_option
+@reports
+def command(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
+    """Find every mistake in RECIPE; nothing is loaded or trained."""
+    from tflite_light import recipe as recipes
+
+    checked = recipes.load(recipe, changes)
+    click.echo(f"{recipe} is right:\n{recipes.to_yaml(checked)}", nl=False)
+    return checked.model_dump(mode="json")

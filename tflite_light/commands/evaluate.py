@@ -1,0 +1,38 @@
+"""`tflite-light evaluate`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import reports, show_measured
+from tflite_light.errors import UserError
+
+
+@click.command()
+@click.argument("target", metavar="RUN|FILE.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Class folders or a .csv table, for a FILE."
+)
+@reports
+def command(target: Path, data: Path | None) -> dict[str, Any]:
+    """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
+
+    if target.is_dir():
+        from tflite_light.runs import conductor, folder
+
+        if data:
+            raise UserError(
+                f"--data goes with a file, such as {target}/exports/int8.tflite; a run has its own."
+            )
+        rows = conductor.evaluate(folder.open_run(target))
+    else:
+        from tflite_light.runs.evaluating import evaluate_file
+
+        if not data:
+            raise UserError(
+                f"which pictures? tflite-light evaluate {target} --data FOLDER|LABELS.csv"
+            )
+        rows = [evaluate_file(target, data)]
+    show_measured(rows)
+    return {"rows": [row.to_json() for row in rows]}

@@ -1,0 +1,55 @@
+"""`tflite-light export`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import (
+    mode_options,
+    reports,
+    runs_option,
+    set_option,
+    show_measured,
+)
+from tflite_light.errors import UserError
+
+
+@click.command()
+@click.argument("target", metavar="[RUN|RECIPE]", required=False, type=click.Path(path_type=Path))
+@mode_options
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the files; a RECIPE needs one.  [default: the run's exports]",
+)
+@set_option
+@runs_option
+@reports
+def command(
+    target: Path | None, modes: list[str], out: Path | None, changes: tuple[str, ...], runs: Path
+) -> dict[str, Any]:
+    """Write .tflite files of RUN, of the newest run, or of a RECIPE without `train`.
+
+    Without a kind, those that the recipe names.
+    """
+    if target and not target.is_dir() and target.suffix in (".yaml", ".yml"):
+        from tflite_light.runs import importing
+
+        origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
+    else:
+        from tflite_light.runs import conductor, folder
+
+        if changes:
+            raise UserError(
+                "--set goes with a RECIPE to import; a run keeps the one it was made by."
+            )
+        current = folder.open_run(target) if target else folder.newest(runs)
+        origin, rows = {"run": str(current.folder)}, conductor.export(current, modes, out)
+    show_measured(list(rows.values()))
+    for path in rows:
+        click.echo(path)
+    return origin | {
+        "exports": [str(path) for path in rows],
+        "rows": [row.to_json() for row in rows.values()],
+    }

@@ -1,0 +1,27 @@
+"""`tflite-light list`"""
+
+import json
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import reports
+from tflite_light.recipe.describe import TOPICS, describe
+
+
+@click.command()
+@click.argument("topics", metavar=f"[{'|'.join(TOPICS)}]", nargs=-1, type=click.Choice(TOPICS))
+@reports
+def command(topics: tuple[str, ...]) -> dict[str, Any]:
+    """Show all that a recipe can name: its sections, the parts, and their fields."""
+    found = {topic: describe(topic) for topic in topics or TOPICS}
+    for topic, parts in found.items():
+        click.echo(click.style(topic, bold=True))
+        for name, part in parts.items():
+            click.echo(f"  {click.style(name, bold=True)}: {part['summary']}")
+            for field, about in part["fields"].items():
+                default = about["default"]
+                given = "required" if default == "required" else f"default {json.dumps(default)}"
+                kind = ", ".join(text for text in (about["type"], about["range"], given) if text)
+                click.echo(f"    {field} ({kind}): {about['description']}")
+    return found

@@ -1,0 +1,56 @@
+"""`tflite-light train`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import (
+    recipe_path,
+    reports,
+    runs_option,
+    set_option,
+    show_measured,
+)
+from tflite_light.errors import UserError
+
+
+@click.command()
+@recipe_path
+@set_option
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the newest unfinished run of RECIPE, or with the run RECIPE.",
+)
+@click.option("--name", help="Name of the run.  [default: the recipe's]")
+@runs_option
+@reports
+def command(
+    recipe: Path, changes: tuple[str, ...], resume: bool, name: str | None, runs: Path
+) -> dict[str, Any]:
+    """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs."""
+    from tflite_light import recipe as recipes
+
+    checked = recipes.load(recipe / "recipe.yaml" if recipe.is_dir() else recipe, changes)
+    if not checked.train:
+        raise UserError(
+            f"{recipe} has no train:, so it is an import.",
+            f"Export it with `tflite-light export {recipe} --out FOLDER`, or add train: {{}} to "
+            "train it by the defaults.",
+        )
+
+    from tflite_light.runs import conductor, folder
+
+    name = name or recipe.stem
+    if resume:
+        run, rows = conductor.resume(folder.to_resume(recipe, name, runs, checked))
+    else:
+        run, rows = conductor.start(checked, name, runs)
+    show_measured(rows)
+    exports = [str(run.export_path(mode.key)) for mode in run.recipe.export]
+    click.echo(f"\n{run.folder} is ready. Next:")
+    click.echo(f"  tflite-light predict {exports[-1]} photo.jpg")
+    click.echo(f"  tflite-light evaluate {run.folder}")
+    click.echo(f"  tflite-light export {run.folder} --int8 --out app")
+    return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}

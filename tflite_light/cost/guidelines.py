@@ -1,0 +1,176 @@
+"""The four practical guidelines of ShuffleNet v2 (Ma et al. 2018, arXiv 1807.11164, section 2).
+
+Each is computed for one network, with the layers that it points at. Memory access is counted in
+elements, without biases, as in the paper's proofs.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+from tflite_light.cost.network import FREE, Network, Operator
+
+COPIES = ("concat", "slice", "transpose", "pad")
+ELEMENTWISE = ("add", "multiply", "activation", "norm", "cast")
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A layer that a guideline points at; `figure` in the guideline's own terms."""
+
+    layer: str
+    figure: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Guideline:
+    name: str
+    title: str
+    rule: str
+    figure: float
+    meaning: str  # of the figure, in one line
+    findings: tuple[Finding, ...]  # worst first
+
+
+def guidelines(network: Network) -> list[Guideline]:
+    """G1 to G4."""
+    return [check(network) for check in (_widths, _groups, _fragments, _elementwise)]
+
+
+def _widths(network: Network) -> Guideline:
+    """Access of hw (c1 + c2) + c1 c2 / g against its least for equal work, at c1 = c2."""
+
+    def least(row: Operator) -> float:
+        channels = row.input_channels * row.output.shape[-1]
+        return 2 * _places(row) * sqrt(channels) + row.weights
+
+    rows = [row for row in network.operators if row.kernel == (1, 1) and _keeps_size(row)]
+    ratio, findings = _against(rows, least, _channels)
+    return Guideline(
+        "G1",
+        "channel widths",
+        "equal channel widths cost least memory access",
+        ratio,
+        f"memory access of the {len(rows)} 1x1 convolutions, times its lower bound",
+        findings,
+    )
+
+
+def _groups(network: Network) -> Guideline:
+    """Access of grouped convolutions against ungrouped ones of equal input and equal work."""
+
+    def ungrouped(row: Operator) -> float:
+        return row.inputs[0].elements + row.output.elements / row.groups + row.weights
+
+    rows = [row for row in network.operators if row.kind == "conv" and row.groups > 1]
+    ratio, findings = _against(
+        rows, ungrouped, lambda row: f"{row.groups} groups, {_channels(row)}"
+    )
+    return Guideline(
+        "G2",
+        "groups",
+        "many groups cost memory access",
+        ratio,
+        f"memory access of the {len(rows)} grouped convolutions, times that of ungrouped ones of "
+        "equal work"
+        if rows
+        else "no grouped convolution",
+        findings,
+    )
+
+
+def _fragments(network: Network) -> Guideline:
+    rows = [row for row in network.operators if row.kind != FREE]
+    before = _before(network)
+    depth: dict[int, int] = {}  # tensor -> operators in sequence up to it
+    for row in network.operators:
+        steps = max((depth.get(tensor.number, 0) for tensor in row.inputs), default=0)
+        depth |= {output.number: steps + (row.kind != FREE) for output in row.outputs}
+    longest = max([*depth.values(), 1])
+    findings = []
+    for row in rows:
+        branches = _branches(row, before)
+        if len(branches) > 1:
+            why = f"joins branches of {' and '.join(map(str, branches))} operators"
+            findings.append(Finding(row.name, sum(branches), why))
+    return Guideline(
+        "G3",
+        "fragments",
+        "fragments hold back parallel processors",
+        len(rows) / longest,
+        f"{len(rows)} operators over the {longest} of the longest path; 1 is a plain chain",
+        _worst_first(findings),
+    )
+
+
+def _before(network: Network) -> dict[int, frozenset[int]]:
+    """Tensor -> numbers of the operators that it needs, each told by its first output."""
+    found: dict[int, frozenset[int]] = {}
+    for row in network.operators:
+        needed = _NONE.union(*(found.get(tensor.number, _NONE) for tensor in row.inputs))
+        own = needed if row.kind == FREE else needed | {row.output.number}
+        found |= {output.number: own for output in row.outputs}
+    return found
+
+
+def _branches(row: Operator, before: dict[int, frozenset[int]]) -> list[int]:
+    """Operators in each branch that `row` joins, a bare shortcut left out."""
+    sides = [before.get(tensor.number, _NONE) for tensor in row.inputs]
+    if len(sides) < 2:
+        return []
+    shared = frozenset.intersection(*sides)
+    return [len(side - shared) for side in sides if side - shared]
+
+
+def _elementwise(network: Network) -> Guideline:
+    total = network.int8_bytes or 1
+
+    def share(kinds: tuple[str, ...]) -> float:
+        return sum(row.int8_bytes for row in network.operators if row.kind in kinds) / total
+
+    findings = [
+        Finding(row.name, row.int8_bytes / total, f"{row.kind}, {row.int8_bytes:,} bytes as int8")
+        for row in network.operators
+        if row.kind in (*ELEMENTWISE, *COPIES)
+    ]
+    return Guideline(
+        "G4",
+        "element-wise work",
+        "element-wise operators are not free",
+        share((*ELEMENTWISE, *COPIES)),
+        f"share of memory access: {share(ELEMENTWISE):.3f} element-wise and {share(COPIES):.3f} "
+        f"copies; the paper also counts depthwise convolutions, {share(('depthwise',)):.3f}",
+        _worst_first(findings),
+    )
+
+
+def _against(
+    rows: list[Operator], least: Callable[[Operator], float], why: Callable[[Operator], str]
+) -> tuple[float, tuple[Finding, ...]]:
+    """Access of all rows over the least, and the rows by what they cost above it."""
+    if not rows:
+        return 1.0, ()
+    access = {row: row.activations + row.weights for row in rows}
+    above = [row for row in rows if access[row] > least(row) * 1.0001]
+    above.sort(key=lambda row: least(row) - access[row])
+    findings = tuple(Finding(row.name, access[row] / least(row), why(row)) for row in above)
+    return sum(access.values()) / sum(map(least, rows)), findings
+
+
+def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: -finding.figure))
+
+
+def _places(row: Operator) -> int:
+    return row.output.elements // row.output.shape[-1]
+
+
+def _keeps_size(row: Operator) -> bool:
+    return row.kind == "conv" and row.inputs[0].shape[:-1] == row.output.shape[:-1]
+
+
+def _channels(row: Operator) -> str:
+    height, width = row.output.shape[1:3]
+    return f"{row.input_channels} to {row.output.shape[-1]} channels at {height}x{width}"

@@ -1,0 +1,1 @@
+"""Keras graphs: building them, their variables on disk, and converting them."""

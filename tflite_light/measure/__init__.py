@@ -1,0 +1,1 @@
+"""Running models on pictures, and what is measured then."""

@@ -1,0 +1,86 @@
+"""Asking a model: Keras models and `.tflite` files alike take inputs and give logits."""
+
+import os
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import numpy as np
+
+from tflite_light.contract import Tensor
+from tflite_light.pipeline.preprocess import Floats
+from tflite_light.stack import quiet
+
+
+class Predictor(Protocol):
+    def logits(self, batches: Iterable[Floats]) -> Floats:
+        """Float32 batches [n, size, size, 3] -> logits [sum of n, classes]."""
+
+
+class KerasModel:
+    def __init__(self, model: Any):
+        self.model = model
+
+    def logits(self, batches: Iterable[Floats]) -> Floats:
+        return np.concatenate([self.model.predict_on_batch(batch) for batch in batches])
+
+
+class TFLiteModel:
+    """A file's content run by LiteRT with XNNPACK, one picture at a time as on a phone."""
+
+    def __init__(self, content: bytes, threads: int | None = None):
+        from ai_edge_litert.interpreter import Interpreter
+
+        threads = threads or os.cpu_count()
+        with quiet():  # it announces XNNPACK
+            self._interpreter = Interpreter(model_content=content, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        (self._input,), (self._output,) = (
+            self._interpreter.get_input_details(),
+            self._interpreter.get_output_details(),
+        )
+        self.input, self.output = _tensor(self._input), _tensor(self._output)
+
+    def logits(self, batches: Iterable[Floats]) -> Floats:
+        raw = [self.answer(quantise(one, self.input)) for batch in batches for one in batch]
+        return dequantise(np.stack(raw), self.output)
+
+    def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """One input [size, size, 3] in the file's own type -> [classes] in the file's own type."""
+        self._interpreter.set_tensor(self._input["index"], values[None])
+        self._interpreter.invoke()
+        answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])[0]
+        return answer
+
+
+def quantise(real: Floats, tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Real values -> the file's: floor(real / scale + zero_point + 0.5), held within the type."""
+    if not tensor.scale:
+        return real
+    kind = np.iinfo(tensor.dtype)
+    steps = np.floor(real / np.float32(tensor.scale) + np.float32(tensor.zero_point + 0.5))
+    values: np.ndarray[Any, Any] = steps.clip(kind.min, kind.max).astype(kind.dtype)
+    return values
+
+
+def dequantise(values: np.ndarray[Any, Any], tensor: Tensor) -> Floats:
+    """The file's own values -> real ones."""
+    if not tensor.scale:
+        return values
+    return (values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
+
+
+def probabilities(logits: Floats) -> Floats:
+    """Softmax over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    softmax: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
+    return softmax
+
+
+def _tensor(details: dict[str, Any]) -> Tensor:
+    scale, zero_point = details["quantization"]
+    return Tensor(
+        shape=[int(side) for side in details["shape"]],
+        dtype=np.dtype(details["dtype"]).name,
+        scale=float(scale),
+        zero_point=int(zero_point),
+    )

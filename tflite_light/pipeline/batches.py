@@ -1,0 +1,74 @@
+"""Datasets of batches: shuffled and augmented for training, in order for evaluation."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tflite_light.pipeline.augment import Augment, augmenter
+from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.preprocess import Floats, normalise
+from tflite_light.stack import tf
+
+
+def training(
+    examples: Examples, classes: int, batch_size: int, augment: Augment, seed: int, epochs: range
+) -> Any:
+    """A dataset of (input, one-hot label) batches for all of `epochs`, without a break between
+    them.
+
+    Order and augmentation follow from the seed and the epoch alone, so an epoch is the same whether
+    or not the ones before it ran in this process. What does not fill a batch waits for another
+    epoch's order: batch norm cannot use a batch of one.
+    """
+    steps = steps_per_epoch(examples, batch_size)
+    batch_size = min(batch_size, len(examples))
+    labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
+    cached = None if examples.cached is None else tf.constant(examples.cached)
+    alter = augmenter(augment, examples.image.size, seed)
+
+    def order(epoch: Any) -> Any:
+        indices = tf.random.experimental.stateless_shuffle(
+            tf.range(len(examples)), seed=[seed, epoch]
+        )
+        batches = tf.reshape(indices[: steps * batch_size], [steps, batch_size])
+        return tf.data.Dataset.from_tensor_slices(
+            (tf.range(epoch * steps, (epoch + 1) * steps), batches)
+        )
+
+    def read(indices: Any) -> Any:
+        if cached is not None:
+            return tf.gather(cached, indices)
+        pixels = tf.numpy_function(examples.pixels, [indices], tf.uint8, stateful=False)
+        return tf.ensure_shape(pixels, (batch_size, examples.image.size, examples.image.size, 3))
+
+    def batch(number: Any, indices: Any) -> tuple[Any, Any]:
+        pixels = tf.cast(read(indices), tf.float32)
+        targets = tf.one_hot(tf.gather(labels, indices), classes)
+        pixels, targets = alter(number, pixels, targets)
+        return normalise(pixels, examples.image), targets
+
+    numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
+    return numbers.flat_map(order).map(batch).prefetch(4)
+
+
+def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
+    """A dataset of (input, one-hot label) batches, in order and unaltered."""
+    labels = np.eye(classes, dtype=np.float32)[examples.labels]
+
+    def batches() -> Iterator[tuple[Floats, Floats]]:
+        for number, batch in enumerate(examples.inputs(range(len(examples)), batch_size)):
+            yield batch, labels[number * batch_size : number * batch_size + len(batch)]
+
+    size = examples.image.size
+    signature = (
+        tf.TensorSpec((None, size, size, 3), tf.float32),
+        tf.TensorSpec((None, classes), tf.float32),
+    )
+    dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
+    return (dataset if examples.cached is None else dataset.cache()).prefetch(2)
+
+
+def steps_per_epoch(examples: Examples, batch_size: int) -> int:
+    """Full batches in one epoch; a set smaller than a batch is one."""
+    return max(1, len(examples) // batch_size)

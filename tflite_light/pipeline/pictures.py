@@ -1,0 +1,38 @@
+"""The pictures of a split before they are decoded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+UNKNOWN = -1  # the label of a picture that has none
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The pictures of one split, read one by one when needed.
+
+    `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
+    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN.
+    """
+
+    names: list[str]
+    labels: list[int]
+    read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
+    """Files and their labels as `Pictures`."""
+    return Pictures(
+        names=[str(path) for path, _ in files],
+        labels=[label for _, label in files],
+        read=lambda index: files[index][0].read_bytes(),
+    )

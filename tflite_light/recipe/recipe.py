@@ -1,0 +1,140 @@
+"""A recipe: one YAML file that says everything a run needs, checked before anything is loaded."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from tflite_light import files
+from tflite_light.compress import ORDER, Stage
+from tflite_light.contract import Image, require_printable
+from tflite_light.data import Source
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.models import Architecture
+from tflite_light.pipeline.augment import Augment
+from tflite_light.recipe.train import Train
+from tflite_light.sockets import OneOf, Part
+from tflite_light.sockets import load as load_part
+from tflite_light.weights import Weights
+
+
+class Recipe(Part):
+    """What to train, on which pictures, how, and which files come out.
+
+    Without `train` it is an import: a network whose weights come from elsewhere and is exported.
+    """
+
+    model: Annotated[Architecture, OneOf("models")] = Field(description="the architecture")
+    data: Annotated[Source, OneOf("data")] | None = Field(
+        None, description="pictures; an import is calibrated and compared on them"
+    )
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        description="for an import: text file with a class name a line, in order",
+    )
+    classes: int | None = Field(
+        None, ge=2, le=100_000, description="for an import: number of classes, named 0, 1, 2 ..."
+    )
+    weights: Annotated[Weights, OneOf("weights")] | None = Field(
+        None, description="what the fit starts from; default: drawn from the seed"
+    )
+    image: Image = Field(Image(), description="from a picture to the input: the contract")
+    augment: Augment = Field(Augment(), description="what training alone does to pictures")
+    train: Train | None = Field(None, description="how it is fitted; without it, an import")
+    compress: list[Annotated[Stage, OneOf("compress")]] = Field(
+        [], description="stages after the fit, in order"
+    )
+    export: list[Annotated[Mode, OneOf("export")]] = Field(
+        [{"int8": {}}], min_length=1, validate_default=True, description="the files to write"
+    )
+    seed: int = Field(
+        0, ge=0, lt=2**31, description="of the weights, the order of pictures, the augmentation"
+    )
+
+    @field_validator("compress", "export")
+    @classmethod
+    def _no_part_twice(cls, parts: list[Part]) -> list[Part]:
+        twice = [key for key, count in Counter(part.key for part in parts).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]} stands here twice; keep one")
+        return parts
+
+    @field_validator("compress")
+    @classmethod
+    def _stages_in_order(cls, stages: list[Stage]) -> list[Stage]:
+        keys = [stage.key for stage in stages]
+        if keys != sorted(keys, key=ORDER.index):
+            right = ", ".join(sorted(keys, key=ORDER.index))
+            raise ValueError(f"{', '.join(keys)} cannot run in this order; write {right}")
+        return stages
+
+    @model_validator(mode="after")
+    def _trains_or_imports(self) -> "Recipe":
+        named = [key for key in ("labels", "classes") if getattr(self, key) is not None]
+        if self.train:
+            if not self.data:
+                raise ValueError("train needs data: the pictures to train on")
+            if named:
+                raise ValueError(
+                    f"{named[0]} is for imports; with train, the data names the classes"
+                )
+            if self.train.freeze and not self.weights:
+                raise ValueError(
+                    "train.freeze needs weights: it would keep what was drawn at random"
+                )
+        else:
+            if self.compress:
+                raise ValueError("compress needs train: (train: {} takes its defaults)")
+            if len(named) > 1:
+                raise ValueError("labels and classes both name the classes; keep one")
+            if not (named or self.data):
+                raise ValueError(
+                    "without train it is an import, which needs one of labels: FILE or classes: N "
+                    "(or train: {} to train by the defaults)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _variant_of_the_weights(self) -> "Recipe":
+        """PyTorch's weights want PyTorch's padding, unless the recipe says otherwise."""
+        variant = self.weights.variant if self.weights else None
+        field = type(self.model).model_fields.get("variant")
+        choices = get_args(field.annotation) if field else ()
+        if variant not in choices or "variant" in self.model.model_fields_set:
+            return self
+        model = self.model.model_copy(update={"variant": variant})
+        return self.model_copy(update={"model": model})
+
+    @property
+    def training(self) -> Train:
+        """`train` of a recipe that is no import."""
+        assert self.train
+        return self.train
+
+    @property
+    def source(self) -> Source:
+        """`data` of a recipe that is no import, or that names the classes of one."""
+        assert self.data
+        return self.data
+
+    def class_names(self) -> list[str]:
+        """The classes in the order of the logits. Raises UserError when a file cannot be read."""
+        if self.classes:
+            return [str(number) for number in range(self.classes)]
+        names = files.read_lines(Path(self.labels)) if self.labels else self.source.classes()
+        if len(names) < 2:
+            raise UserError(
+                f"{self.labels or self.source.where} names {len(names)} classes, but a classifier "
+                "needs two. Give labels: a file with a class name a line, or classes: their number."
+            )
+        require_printable(self.labels or self.source.where, names)
+        return names
+
+    def modes(self, keys: Sequence[str]) -> list[Mode]:
+        """Of these keys, as the recipe has them or by default; without keys, the recipe's own."""
+        mine = {mode.key: mode for mode in self.export}
+        return [mine.get(key) or load_part("export", key)() for key in keys] or self.export  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""What was measured or counted, shown to a person."""

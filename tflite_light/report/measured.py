@@ -1,0 +1,57 @@
+"""Reports for people: a table of what was measured, and what to type next."""
+
+from collections.abc import Callable
+from typing import Any
+
+from tflite_light.measure.accuracy import Measured
+
+COLUMNS: dict[str, Callable[[Measured], str]] = {
+    "": lambda row: _title(row),
+    "top-1": lambda row: _share(row.top1),
+    "agreement": lambda row: _share(row.agreement),
+    "KiB": lambda row: _kib(row.size_bytes),
+    "deflated": lambda row: _kib(row.deflated_bytes),
+    "zeros": lambda row: _share(row.zeros),
+    "ms/picture": lambda row: f"{row.milliseconds:.2f}",
+    "time": lambda row: "" if row.seconds is None else f"{row.seconds:.0f} s",
+}
+ENOUGH = 0.98  # agreement below it deserves a word
+
+
+def show(rows: list[Measured]) -> None:
+    """Print the table on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        box=None, pad_edge=False, title_justify="left", title=f"on {rows[0].pictures} test pictures"
+    )
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell(row) for cell in COLUMNS.values()))
+    Console(width=100, highlight=False).print(table)
+
+
+def warnings(rows: list[Measured]) -> list[str]:
+    """What a person should not overlook."""
+    return [
+        f"warning: {row.name} answers as its Keras model on only {row.agreement:.3f} of the "
+        "pictures. More pictures to calibrate on help, or a recipe with train and a qat stage."
+        for row in rows
+        if row.agreement is not None and row.agreement < ENOUGH
+    ]
+
+
+def _title(row: Measured) -> str:
+    if row.size_bytes:
+        return f"{row.name.removesuffix('.tflite')}.tflite"
+    return f"{'float' if row.name == 'fit' else row.name} (Keras)"
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _kib(value: Any) -> str:
+    return "" if value is None else f"{value / 1024:.0f}"

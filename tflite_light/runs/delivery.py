@@ -1,0 +1,109 @@
+"""One exported file: converted, run, compared, and only then written, contract and all."""
+
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from tflite_light import contract
+from tflite_light import files
+from tflite_light.tflite import file as tflite
+from tflite_light.contract import Contract, Golden
+from tflite_light.pipeline.decode import Pixels
+from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
+from tflite_light.errors import UserError
+from tflite_light.measure.accuracy import Measured, measure_file
+from tflite_light.export import Mode
+from tflite_light.measure.runners import TFLiteModel, quantise
+from tflite_light.progress import say
+
+GOLDENS = 8
+GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
+
+
+def deliver(
+    mode: Mode,
+    model: Any,
+    reference: Floats,
+    data: Data,
+    promised_zeros: float,
+    path: Path,
+) -> Measured:
+    """Convert `model` and write `path`, its `.json` and its golden pictures; the row that was
+    measured.
+
+    `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
+    promise: a float operator in an int8 file, fewer zeros than the stages promised, or an operator
+    that does not run. Nothing is written then.
+    """
+    say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
+    start = time.monotonic()
+    bare = mode.convert(model, data.train)
+    file = tflite.File(bare)
+    mode.check(file)
+    if file.zeros() < promised_zeros:
+        raise UserError(
+            f"{path.name} has {file.zeros():.4f} zeros among its weights, fewer than the promised "
+            f"{promised_zeros}. "
+            "Give the prune stage more epochs, or promise less."
+        )
+    runner = _runnable(bare, path)
+    agreed = Contract(
+        model=model.name,
+        image=data.test.image,
+        labels=data.classes,
+        input=runner.input,
+        output=runner.output,
+    )
+    content = contract.embed(bare, agreed)
+    final = TFLiteModel(content)
+    row = measure_file(mode.key, content, final, data.test, reference)
+    _write(path, content, agreed, final, data)
+    row.seconds = time.monotonic() - start
+    return row
+
+
+def _runnable(content: bytes, path: Path) -> TFLiteModel:
+    try:
+        return TFLiteModel(content)
+    except RuntimeError as error:  # XNNPACK rescales an operator's sums by less than 256
+        raise UserError(
+            f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
+            "cause is a network whose training diverged, so that a layer's values are out of all "
+            "proportion to its inputs. Look at val_loss in history.csv, and lower learning_rate."
+        ) from error
+
+
+def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, data: Data) -> None:
+    contents: dict[Path, bytes | str] = {}
+    goldens = []
+    for number, index in enumerate(data.test.sample(GOLDENS)):
+        picture = _reduced(data.test.original(index))
+        name = f"{path.stem}_golden/{number}.png"
+        contents[path.parent / name] = _png(picture)
+        pixels = crop_and_resize(picture, agreed.image).astype(np.float32)
+        inputs = quantise(normalise(pixels, agreed.image), agreed.input)
+        output = [float(value) for value in model.answer(inputs)]
+        goldens.append(Golden(picture=name, label=data.label(index), output=output))
+    complete = agreed.model_copy(update={"golden": goldens})
+    contents[contract.beside(path)] = contract.to_json(complete)
+    files.write_all({**contents, path: content})
+    for old in path.parent.glob(f"{path.stem}_golden/*.png"):
+        if old not in contents:
+            old.unlink()
+
+
+def _reduced(picture: Pixels) -> Pixels:
+    reduced = Pillow.fromarray(picture)
+    reduced.thumbnail((GOLDEN_SIDE, GOLDEN_SIDE))
+    return np.asarray(reduced)
+
+
+def _png(picture: Pixels) -> bytes:
+    content = io.BytesIO()
+    Pillow.fromarray(picture).save(content, "PNG")
+    return content.getvalue()

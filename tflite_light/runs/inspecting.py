@@ -1,0 +1,59 @@
+"""What a recipe's network, a run's or a file's costs, without training or running anything."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflite_light import recipe as recipes
+from tflite_light.cost import of_file
+from tflite_light.cost.guidelines import guidelines
+from tflite_light.cost.inspection import Inspected, network_of
+from tflite_light.errors import UserError
+from tflite_light.progress import say
+from tflite_light.recipe import Recipe
+from tflite_light.runs.folder import open_run
+from tflite_light.tflite import file as tflite
+
+ELSEWHERE = 1000  # classes, ImageNet's, where a recipe's data is not here to count them
+CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
+
+
+def inspect(target: Path, changes: Sequence[str] = ()) -> Inspected:
+    """`target` is a recipe (.yaml), the folder of a run, or a .tflite file.
+
+    Of a run, the network of its recipe, as it is before any stage; its files tell what came out.
+    Raises UserError when it is none of these, or a damaged one.
+    """
+    if target.is_dir() or target.suffix in (".yaml", ".yml"):
+        return _inspect_recipe(target, changes)
+    if changes:
+        raise UserError(f"--set changes a recipe, but {target} is not one.")
+    if not target.exists():
+        raise UserError(
+            f"{target} does not exist. Give a recipe (.yaml), the folder of a run, or a .tflite."
+        )
+    if target.suffix in CHECKPOINTS:
+        raise UserError(
+            f"{target} holds weights, not a network. Inspect a recipe that names them at weights:."
+        )
+    file = tflite.read(target)
+    network = of_file.network(file)
+    return Inspected(str(target), network, guidelines(network), file=file)
+
+
+def _inspect_recipe(target: Path, changes: Sequence[str]) -> Inspected:
+    path = open_run(target).folder / "recipe.yaml" if target.is_dir() else target
+    recipe = recipes.load(path, changes)
+    model, size = recipe.model, recipe.image.size
+    network = network_of(model, size, _classes(recipe))
+    return Inspected(str(target), network, guidelines(network), model=model, size=size)
+
+
+def _classes(recipe: Recipe) -> int:
+    """How many the recipe's data has; as many as ImageNet where the data is not here yet."""
+    try:
+        return len(recipe.class_names())
+    except UserError as error:
+        if not recipe.train:
+            raise
+        say(f"{error} Counted with {ELSEWHERE} classes.")
+        return ELSEWHERE

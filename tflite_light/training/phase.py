@@ -1,0 +1,120 @@
+"""The only call of `model.fit`: one phase of a run, checkpointed each epoch, resumable."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_light.models import CLASSIFIER
+from tflite_light.pipeline.batches import evaluation, steps_per_epoch, training
+from tflite_light.pipeline.examples import Data
+from tflite_light.recipe import Recipe
+from tflite_light.recipe.train import Schedule
+from tflite_light.stack import keras
+from tflite_light.training.journal import Journal, Row
+from tflite_light.training.optimizer import Rate, fall, optimizer
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What differs between fitting a network and training it on inside a stage."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    warmup_epochs: float = 0
+    average: float = 0
+    patience: int | None = None
+    schedule: Schedule = "cosine"
+    classifier_only: bool = False
+    callbacks: list[Any] = field(default_factory=list)
+
+
+def train_phase(
+    model: Any, phase: Phase, recipe: Recipe, data: Data, folder: Path, display: Any
+) -> list[Row]:
+    """Train `model` in place, on from the phase's state in the run's `folder` if there is one.
+
+    `display` is a Keras callback that shows progress. Returns the phase's history, a row an epoch.
+    """
+    seed = recipe.seed + sum(phase.name.encode())  # phases must not see the same order
+    keras.utils.set_random_seed(seed)
+    settings = recipe.training
+    steps = steps_per_epoch(data.train, settings.batch_size)
+    if settings.freeze:
+        _freeze(model, phase.classifier_only)
+    _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
+    _compile(model, phase, recipe, steps)
+    journal = Journal(model, phase.name, phase.average, phase.patience, folder)
+    todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
+    if todo:
+        classes = len(data.classes)
+        model.fit(
+            training(data.train, classes, settings.batch_size, recipe.augment, seed, todo),
+            steps_per_epoch=steps,
+            initial_epoch=todo.start,
+            epochs=todo.stop,
+            validation_data=evaluation(data.val, classes),
+            class_weight=_class_weights(data) if settings.class_weights else None,
+            callbacks=[*phase.callbacks, _tensorboard(folder, phase), journal, display],
+            verbose=0,
+        )
+    journal.finish()
+    model.trainable = True
+    return journal.history
+
+
+def _freeze(model: Any, classifier_only: bool) -> None:
+    """All but the classifier, or batch norm alone, which Keras then runs in inference mode."""
+    for layer in model.layers:
+        layer.trainable = not classifier_only or layer.name.startswith(CLASSIFIER)
+    for layer in model.submodules:  # those inside wrappers, too
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
+    model.compile(
+        optimizer=optimizer(recipe.training, rate(phase, steps)),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=recipe.training.label_smoothing
+        ),
+        metrics=["accuracy"],
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def rate(phase: Phase, steps: int) -> Any:
+    """The rate of each step of a phase, of which `steps` are an epoch."""
+    warmup = int(phase.warmup_epochs * steps)
+    falling = max(1, phase.epochs * steps - warmup)
+    if phase.schedule != "cosine":
+        return Rate(phase.learning_rate, warmup, fall(phase.schedule, falling, steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else phase.learning_rate,
+        decay_steps=falling,
+        warmup_target=phase.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> None:
+    """By default the statistics look back over a fifth of an epoch, within 10 to 100 steps.
+
+    Keras' own 0.99 and MobileNet's 0.999 lag for many epochs of a few dozen steps.
+    """
+    for layer in model.submodules:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum or min(0.99, max(0.9, 1 - 5 / steps))
+
+
+def _class_weights(data: Data) -> dict[int, float]:
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    return {
+        label: len(data.train) / (len(counts) * int(count)) for label, count in enumerate(counts)
+    }
+
+
+def _tensorboard(folder: Path, phase: Phase) -> Any:
+    return keras.callbacks.TensorBoard(str(folder / "tensorboard" / phase.name), write_graph=False)
