@@ -2,13 +2,20 @@
 
 A new source is one file here with one public class derived from `Source`. It only says which
 pictures there are; the rooms of `pipeline/` turn them into numbers, the same way for every source.
+Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 
+import hashlib
+import json
+import os
+import unicodedata
 from abc import abstractmethod
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from tflite_light.contract import Image
+from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 from tflite_light.sockets import Part
 
@@ -16,6 +23,13 @@ if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data
 
 Scan = tuple[list[str], dict[Split, Pictures]]
+
+
+class IsLocation:
+    """Marks a field whose text is a path, or a pattern of paths."""
+
+
+Location = Annotated[str, IsLocation]
 
 
 class Source(Part):
@@ -46,6 +60,13 @@ class Source(Part):
         """The pictures of one part."""
         return self.scanned[1][name]
 
+    def measured(self) -> Pictures:
+        """What a file that was trained elsewhere is measured on.
+
+        The test pictures; all of them where it is the kit, not the user, that divides.
+        """
+        return self.split("test")
+
     def load(self, image: Image) -> "Data":
         """Every picture, decoded and sized for training.
 
@@ -57,3 +78,72 @@ class Source(Part):
         parts = {name: self.split(name) for name in SPLITS}
         require_usable(self.where, self.classes(), parts)
         return Data(self.classes(), **read(parts, image))
+
+    def listing_digest(self) -> str:
+        """SHA-256, in hex, of what a training sees: class names, each part's pictures and labels.
+
+        Pictures go by name and stamp (a file's size, a record's checksum), not by content, which
+        would take as long as training reads. Names are relative to the source, so that a moved or
+        copied folder has the same digest.
+        """
+        digest = hashlib.sha256(json.dumps(self.classes()).encode())
+        for name in SPLITS:
+            part = self.split(name)
+            stamps = part.stamps or [0] * len(part)
+            rows = sorted(zip(self._relative(part.names), part.labels, stamps, strict=True))
+            digest.update(json.dumps([name, rows]).encode())
+        return digest.hexdigest()
+
+    def located(self, where: Path) -> Self:
+        """The same source at `where`: its path, or the folder that all its paths share.
+
+        Raises UserError for a source that reads no files.
+        """
+        fields = self._locations()
+        if not fields:
+            raise UserError(f"data {self.key} reads no files, so it cannot be read from {where}.")
+        if len(fields) == 1:
+            return self._with(dict.fromkeys(fields, str(where)))
+        root = self._root()
+        return self._with(
+            {
+                key: str(where / Path(path).absolute().relative_to(root))
+                for key, path in fields.items()
+                if path
+            }
+        )
+
+    def absolute(self) -> Self:
+        """The same source, found from any folder."""
+        return self._with(
+            {key: str(Path(path).absolute()) for key, path in self._locations().items() if path}
+        )
+
+    def _locations(self) -> dict[str, str | None]:
+        """Fields that hold paths, and the paths."""
+        return {
+            key: getattr(self, key)
+            for key, field in type(self).model_fields.items()
+            if IsLocation in field.metadata
+        }
+
+    def _root(self) -> str:
+        """The longest path that all paths of the source begin with, absolute; else nothing."""
+        paths = [Path(path).absolute() for path in self._locations().values() if path]
+        return os.path.commonpath(paths) if paths else ""
+
+    def _relative(self, names: list[str]) -> list[str]:
+        """Pictures' names without the place of the source, in one form of Unicode."""
+        root, here = self._root(), f"{Path.cwd()}/"
+        bases = (f"{root}/", f"{Path(root).parent}/") if root else ()  # a folder; that of a table
+
+        def relative(name: str) -> str:
+            there = name if Path(name).is_absolute() else here + name
+            base = next((base for base in bases if there.startswith(base)), None)
+            return unicodedata.normalize("NFC", there.removeprefix(base) if base else name)
+
+        return [relative(name) for name in names]
+
+    def _with(self, changes: dict[str, Any]) -> Self:
+        # not model_copy, which would keep what was scanned
+        return type(self).model_validate({**self.model_dump(exclude_unset=True), **changes})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import Scan, Source
+from tflite_light.data import Location, Scan, Source
 from tflite_light.data._split import split_of
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
@@ -20,7 +20,9 @@ class CSV(Source):
     content.
     """
 
-    path: str = Field(min_length=1, description="the table; relative to where the command is typed")
+    path: Location = Field(
+        min_length=1, description="the table; relative to where the command is typed"
+    )
 
     def scan(self) -> Scan:
         return _scan(Path(self.path))

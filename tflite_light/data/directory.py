@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import Scan, Source
+from tflite_light.data import Location, Scan, Source
 from tflite_light.data._split import held_out, split_of
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
@@ -19,7 +19,7 @@ class Directory(Source):
     and `test` are taken as they are; a missing `val` is taken out of `train` by content.
     """
 
-    path: str = Field(
+    path: Location = Field(
         min_length=1, description="the folder; relative to where the command is typed"
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from tflite_light.data import Scan, Source
+from tflite_light.data import Location, Scan, Source
 from tflite_light.data._split import split_of
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Split, pictures_of
@@ -16,7 +16,7 @@ class Unlabelled(Source):
     They have no classes, so nothing can be trained on them.
     """
 
-    path: str = Field(
+    path: Location = Field(
         min_length=1, description="the folder; relative to where the command is typed"
     )
 

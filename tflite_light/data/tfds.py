@@ -1,10 +1,10 @@
 """TensorFlow Datasets that are prepared on this machine; needs the extra `tflite-light[tfds]`."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from tflite_light.data import Scan, Source
+from tflite_light.data import IsLocation, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 
@@ -13,7 +13,7 @@ class TFDS(Source):
     """A dataset with the features `image` and `label`, in the parts of splits that are named."""
 
     name: str = Field(description="such as imagenet2012 or tf_flowers:3.0.1")
-    data_dir: str | None = Field(
+    data_dir: Annotated[str | None, IsLocation] = Field(
         None, description="where datasets are prepared; default ~/tensorflow_datasets"
     )
     train: str = Field("train[:90%]", description="split to train on")

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from tflite_light import files
-from tflite_light.data import Scan, Source
+from tflite_light.data import Location, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.stack import tf
@@ -22,10 +22,10 @@ class TFRecord(Source):
     Files are indexed by the places of their records, so that pictures are read when needed.
     """
 
-    train: str = Field(description="files, a pattern such as data/train-*")
-    val: str = Field(description="files, a pattern")
-    test: str = Field(description="files, a pattern")
-    labels: str = Field(
+    train: Location = Field(description="files, a pattern such as data/train-*")
+    val: Location = Field(description="files, a pattern")
+    test: Location = Field(description="files, a pattern")
+    labels: Location = Field(
         description="text file with a class name a line, in the order of the labels"
     )
     first_label: int = Field(

@@ -24,6 +24,7 @@ class Pictures:
     names: list[str]
     labels: list[int]
     read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
+    stamps: list[int] | None = None  # numbers that change with the content, where they are cheap
 
     def __len__(self) -> int:
         return len(self.names)
@@ -35,4 +36,5 @@ def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
         names=[str(path) for path, _ in files],
         labels=[label for _, label in files],
         read=lambda index: files[index][0].read_bytes(),
+        stamps=[path.stat().st_size for path, _ in files],
     )
