@@ -42,7 +42,7 @@ class Inspected:
     @property
     def runtimes(self) -> dict[str, str | None]:
         """Each operator of a file, with version -> the oldest runtime that knows it, if known."""
-        codes = set(self.file.codes) if self.file else set()
+        codes = set(self.file.codes()) if self.file else set()
         return {f"{op} {version}": oldest(op, version) for op, version in sorted(codes)}
 
     @property

@@ -4,8 +4,10 @@ from dataclasses import replace
 from math import prod
 
 from tflite_light.cost.network import FREE, MULTIPLYING, Network, Operator, Stored, Tensor
-from tflite_light.tflite.file import File, integers
+from tflite_light.tflite.file import File
+from tflite_light.tflite.graph import UNPACKING, Graph
 from tflite_light.tflite.runtimes import oldest
+from tflite_light.tflite.storage import count_distinct, count_zeros, integers
 
 KINDS = {
     kind: ops.split()
@@ -27,7 +29,6 @@ KINDS = {
     }.items()
 }
 _KIND_OF = {op: kind for kind, ops in KINDS.items() for op in ops}
-_UNPACKING = ("DEQUANTIZE", "DENSIFY")  # of constants: done once, when the file is loaded
 _SETTINGS = ("int32", "int64", "bool")  # types of axes, shapes and paddings, which are no weights
 
 _NAMING = ("conv2d", "depthwise", "matmul", "add")
@@ -35,39 +36,37 @@ _NAMING = ("conv2d", "depthwise", "matmul", "add")
 
 def network(file: File) -> Network:
     """The operators of the graph, in its order."""
-    unpacked: dict[int, int] = {}  # what a constant becomes -> the constant
+    graph, codes = file.graphs[0], file.codes()
     rows = []
-    for number, (op, record) in enumerate(file.operators):
-        inputs = [unpacked.get(index, index) for index in integers(record.inputs) if index >= 0]
+    for number, (op, record) in enumerate(graph.operators):
+        inputs = [graph.stored(index) for index in integers(record.inputs) if index >= 0]
         outputs = integers(record.outputs)
-        if op in _UNPACKING and file.is_constant(inputs[0]):
-            unpacked[outputs[0]] = inputs[0]
-        else:
-            name = _name(file, number, op, inputs, outputs)
-            rows.append(_operator(file, name, file.codes[number], inputs, outputs))
+        if not (op in UNPACKING and graph.is_constant(inputs[0])):
+            name = _name(graph, number, op, inputs, outputs)
+            rows.append(_operator(graph, name, codes[number], inputs, outputs))
     return Network(tuple(rows))
 
 
 def _operator(
-    file: File, name: str, code: tuple[str, int], inputs: list[int], outputs: list[int]
+    graph: Graph, name: str, code: tuple[str, int], inputs: list[int], outputs: list[int]
 ) -> Operator:
     kind = _KIND_OF.get(code[0], "other")
-    weights, biases = _weights(file, kind, inputs)
-    moving = [index for index in inputs if not file.is_constant(index)]
+    weights, biases = _weights(graph, kind, inputs)
+    moving = [index for index in inputs if not graph.is_constant(index)]
     weight_count, bias_count = (
-        sum(prod(file.shape_of(index)) for index in indices) for indices in (weights, biases)
+        sum(prod(graph.shape_of(index)) for index in indices) for indices in (weights, biases)
     )
     row = Operator(
         name,
         kind,
-        tuple(Tensor(index, file.shape_of(index)) for index in moving),
-        tuple(Tensor(index, file.shape_of(index)) for index in outputs),
+        tuple(Tensor(index, graph.shape_of(index)) for index in moving),
+        tuple(Tensor(index, graph.shape_of(index)) for index in outputs),
         parameters=weight_count + bias_count,
         weights=weight_count,
         biases=bias_count,
-        stored=_stored(file, code, moving, weights, outputs),
+        stored=_stored(graph, code, moving, weights, outputs),
     )
-    return _multiplying(row, file.shape_of(weights[0])) if weights and row.input_channels else row
+    return _multiplying(row, graph.shape_of(weights[0])) if weights and row.input_channels else row
 
 
 def _multiplying(row: Operator, kernel: tuple[int, ...]) -> Operator:
@@ -85,31 +84,32 @@ def _multiplying(row: Operator, kernel: tuple[int, ...]) -> Operator:
     )
 
 
-def _weights(file: File, kind: str, inputs: list[int]) -> list[list[int]]:
+def _weights(graph: Graph, kind: str, inputs: list[int]) -> list[list[int]]:
     """Constants that are weights, and those that are biases."""
-    constants = [index for index in inputs if file.is_constant(index)]
+    constants = [index for index in inputs if graph.is_constant(index)]
     if kind in MULTIPLYING:
         return [[index for index in inputs[at : at + 1] if index in constants] for at in (1, 2)]
-    several = [index for index in constants if prod(file.shape_of(index)) > 1]
-    return [[index for index in several if file.type_of(index) not in _SETTINGS], []]
+    several = [index for index in constants if prod(graph.shape_of(index)) > 1]
+    return [[index for index in several if graph.type_of(index) not in _SETTINGS], []]
 
 
 def _stored(
-    file: File, code: tuple[str, int], inputs: list[int], weights: list[int], outputs: list[int]
+    graph: Graph, code: tuple[str, int], inputs: list[int], weights: list[int], outputs: list[int]
 ) -> Stored:
-    counts = file.zeros_and_values(weights[0]) if weights else None
-    types = [file.type_of(index) for index in (*inputs[:1], *weights[:1], *outputs[:1])]
-    return Stored(*code, oldest(*code), tuple(types), *(counts or (None, None)))
+    values = graph.values(weights[0]) if weights else None
+    counts = (count_zeros(values), count_distinct(values)) if values is not None else (None, None)
+    types = [graph.type_of(index) for index in (*inputs[:1], *weights[:1], *outputs[:1])]
+    return Stored(*code, oldest(*code), tuple(types), *counts)
 
 
-def _name(file: File, number: int, op: str, inputs: list[int], outputs: list[int]) -> str:
+def _name(graph: Graph, number: int, op: str, inputs: list[int], outputs: list[int]) -> str:
     """The layer's name where a tensor kept it, in `<model>/<layer>/<operation>;...`; else a number.
 
     Tensors are named after the operations that were fused into them, of which batch norm and ReLU
     say least.
     """
     tensors = [*inputs[1:2], *outputs] if _KIND_OF.get(op) in MULTIPLYING else outputs
-    names = ";".join(file.name_of(index) for index in tensors).split(";")
+    names = ";".join(graph.name_of(index) for index in tensors).split(";")
     paths = [name.split("/") for name in names if "/" in name]
     paths.sort(key=lambda path: not path[-1].lower().startswith(_NAMING))
     if not paths:
