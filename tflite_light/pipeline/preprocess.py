@@ -14,7 +14,8 @@ Floats = np.ndarray[Any, np.dtype[np.float32]]
 def crop_and_resize(picture: Pixels, image: Image) -> Pixels:
     """Height x width x 3 -> size x size x 3, by the contract's box and filter."""
     height, width = picture.shape[:2]
-    cut = Pillow.fromarray(picture).crop(image.box(width, height))
+    left, top, right, bottom = image.box(width, height)
+    cut = Pillow.fromarray(picture[top:bottom, left:right])
     chosen = Pillow.Resampling[image.filter.upper()]
     return np.asarray(cut.resize((image.size, image.size), chosen))
 
