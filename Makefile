@@ -11,10 +11,11 @@ demo: setup  ## train, compress, export and measure the main recipe
 test: check  ## everything that is fast
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
-check: setup  ## style and types
+check: setup  ## style, types, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 slow: setup  ## the claims that take minutes
 	$(BIN)/pytest -m slow

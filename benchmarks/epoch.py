@@ -25,6 +25,8 @@ from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
 from tflite_light.training import phase as train
+from tflite_light.training.journal import Places
+from tflite_light.training.objective import CrossEntropy
 
 MAIN = Path(__file__).parents[1] / "recipes" / "mobilenet_v2.yaml"
 EPOCHS = 16
@@ -66,9 +68,18 @@ class Clock(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 def through_recipe(model: Any, recipe: Recipe, data: Data, clock: Clock) -> None:
-    phase = train.Phase("fit", EPOCHS, 0.004, 1, recipe.training.average)
+    phase = train.Phase(
+        "fit",
+        CrossEntropy(recipe.training.label_smoothing),
+        EPOCHS,
+        0.004,
+        1,
+        recipe.training.average,
+    )
     with tempfile.TemporaryDirectory() as folder:
-        train.train_phase(model, phase, recipe, data, Path(folder), clock)
+        home = Path(folder)
+        places = Places(home / "state.npz", home / "history.csv", home / "tensorboard")
+        train.train_phase(model, phase, recipe, data, places, clock)
 
 
 def bare(model: Any, recipe: Recipe, data: Data, clock: Clock) -> None:

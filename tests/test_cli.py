@@ -85,7 +85,7 @@ def test_json_is_alone_on_stdout(call: Call, tiny: Path) -> None:
 
 BAD_CALLS = [
     (["train", "none.yaml"], "recipe none.yaml does not exist"),
-    (["export", "--int8"], "no run in runs yet. Make one: tflite-light train"),
+    (["export", "--int8"], "no run in runs yet.\nhint: Make one: `tflite-light train"),
     (["export", "nowhere", "--int8"], "nowhere is not a run"),
     (["evaluate", "none.tflite"], "which pictures?"),
     (["evaluate", "none.tflite", "--data", "x"], "none.tflite cannot be read"),
@@ -99,7 +99,7 @@ BAD_CALLS = [
 def test_a_file_to_export_is_a_recipe(call: Call, tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"PK")
     told = complaint(call("export", "net.pth", "--out", "app"))
-    assert "net.pth is neither the folder of a run nor a recipe (.yaml). Weights are" in told
+    assert "net.pth is neither the folder of a run nor a recipe (.yaml).\nhint: Weights are" in told
 
 
 @pytest.mark.parametrize(("arguments", "told"), BAD_CALLS, ids=lambda value: str(value)[:40])

@@ -73,13 +73,13 @@ def test_every_mode_answers_as_the_model(name: str, model: Any, data: Data, batc
 def test_int8_is_integer_from_end_to_end(io: str, quantised: bool, model: Any, data: Data) -> None:
     network = model
     if quantised:
-        network = QAT().wrap(model, 10, [])
+        network = QAT().wrap(model, {"kept": []}, 10)
         QAT().prepare(network, data.train)
     content = Int8(io=io).convert(network, data.train)
     file, runner = File(content), TFLiteModel(content)
     assert file.float_operators() == []
-    assert {kernel.dtype for _, kernel in file.kernels()} == {np.dtype(np.int8)}
-    assert len(list(file.kernels())) == 9
+    assert {weight.values.dtype for weight in file.weights()} == {np.dtype(np.int8)}
+    assert len(list(file.weights())) == 9
     assert (runner.input.dtype, runner.output.dtype) == (io, io)
     assert runner.input.scale == 1 / 128
     assert runner.input.zero_point == (128 if io == "uint8" else 0)
@@ -103,7 +103,7 @@ def test_a_file_that_xnnpack_refuses_is_an_error(data: Data, tmp_path: Path) -> 
     rest.set_weights([left[None, None].astype(np.float32), np.zeros(10, np.float32)])
     logits = answers(KerasModel(network), data.test)
     with pytest.raises(UserError, match=r"int8\.tflite was converted but does not run: failed"):
-        deliver(Int8(), network, logits, data, 0.0, tmp_path / "int8.tflite")
+        deliver(Int8(), network, logits, data, [], tmp_path / "int8.tflite")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -101,7 +101,7 @@ def test_two_steps_of_a_papers_recipe_train(name: str, tmp_path: Path) -> None:
     before = [weight.numpy() for weight in model.trainable_variables]
     rates = Rates()
     phase = conductor._phase(Run(tmp_path, recipe), FIT)
-    (row,) = train_phase(model, phase, recipe, data, tmp_path, rates)
+    (row,) = train_phase(model, phase, recipe, data, Run(tmp_path, recipe).places(FIT), rates)
     assert rates.found == pytest.approx([SCHEDULES[name][1], SECOND[name]])
     assert np.isfinite(row["loss"])
     assert np.isfinite(row["val_loss"])

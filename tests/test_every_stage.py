@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.compress import ORDER, Stage
+from tflite_light.compress import Stage, misfit
 from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
@@ -38,7 +38,7 @@ def trained(examples: Examples, stages: list[Stage], network: Any = None) -> Any
     model = (network or Tiny(width=8)).build((32, 32, 3), 4)
     images = np.concatenate(list(examples.inputs(range(len(examples)))))
     for position, stage in enumerate([None, *stages]):
-        wrapped = stage.wrap(model, STEPS, stages[: position - 1]) if stage else model
+        wrapped = wrap(stage, model, stages[: position - 1]) if stage else model
         if stage:
             stage.prepare(wrapped, examples)
         for layer in wrapped.submodules:
@@ -51,12 +51,16 @@ def trained(examples: Examples, stages: list[Stage], network: Any = None) -> Any
     return model
 
 
+def wrap(stage: Stage, model: Any, before: list[Stage]) -> Any:
+    kept = sorted({name for one in before for name in one.gives})
+    return stage.wrap(model, stage.plan(model, None) | {"kept": kept}, STEPS)  # type: ignore[arg-type]
+
+
 def ordered_choices() -> list[tuple[str, ...]]:
-    return [
-        chosen
-        for size in range(1, len(ORDER) + 1)
-        for chosen in itertools.combinations(ORDER, size)
-    ]
+    """Of every choice of stages, the orders that they declare as possible."""
+    keys = names("compress")
+    orders = [order for size in range(1, 3) for order in itertools.permutations(keys, size)]
+    return [order for order in orders if not misfit([load("compress", key)() for key in order])]
 
 
 @pytest.mark.parametrize("keys", ordered_choices(), ids="+".join)
@@ -66,8 +70,11 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
     stages: list[Stage] = [load("compress", key)() for key in keys]  # type: ignore[misc]
     model = trained(examples, stages)
     content = Int8().convert(model, examples)
-    promised = max(stage.promised_zeros() for stage in stages)
+    promises = [promise for stage in stages for promise in stage.promises({})]
+    assert {promise.name for promise in promises} == {n for stage in stages for n in stage.gives}
     assert File(content).float_operators() == []
+    assert [promise.shortfall(File(content)) for promise in promises] == [None] * len(promises)
+    promised = max((one.figure for one in promises if one.name == "zeros"), default=0.0)
     assert promised <= File(content).zeros() < promised + 0.1
     batch = next(examples.inputs(examples.sample(64)))
     keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
@@ -88,16 +95,18 @@ def test_the_zeros_of_all_kernels_reach_the_promise(
         with pytest.raises(
             UserError, match=r"0.9 cannot be reached, because only 0\.\d+ of the weights"
         ):
-            stage.wrap(model, STEPS, [])
+            wrap(stage, model, [])
         return
-    wrapped = stage.wrap(model, STEPS, [])
+    wrapped = wrap(stage, model, [])
     wrapped.compile("sgd", "mse")
     images = np.concatenate(list(examples.inputs(range(56))))
     wrapped.fit(images, np.zeros((56, 4)), 14, 5, callbacks=stage.callbacks(), verbose=0)
     file = File(Float32().convert(stage.strip(wrapped), examples))
     assert sparsity <= file.zeros() < sparsity + 0.02
     zeros = {
-        name: float((kernel == 0).mean()) for name, kernel in file.kernels() if "depthwise" in name
+        weight.name: weight.zeros / weight.values.size
+        for weight in file.weights()
+        if "depthwise" in weight.name
     }
     assert max(zeros.values()) < 0.01
 
@@ -105,7 +114,7 @@ def test_the_zeros_of_all_kernels_reach_the_promise(
 def test_stripping_leaves_the_network_as_it_was_built(examples: Examples) -> None:
     model = Tiny().build((32, 32, 3), 4)
     stage = Prune()
-    stripped = stage.strip(stage.wrap(model, STEPS, []))
+    stripped = stage.strip(wrap(stage, model, []))
     assert [weight.name for weight in stripped.weights] == [weight.name for weight in model.weights]
     batch = next(examples.inputs(range(8)))
     assert np.array_equal(stripped.predict_on_batch(batch), model.predict_on_batch(batch))
@@ -123,7 +132,7 @@ def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: Examples) -
 
 def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
     """A convolution without batch norm before its ReLU silently escapes TF-MOT; none may."""
-    wrapped = QAT().wrap(MobileNetV2(alpha=0.35).build((32, 32, 3), 4), STEPS, [])
+    wrapped = wrap(QAT(), MobileNetV2(alpha=0.35).build((32, 32, 3), 4), [])
     inner = [layer for layer in wrapped.layers if hasattr(layer, "layer")]
     kinds = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
     weighty = [layer for layer in inner if isinstance(layer.layer, kinds)]
@@ -136,7 +145,7 @@ def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: s
     """TF-MOT alone forgets them in convolutions right before a concatenation."""
     model = load("models", name)().build((32, 32, 3), 4)  # type: ignore[attr-defined]
     dense = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
-    wrapped = QAT().wrap(model, STEPS, [Prune()])
+    wrapped = wrap(QAT(), model, [Prune()])
     for layer in dense[1:]:  # the first stays dense
         (kernel,) = wrapped.get_layer(f"quant_{layer.name}")._weight_vars
         assert "sparsity_mask" in kernel[-1]
@@ -146,7 +155,7 @@ def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: s
 def test_quantisation_begins_where_the_float_model_stands(examples: Examples) -> None:
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
     model = trained(examples, [])
-    wrapped = QAT().wrap(model, STEPS, [])
+    wrapped = wrap(QAT(), model, [])
     QAT().prepare(wrapped, examples)
     wrapped.compile(keras.optimizers.SGD(0.0), "mse")
     batch = next(examples.inputs(range(32)))

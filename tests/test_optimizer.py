@@ -8,6 +8,7 @@ import pytest
 
 from tflite_light.recipe.train import Schedule, Stairs, Train
 from tflite_light.stack import keras, tf
+from tflite_light.training.objective import CrossEntropy
 from tflite_light.training.optimizer import Rate, optimizer
 from tflite_light.training.phase import Phase, rate
 
@@ -15,7 +16,7 @@ STEPS = 100  # in an epoch; 10 epochs, the first of them warm-up
 
 
 def rates(schedule: Schedule, warmup_epochs: float = 1) -> Any:
-    return rate(Phase("fit", 10, 0.5, warmup_epochs, schedule=schedule), STEPS)
+    return rate(Phase("fit", CrossEntropy(), 10, 0.5, warmup_epochs, schedule=schedule), STEPS)
 
 
 FALLS: dict[str, tuple[Schedule, float, float, float]] = {  # halfway after the warm-up, last, end

@@ -14,7 +14,8 @@ from PIL import Image as Pillow
 from tflite_light import contract, files, recipe
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.measure.predict import open_file, quantise
+from tflite_light.measure.predict import open_file
+from tflite_light.measure.runners import quantise
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.runs import folder
 from tflite_light.training import journal
@@ -46,8 +47,16 @@ def test_a_run_leaves_all_its_papers(home: Path) -> None:
     exports = {
         f"exports/{mode}.{kind}" for mode in ("float32", "int8") for kind in ("tflite", "json")
     }
-    papers = {"recipe.yaml", "environment.json", "history.csv", "metrics.json"}
+    papers = {
+        "recipe.yaml",
+        "environment.json",
+        "data.json",
+        "history.csv",
+        "metrics.json",
+        ".lock",
+    }
     checkpoints = {f"checkpoints/{phase}.npz" for phase in ("fit", "prune", "qat")}
+    checkpoints |= {f"checkpoints/{stage}.plan.json" for stage in ("prune", "qat")}
     assert found - events == papers | checkpoints | exports | goldens
     assert {name.split("/")[1] for name in events} == {"fit", "prune", "qat"}
 
@@ -229,7 +238,7 @@ def test_unfinished_runs_are_told_how_to_be_finished(copy: Path, call: Call) -> 
 def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     told = complaint(call("train", run, "--resume"))
-    assert "is finished. See it: tflite-light evaluate" in told
+    assert "is finished.\nhint: See it with `tflite-light evaluate" in told
     told = complaint(call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume"))
     assert "nothing to resume: no unfinished run of tiny" in told
     (run / "metrics.json").unlink()
@@ -237,7 +246,7 @@ def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, 
     told = complaint(
         call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume", *change)
     )
-    assert "was started with another recipe; train differ" in told
+    assert "was started with another recipe: train.epochs was 3 and is 9." in told
 
 
 @pytest.mark.parametrize("harm", ["cut", "emptied", "flipped", "removed", "another's"])
@@ -303,7 +312,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(call: Call, tin
 @pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "two\nlines"])
 def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
     told = complaint(call("train", tiny, "--name", name))
-    assert "cannot name a run. Give --name letters, digits, - and _." in told
+    assert "cannot name a run.\nhint: Give --name letters, digits, - and _." in told
     assert not Path("runs").exists()
 
 
@@ -311,9 +320,12 @@ def test_a_recipe_that_was_changed_since_is_told(copy: Path, call: Call) -> None
     run = copy / "runs" / "tiny"
     resolved = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(resolved.replace("size: 32", "size: 64"))
-    assert "takes other pictures than image: of" in complaint(call("evaluate", run))
+    for command in ("evaluate", "export"):
+        assert "was changed since the run began: image.size was 32 and is 64." in complaint(
+            call(command, run)
+        )
     (run / "recipe.yaml").write_text("model: {tiny: {width: 4}}\nclasses: 4\n")
-    assert "has no train:. Restore it, or train anew." in complaint(call("evaluate", run))
+    assert "has no train:.\nhint: Restore it, or train anew." in complaint(call("evaluate", run))
 
 
 def test_a_run_whose_environment_is_damaged_is_the_oldest(copy: Path, call: Call) -> None:

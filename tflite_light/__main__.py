@@ -1,5 +1,5 @@
 """`python -m tflite_light`"""
 
-from tflite_light.cli import main
+from tflite_light.cli import run
 
-main(prog_name="tflite-light")
+run()

@@ -11,6 +11,7 @@ import click
 
 from tflite_light import __version__, commands
 from tflite_light.errors import UserError
+from tflite_light.interrupts import stop_at_once
 
 
 class Cli(click.Group):
@@ -42,13 +43,6 @@ class Cli(click.Group):
             where = error.filename or "the disk or device that is written to"
             click.echo(f"error: cannot use {where}: {error.strerror}.", err=True)
             ctx.exit(2)
-        except KeyboardInterrupt:
-            click.echo(
-                "\nstopped; what was finished is kept. A training goes on with: tflite-light train "
-                "RECIPE --resume",
-                err=True,
-            )
-            ctx.exit(130)
 
 
 def _files() -> dict[str, str]:
@@ -64,5 +58,7 @@ def main() -> None:
     atexit.register(gc.freeze)  # a last collection would cost 30 ms, after TensorFlow 700
 
 
-if __name__ == "__main__":
-    main()
+def run() -> None:
+    """The process of the command line."""
+    stop_at_once()
+    main(prog_name="tflite-light")

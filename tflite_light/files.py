@@ -57,6 +57,15 @@ def require_writable(folder: Path) -> None:
         ) from error
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_all` left in a folder and below it when its process was killed.
+
+    No other process may write there.
+    """
+    for path in folder.rglob(".*.tmp"):
+        _discard(path)
+
+
 def write_json(path: Path, value: Any) -> Path:
     return write(path, json.dumps(value, indent=2) + "\n")
 

@@ -40,6 +40,11 @@ set_option = click.option(
     metavar="PLACE=VALUE",
     help="Change the recipe, e.g. train.epochs=5.",
 )
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Where the pictures of a run are now.  [default: where they were]",
+)
 runs_option = click.option(
     "--runs",
     type=click.Path(path_type=Path),

@@ -21,11 +21,7 @@ def command(target: Path, data: Path | None) -> dict[str, Any]:
     if target.is_dir():
         from tflite_light.runs import conductor, folder
 
-        if data:
-            raise UserError(
-                f"--data goes with a file, such as {target}/exports/int8.tflite; a run has its own."
-            )
-        rows = conductor.evaluate(folder.open_run(target))
+        rows = conductor.evaluate(folder.open_run(target), data)
     else:
         from tflite_light.runs.evaluating import evaluate_file
 

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import (
+    data_option,
     mode_options,
     reports,
     runs_option,
@@ -23,11 +24,17 @@ from tflite_light.errors import UserError
     type=click.Path(path_type=Path),
     help="Folder for the files; a RECIPE needs one.  [default: the run's exports]",
 )
+@data_option
 @set_option
 @runs_option
 @reports
 def command(
-    target: Path | None, modes: list[str], out: Path | None, changes: tuple[str, ...], runs: Path
+    target: Path | None,
+    modes: list[str],
+    out: Path | None,
+    data: Path | None,
+    changes: tuple[str, ...],
+    runs: Path,
 ) -> dict[str, Any]:
     """Write .tflite files of RUN, of the newest run, or of a RECIPE without `train`.
 
@@ -36,16 +43,22 @@ def command(
     if target and not target.is_dir() and target.suffix in (".yaml", ".yml"):
         from tflite_light.runs import importing
 
+        if data:
+            raise UserError(
+                f"--data goes with a run, and {target} is a recipe to import.",
+                "Name its pictures by `--set data.pictures.path=FOLDER`.",
+            )
         origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
     else:
-        from tflite_light.runs import conductor, folder
+        from tflite_light.runs import conductor, finding, folder
 
         if changes:
             raise UserError(
-                "--set goes with a RECIPE to import; a run keeps the one it was made by."
+                "--set goes with a RECIPE to import; a run keeps the one it was made by.",
+                "Train the changed recipe, or leave --set out.",
             )
-        current = folder.open_run(target) if target else folder.newest(runs)
-        origin, rows = {"run": str(current.folder)}, conductor.export(current, modes, out)
+        current = folder.open_run(target) if target else finding.newest(runs)
+        origin, rows = {"run": str(current.folder)}, conductor.export(current, modes, out, data)
     show_measured(list(rows.values()))
     for path in rows:
         click.echo(path)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import (
+    data_option,
     recipe_path,
     reports,
     runs_option,
@@ -23,11 +24,17 @@ from tflite_light.errors import UserError
     is_flag=True,
     help="Go on with the newest unfinished run of RECIPE, or with the run RECIPE.",
 )
+@data_option
 @click.option("--name", help="Name of the run.  [default: the recipe's]")
 @runs_option
 @reports
 def command(
-    recipe: Path, changes: tuple[str, ...], resume: bool, name: str | None, runs: Path
+    recipe: Path,
+    changes: tuple[str, ...],
+    resume: bool,
+    data: Path | None,
+    name: str | None,
+    runs: Path,
 ) -> dict[str, Any]:
     """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs."""
     from tflite_light import recipe as recipes
@@ -40,11 +47,16 @@ def command(
             "train it by the defaults.",
         )
 
-    from tflite_light.runs import conductor, folder
+    from tflite_light.runs import conductor, finding
 
     name = name or recipe.stem
+    if data and not resume:
+        raise UserError(
+            "--data goes with --resume, for pictures that were moved.",
+            "Set the data of a new run by --set, such as `--set data.directory.path=FOLDER`.",
+        )
     if resume:
-        run, rows = conductor.resume(folder.to_resume(recipe, name, runs, checked))
+        run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
     else:
         run, rows = conductor.start(checked, name, runs)
     show_measured(rows)

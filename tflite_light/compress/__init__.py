@@ -1,40 +1,54 @@
 """Compression: stages that a trained model goes through, one after another.
 
-A new stage is one file here with one public class derived from `Stage`, and its word in `ORDER`.
+A new stage is one file here with one public class derived from `Stage`. Which orders are possible
+follows from what the stages declare, and is checked with the recipe.
 """
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from tflite_light.sockets import Part
 
 if TYPE_CHECKING:
-    from tflite_light.pipeline.examples import Examples
+    from tflite_light.pipeline.examples import Data, Examples
+    from tflite_light.tflite.promises import Promise
 
-ORDER = ("prune", "qat")  # weights are removed before what is left is quantised
+Plan = dict[str, Any]  # JSON; its key `kept` is the names of earlier stages' promises
+Kind = Literal["float", "quantised"]
 
 
 class Stage(Part):
     """Wraps a model, has it trained on for `epochs`, and takes the wrapping off again.
 
-    A model is rebuilt by wrapping and stripping afresh and loading weights, so `wrap` and `strip`
-    may depend on nothing but the recipe and the weights of the model they are given.
+    What it decides by looking at the model it is given (ranks, kept channels, the sparsity of each
+    layer) is its plan, which is saved beside the checkpoint. `wrap` and `strip` are pure functions
+    of the plan, so that resuming, measuring and exporting rebuild the same graph.
     """
+
+    accepts: ClassVar[tuple[Kind, ...]] = ("float",)  # kinds of model it can be given
+    yields: ClassVar[Kind] = "float"  # the kind it leaves
+    gives: ClassVar[frozenset[str]] = frozenset()  # names of its promises, such as `zeros`
+    preserves: ClassVar[frozenset[str]] = frozenset()  # promises of earlier stages that it keeps
 
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
-    def check(self, model: Any) -> None:
-        """Raises UserError where the stage cannot keep its promise on a model as it was built."""
+    def plan(self, model: Any, data: "Data") -> Plan:
+        """What is decided for this very model, as JSON.
+
+        Raises UserError where the stage cannot keep its promise. Before a run begins it is asked
+        along the chain of planned, untrained models; it is asked again when the stage begins.
+        """
+        return {}
 
     @abstractmethod
-    def wrap(self, model: Any, steps: int, before: Sequence["Stage"]) -> Any:
-        """The model to train for `steps` steps, after the stages `before`."""
+    def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
+        """The model to train for `steps` steps; the given one is left as it is."""
 
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
         """Set what training starts from, by training pictures; not called on a resumed model."""
@@ -47,6 +61,22 @@ class Stage(Part):
         """The trained model without what only training needs."""
         return wrapped
 
-    def promised_zeros(self) -> float:
-        """The share of a file's kernel weights that must be zero because of this stage."""
-        return 0.0
+    def promises(self, plan: Plan) -> "Sequence[Promise]":
+        """What must hold in every exported file because of this stage; named in `gives`."""
+        return []
+
+
+def misfit(stages: Sequence[Stage]) -> str | None:
+    """Why stages cannot run in this order; None where they can."""
+    kind: Kind = "float"
+    kept: dict[str, str] = {}  # promise -> the stage that gave it
+    before = ""
+    for stage in stages:
+        if kind not in stage.accepts:
+            return f"{stage.key} cannot follow {before}, which leaves a {kind} model"
+        lost = sorted(kept.keys() - stage.preserves)
+        if lost:
+            return f"{stage.key} cannot follow {kept[lost[0]]}: it would not keep its {lost[0]}"
+        kept |= dict.fromkeys(stage.gives, stage.key)
+        kind, before = stage.yields, stage.key
+    return None

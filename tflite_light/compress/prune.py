@@ -1,14 +1,17 @@
 """Magnitude pruning: the smallest weights become zero, and training makes up for them."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from tflite_light.compress import Stage
+from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
 from tflite_light.stack import keras, tfmot
+from tflite_light.tflite.promises import Promise, Zeros
+
+if TYPE_CHECKING:
+    from tflite_light.pipeline.examples import Data
 
 RAMP = 0.6  # of the stage's steps, in which sparsity rises; the rest trains what is left
 UPDATES = 30  # of the masks, while it rises; each sorts every layer's weights
@@ -23,6 +26,8 @@ class Prune(Stage):
     to make up.
     """
 
+    gives: ClassVar[frozenset[str]] = frozenset({"zeros"})
+
     sparsity: float = Field(
         0.5, gt=0, lt=1, description="share of the file's kernel weights that are zero"
     )
@@ -31,32 +36,24 @@ class Prune(Stage):
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
-    def check(self, model: Any) -> None:
-        self._each(model, _prunable(model))
-
-    def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
+    def plan(self, model: Any, data: "Data") -> Plan:
+        """The sparsity of each layer that is pruned."""
         pruned = _prunable(model)
-        end = max(1, int(RAMP * steps))
-        schedule = tfmot.sparsity.keras.PolynomialDecay(
-            initial_sparsity=0.0,
-            final_sparsity=self._each(model, pruned),
-            begin_step=0,
-            end_step=end,
-            frequency=max(1, end // UPDATES),
-        )
+        return {"sparsity": dict.fromkeys(pruned, self._each(model, pruned))}
 
+    def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         def wrap_layer(layer: Any) -> Any:
-            if layer.name not in pruned:
+            sparsity = plan["sparsity"].get(layer.name)
+            if sparsity is None:
                 return layer
-            return tfmot.sparsity.keras.prune_low_magnitude(layer, pruning_schedule=schedule)
+            return tfmot.sparsity.keras.prune_low_magnitude(layer, _schedule(sparsity, steps))
 
-        copy = keras.models.clone_model(
-            model
-        )  # or the layers left alone would be the given model's
+        # A copy, or the layers that are left alone would be the given model's.
+        copy = keras.models.clone_model(model)
         copy.set_weights(model.get_weights())
         return keras.models.clone_model(copy, clone_function=wrap_layer)
 
-    def _each(self, model: Any, pruned: set[str]) -> float:
+    def _each(self, model: Any, pruned: list[str]) -> float:
         """Sparsity of each pruned layer, so that all kernels together reach the promise."""
         sizes = {
             layer.name: math.prod(kernel.shape)
@@ -68,8 +65,9 @@ class Prune(Stage):
         if each >= 1:
             raise UserError(
                 f"compress.prune.sparsity: {self.sparsity} cannot be reached, because only "
-                f"{within / total:.3f} of the "
-                "weights are outside depthwise and first convolutions. Choose less."
+                f"{within / total:.3f} of the weights are outside depthwise and first "
+                "convolutions.",
+                f"Lower it, such as `--set compress.prune.sparsity={0.9 * within / total:.2f}`.",
             )
         # TF-MOT keeps round(size * (1 - sparsity)) weights a layer: half a zero each may lack.
         return float(min(each + 0.5 * len(pruned) / within, 1 - 1e-6))
@@ -80,8 +78,19 @@ class Prune(Stage):
     def strip(self, wrapped: Any) -> Any:
         return tfmot.sparsity.keras.strip_pruning(wrapped)
 
-    def promised_zeros(self) -> float:
-        return self.sparsity
+    def promises(self, plan: Plan) -> list[Promise]:
+        return [Zeros(self.sparsity, "compress.prune.sparsity")]
+
+
+def _schedule(sparsity: float, steps: int) -> Any:
+    end = max(1, int(RAMP * steps))
+    return tfmot.sparsity.keras.PolynomialDecay(
+        initial_sparsity=0.0,
+        final_sparsity=sparsity,
+        begin_step=0,
+        end_step=end,
+        frequency=max(1, end // UPDATES),
+    )
 
 
 def kernels(layer: Any) -> list[Any]:
@@ -90,6 +99,6 @@ def kernels(layer: Any) -> list[Any]:
     return [getattr(layer, name) for name in names if getattr(layer, name, None) is not None]
 
 
-def _prunable(model: Any) -> set[str]:
+def _prunable(model: Any) -> list[str]:
     dense = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
-    return {layer.name for layer in [one for one in model.layers if isinstance(one, dense)][1:]}
+    return [layer.name for layer in model.layers if isinstance(layer, dense)][1:]

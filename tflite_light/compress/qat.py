@@ -2,14 +2,14 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from tflite_light.compress import Stage
+from tflite_light.compress import Kind, Plan, Stage
 from tflite_light.contract import Image
 from tflite_light.stack import keras, tf, tfmot
 
@@ -20,7 +20,7 @@ CALIBRATION = 512  # training pictures that set the first ranges
 
 
 class QAT(Stage):
-    """Jacob et al. 2018, arXiv 1712.05877, by TF-MOT's 8-bit scheme; zeros of an earlier `prune`
+    """Jacob et al. 2018, arXiv 1712.05877, by TF-MOT's 8-bit scheme; zeros of an earlier stage
     are kept.
 
     TF-MOT starts every activation's range at [-6, 6] and forgets that only after 1,000 steps, so
@@ -28,16 +28,19 @@ class QAT(Stage):
     what 512 training pictures span, and the input's is what the contract's 256 pixel values become.
     """
 
+    yields: ClassVar[Kind] = "quantised"
+    preserves: ClassVar[frozenset[str]] = frozenset({"zeros"})
+
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
-    def wrap(self, model: Any, steps: int, before: Sequence[Stage]) -> Any:
+    def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
         configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
         with tfmot.quantization.keras.quantize_scope(configs):
-            return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(before))
+            return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(plan["kept"]))
 
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
         set_input_range(wrapped, examples.image)  # first: it starts at [0, 0], and all follows it
@@ -57,9 +60,9 @@ def _annotated(layer: Any) -> Any:
     return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
 
 
-def _scheme(before: Sequence[Stage]) -> Any:
-    """The TF-MOT scheme that keeps what earlier stages did."""
-    if any(stage.key == "prune" for stage in before):
+def _scheme(kept: list[str]) -> Any:
+    """The TF-MOT scheme that keeps what earlier stages promised."""
+    if "zeros" in kept:
         name = "collab_opts.prune_preserve.default_8bit_prune_preserve_quantize_scheme"
         scheme = _internal(name).Default8BitPrunePreserveQuantizeScheme()
         scheme.get_layout_transformer = partial(

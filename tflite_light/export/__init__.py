@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Mode(Part):
     """Turns a Keras model into the bytes of a file with batch 1, logits out."""
 
-    takes_quantised: ClassVar[bool] = (
+    accepts_qat_model: ClassVar[bool] = (
         False  # whether it converts the model after `qat`, or the one before
     )
 

@@ -22,7 +22,7 @@ class Int8(Mode):
     training pictures, which come through the same pipeline as in training.
     """
 
-    takes_quantised: ClassVar[bool] = True
+    accepts_qat_model: ClassVar[bool] = True
     needs_pictures: ClassVar[bool] = True
 
     io: Literal["uint8", "int8"] = Field("uint8", description="type of the file's input and output")
@@ -46,8 +46,8 @@ class Int8(Mode):
         if strays:
             kinds = ", ".join(sorted(set(strays)))
             raise UserError(
-                f"the int8 file would compute {len(strays)} operators in float ({kinds}). "
-                "Use layers that TFLite has in int8, or export float32."
+                f"the int8 file would compute {len(strays)} operators in float ({kinds}).",
+                "Use layers that TFLite has in int8, or export float32.",
             )
 
     def _calibration(self, examples: "Examples") -> Iterator[list[Any]]:

@@ -30,10 +30,10 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
             arrays = {name: archive[name] for name in archive.files}
         return arrays, json.loads(arrays.pop(_NOTE).tobytes())
     except FileNotFoundError:
-        raise UserError(f"checkpoint {path} is missing. Train the recipe again.") from None
+        raise UserError(f"checkpoint {path} is missing.", "Train the recipe again.") from None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
-            f"checkpoint {path} is damaged ({error}). Restore it or train the recipe again."
+            f"checkpoint {path} is damaged ({error}).", "Restore it or train the recipe again."
         ) from error
 
 
@@ -50,7 +50,7 @@ def weights_of(model: Any) -> Arrays:
     return {name: variable.numpy() for name, variable in variables_of(model).items()}
 
 
-def endless(arrays: Arrays) -> list[str]:
+def non_finite(arrays: Arrays) -> list[str]:
     """Names of the arrays that hold NaN or infinity."""
     return [name for name, array in arrays.items() if not np.isfinite(array).all()]
 
@@ -67,13 +67,13 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
         name = odd[0]
         raise UserError(
             f"checkpoint {path} does not fit the model: {len(odd)} weights differ, first {name} "
-            f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}). "
-            "Was recipe.yaml changed, or the classes of the data?"
+            f"({found.get(name, 'missing')} instead of {shapes.get(name, 'none')}).",
+            "Was recipe.yaml changed, or the classes of the data?",
         )
-    if beyond := endless(arrays):
+    if damaged := non_finite(arrays):
         raise UserError(
-            f"checkpoint {path} is damaged: {beyond[0]} holds NaN or infinity. Restore it or "
-            "train the recipe again."
+            f"checkpoint {path} is damaged: {damaged[0]} holds NaN or infinity.",
+            "Restore it or train the recipe again.",
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])

@@ -1,14 +1,15 @@
 """A recipe: one YAML file that says everything a run needs, checked before anything is loaded."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from tflite_light import files
-from tflite_light.compress import ORDER, Stage
+from tflite_light.compress import Stage, misfit
 from tflite_light.contract import Image, require_printable
 from tflite_light.data import Source
 from tflite_light.errors import UserError
@@ -66,10 +67,11 @@ class Recipe(Part):
     @field_validator("compress")
     @classmethod
     def _stages_in_order(cls, stages: list[Stage]) -> list[Stage]:
-        keys = [stage.key for stage in stages]
-        if keys != sorted(keys, key=ORDER.index):
-            right = ", ".join(sorted(keys, key=ORDER.index))
-            raise ValueError(f"{', '.join(keys)} cannot run in this order; write {right}")
+        if problem := misfit(stages):
+            orders = (order for order in itertools.permutations(stages) if not misfit(order))
+            right = next(orders, None)
+            hint = f"; write {', '.join(stage.key for stage in right)}" if right else ""
+            raise ValueError(f"cannot run in this order: {problem}{hint}")
         return stages
 
     @model_validator(mode="after")
@@ -120,6 +122,15 @@ class Recipe(Part):
         """`data` of a recipe that is no import, or that names the classes of one."""
         assert self.data
         return self.data
+
+    def absolute(self) -> "Recipe":
+        """The same recipe, whose data and weights are found from any folder."""
+        update: dict[str, Any] = {"data": self.data.absolute() if self.data else None}
+        path = getattr(self.weights, "path", None)
+        if self.weights and path:
+            moved = {"path": str(Path(path).absolute())}
+            update["weights"] = self.weights.model_copy(update=moved)
+        return self.model_copy(update=update)
 
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""

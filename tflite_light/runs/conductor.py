@@ -1,58 +1,145 @@
 """The conductor: fit -> stages -> export -> measure, in a run folder from which it can go on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tflite_light.graph import checkpoint
-from tflite_light import files
-from tflite_light.compress import Stage
-from tflite_light.pipeline.batches import steps_per_epoch
-from tflite_light.pipeline.examples import Data, read
-from tflite_light.runs.delivery import deliver
+from tflite_light import files, interrupts
+from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.graph import checkpoint
 from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers, measure, measure_file
-from tflite_light.export import Mode
-from tflite_light.runs.folder import CLASSIFIER_PHASE, Run, create, require_finished
-from tflite_light.training.journal import state_path
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
+from tflite_light.pipeline.batches import steps_per_epoch
+from tflite_light.pipeline.examples import Data, read
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
-from tflite_light.training.display import Display
 from tflite_light.recipe import Recipe
+from tflite_light.runs.delivery import deliver
+from tflite_light.runs.finding import create
+from tflite_light.runs.folder import CLASSIFIER_PHASE, Run, require_finished
 from tflite_light.sockets import names
+from tflite_light.tflite.promises import Promise
+from tflite_light.training import distribution
+from tflite_light.training.display import Display
+from tflite_light.training.objective import CrossEntropy
 from tflite_light.training.phase import Phase, train_phase
 
 WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
 
 
-def start(recipe: Recipe, name: str, runs: Path) -> tuple[Run, list[Measured]]:
+def start(recipe: Recipe, name: str, runs: Path = Path("runs")) -> tuple[Run, list[Measured]]:
     """A new run of a recipe in a folder of its own below `runs`, trained to the end."""
+    recipe = recipe.absolute()
     data = recipe.source.load(recipe.image)
-    check(recipe, len(data.classes))
+    check(recipe, data)
     run = create(recipe, name, runs)
-    return run, train(run, data)
+    with run.locked():
+        return run, _train(run, data)
 
 
-def resume(run: Run) -> tuple[Run, list[Measured]]:
-    """What is still to be done of a run."""
-    return run, train(run, run.recipe.source.load(run.recipe.image))
+def resume(run: Run, data: Path | None = None) -> tuple[Run, list[Measured]]:
+    """What is still to be done of a run; its pictures lie at `data` where they were moved."""
+    with run.locked():
+        recipe = _moved(run, data)
+        run.require_same_data(recipe)
+        return run, _train(run, recipe.source.load(recipe.image))
 
 
-def check(recipe: Recipe, classes: int) -> None:
-    """Raises UserError where a stage cannot keep its promise, before a run is begun for it."""
-    model = _build(recipe, classes)
+def check(recipe: Recipe, data: Data) -> None:
+    """Raises UserError where a stage cannot keep its promise, before a run is begun for it.
+
+    Each stage plans for the untrained model that the stages before it leave.
+    """
+    model = _build(recipe, data.classes)
     if recipe.weights:
         recipe.weights.load(model, recipe.model)
     for stage in recipe.compress:
-        stage.check(model)
+        plan = _plan(recipe, stage, model, data)
+        if stage is not recipe.compress[-1]:
+            model = stage.strip(stage.wrap(model, plan, steps=1))
 
 
-def train(run: Run, data: Data) -> list[Measured]:
+def export(
+    run: Run, modes: Sequence[str] = (), out: Path | None = None, data: Path | None = None
+) -> dict[Path, Measured]:
+    """Files of a finished run, of the modes named or its recipe's, and what was measured of each.
+
+    `data` has pictures of the run's classes, to calibrate and measure on instead of the run's own.
+    Raises UserError where the run or its data is not what it was when it was trained.
+    """
+    require_finished(run)
+    files.require_writable(out or run.folder)
+    recipe = _moved(run, data)
+    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
+    chosen = recipe.modes(modes)
+    pictures = recipe.source.load(recipe.image)
+    models = dict(zip(run.phases, _models(run), strict=True))
+    logits = {
+        phase: answers(KerasModel(models[phase]), pictures.test)
+        for phase in {source_phase(run, mode) for mode in chosen}
+    }
+    rows = {}
+    with run.locked():
+        for mode in chosen:
+            phase, path = source_phase(run, mode), run.export_path(mode.key, out)
+            promised = _promises(run)
+            rows[path] = deliver(mode, models[phase], logits[phase], pictures, promised, path)
+        if not out:
+            run.write_rows(list(rows.values()))
+    return rows
+
+
+def evaluate(run: Run, data: Path | None = None) -> list[Measured]:
+    """Every Keras model and every exported file of a finished run, on the same test pictures.
+
+    They are the run's own, which must be as they were, or those at `data`, of the same classes.
+    """
+    require_finished(run)
+    recipe = _moved(run, data)
+    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
+    pictures = recipe.source.measured() if data else recipe.source.split("test")
+    test = read({"test": pictures}, recipe.image)["test"]
+    rows, logits = [], {}
+    for phase, model in zip(run.phases, _models(run), strict=True):
+        row, logits[phase] = measure(phase, KerasModel(model), test)
+        rows.append(row)
+    for key in [key for key in names("export") if run.export_path(key).exists()]:
+        path, (mode,) = run.export_path(key), recipe.modes([key])
+        predictor, agreed = open_file(path)
+        if agreed.image != recipe.image or agreed.labels != run.classes:
+            raise UserError(
+                f"{path} is not this run's: its contract has other pixels or labels.",
+                f"Write it again with `tflite-light export {run.folder} --{key}`.",
+            )
+        reference = logits[source_phase(run, mode)]
+        rows.append(measure_file(key, path.read_bytes(), predictor, test, reference))
+    return rows
+
+
+def source_phase(run: Run, mode: Mode) -> str:
+    """The phase whose model a mode converts: the last that leaves a kind of model it accepts."""
+    return next(
+        phase
+        for phase in reversed(run.phases)
+        if phase not in run.stages or mode.accepts_qat_model or run.stages[phase].yields == "float"
+    )
+
+
+def _moved(run: Run, data: Path | None) -> Recipe:
+    """The run's recipe, with its pictures at `data` where that is given."""
+    if data is None:
+        return run.recipe
+    return run.recipe.model_copy(update={"data": run.recipe.source.located(data)})
+
+
+def _train(run: Run, data: Data) -> list[Measured]:
     """Do what is still to be done of a run; the rows of its report."""
+    interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     say(f"{run.folder}: {counts}")
     started = time.monotonic()
@@ -65,115 +152,73 @@ def train(run: Run, data: Data) -> list[Measured]:
         row.seconds, models[phase] = seconds, model
         rows.append(row)
     for mode in run.recipe.export:
-        phase = source_phase(run, mode)
-        path = run.export_path(mode.key)
-        rows.append(deliver(mode, models[phase], logits[phase], data, run.promised_zeros, path))
+        phase, path = source_phase(run, mode), run.export_path(mode.key)
+        rows.append(deliver(mode, models[phase], logits[phase], data, _promises(run), path))
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
-        "promised_zeros": run.promised_zeros,
+        "promises": {promise.name: promise.figure for promise in _promises(run)},
         "seconds": time.monotonic() - started,
         "rows": [row.to_json() for row in rows],
     }
-    files.write_json(run.folder / "metrics.json", metrics)
+    files.write_json(run.metrics_path, metrics)
     return rows
-
-
-def export(run: Run, modes: list[str], out: Path | None) -> dict[Path, Measured]:
-    """Files of a finished run, of the modes named or its recipe's. Raises UserError on others."""
-    require_finished(run)
-    files.require_writable(out or run.folder)
-    chosen = run.recipe.modes(modes)
-    data = run.recipe.source.load(run.recipe.image)
-    models = dict(zip(run.phases, _models(run, len(data.classes)), strict=True))
-    logits = {
-        phase: answers(KerasModel(models[phase]), data.test)
-        for phase in {source_phase(run, m) for m in chosen}
-    }
-    rows = {}
-    for mode in chosen:
-        phase, path = source_phase(run, mode), run.export_path(mode.key, out)
-        rows[path] = deliver(mode, models[phase], logits[phase], data, run.promised_zeros, path)
-    return rows
-
-
-def evaluate(run: Run) -> list[Measured]:
-    """Every Keras model and every exported file of a finished run, on the same test pictures."""
-    require_finished(run)
-    source = run.recipe.source
-    test = read({"test": source.split("test")}, run.recipe.image)["test"]
-    models = _models(run, len(source.classes()))
-    rows, logits = [], {}
-    for phase, model in zip(run.phases, models, strict=True):
-        row, logits[phase] = measure(phase, KerasModel(model), test)
-        rows.append(row)
-    written = sorted((run.folder / "exports").glob("*.tflite"))
-    for path in (path for path in written if path.stem in names("export")):
-        (mode,) = run.recipe.modes([path.stem])
-        predictor, agreed = open_file(path)
-        if agreed.image != run.recipe.image:
-            raise UserError(
-                f"{path} takes other pictures than image: of {run.folder / 'recipe.yaml'} says. "
-                "Was it changed? Restore it, or train anew."
-            )
-        reference = logits[source_phase(run, mode)]
-        rows.append(measure_file(path.stem, path.read_bytes(), predictor, test, reference))
-    return rows
-
-
-def source_phase(run: Run, mode: Mode) -> str:
-    """The phase whose model a mode converts: the last, or the last before `qat`."""
-    return next(phase for phase in reversed(run.phases) if mode.takes_quantised or phase != "qat")
 
 
 def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
-    settings = run.recipe.training
-    steps = steps_per_epoch(data.train, settings.batch_size)
-    model = _build(run.recipe, len(data.classes))
+    steps = steps_per_epoch(data.train, run.recipe.training.batch_size)
+    model = _build(run.recipe, data.classes)
     _begin(run, model)
     for phase in run.phases:
         stage = run.stages.get(phase)
+        if stage and not run.begun(phase):
+            files.write_json(run.plan_path(phase), _plan(run.recipe, stage, model, data))
         wrapped = model if stage is None else _wrap(run, stage, model, steps)
         if run.weights_path(phase).exists():
             model = wrapped if stage is None else stage.strip(wrapped)
-            note = _load_weights(run, phase, model)
-            yield phase, model, note["seconds"]
+            yield phase, model, _load_weights(run, phase, model)["seconds"]
             continue
-        if stage and not state_path(run.folder, phase).exists():
+        if stage and not run.begun(phase):
             stage.prepare(wrapped, data.train)
         history = train_phase(
-            wrapped, _phase(run, phase), run.recipe, data, run.folder, Display(phase)
+            wrapped, _phase(run, phase), run.recipe, data, run.places(phase), Display(phase)
         )
         model = wrapped if stage is None else stage.strip(wrapped)
         seconds = sum(row["seconds"] for row in history)
-        note = {
-            "seconds": seconds,
-            "model": {run.recipe.model.key: run.recipe.model.model_dump(mode="json")},
-            "classes": data.classes,
-        }
+        note = {"seconds": seconds, **_facts(run.recipe, data.classes)}
         checkpoint.write(run.weights_path(phase), checkpoint.weights_of(model), note)
-        state_path(run.folder, phase).unlink(missing_ok=True)
+        run.places(phase).state.unlink(missing_ok=True)
         yield phase, model, seconds
+
+
+def _facts(recipe: Recipe, classes: list[str]) -> dict[str, Any]:
+    """What weights mean nothing without: the network, what it takes, what it answers."""
+    return {
+        "model": {recipe.model.key: recipe.model.model_dump(mode="json")},
+        "image": recipe.image.model_dump(mode="json"),
+        "classes": classes,
+    }
 
 
 def _begin(run: Run, model: Any) -> None:
     """Give a run that has not begun the recipe's weights."""
-    first = run.phases[0]
-    begun = run.weights_path(first).exists() or state_path(run.folder, first).exists()
-    if run.recipe.weights and not begun:
+    if run.recipe.weights and not run.begun(run.phases[0]):
         for remark in run.recipe.weights.load(model, run.recipe.model):
             say(remark)
 
 
 def _phase(run: Run, phase: str) -> Phase:
-    stage = run.stages.get(phase)
+    stage, settings = run.stages.get(phase), run.recipe.training
+    loss, freeze = CrossEntropy(settings.label_smoothing), settings.freeze
     if stage:
-        return Phase(phase, stage.epochs, stage.learning_rate, WARMUP, callbacks=stage.callbacks())
-    settings, freeze = run.recipe.training, run.recipe.training.freeze
+        rates = stage.epochs, stage.learning_rate, WARMUP
+        return Phase(phase, loss, *rates, callbacks=stage.callbacks())
     if freeze and phase == CLASSIFIER_PHASE:
-        return Phase(phase, freeze.epochs, freeze.learning_rate, WARMUP, classifier_only=True)
+        rates = freeze.epochs, freeze.learning_rate, WARMUP
+        return Phase(phase, loss, *rates, classifier_only=True)
     return Phase(
         phase,
+        loss,
         settings.epochs,
         settings.learning_rate,
         settings.warmup_epochs,
@@ -183,7 +228,7 @@ def _phase(run: Run, phase: str) -> Phase:
     )
 
 
-def _models(run: Run, classes: int) -> list[Any]:
+def _models(run: Run) -> list[Any]:
     """The model as each phase left it."""
     models: list[Any] = []
     for phase in run.phases:
@@ -191,19 +236,47 @@ def _models(run: Run, classes: int) -> list[Any]:
         models.append(
             stage.strip(_wrap(run, stage, models[-1], steps=1))
             if stage
-            else _build(run.recipe, classes)
+            else _build(run.recipe, run.classes)
         )
-        _load_weights(run, phase, models[-1])
+        note = _load_weights(run, phase, models[-1])
+        _require_facts(run, phase, note)
     return models
 
 
-def _build(recipe: Recipe, classes: int) -> Any:
-    return build(recipe.model, recipe.image.size, classes, recipe.seed)
+def _require_facts(run: Run, phase: str, note: dict[str, Any]) -> None:
+    facts = _facts(run.recipe, run.classes)
+    odd = [key for key in facts if note.get(key) != facts[key]]
+    if odd:
+        raise UserError(
+            f"checkpoint {run.weights_path(phase)} is of another run: its {' and '.join(odd)} "
+            "differ from recipe.yaml and data.json.",
+            "Restore them, or train the recipe again.",
+        )
+
+
+def _build(recipe: Recipe, classes: list[str]) -> Any:
+    with distribution.scope():
+        return build(recipe.model, recipe.image.size, len(classes), recipe.seed)
+
+
+def _plan(recipe: Recipe, stage: Stage, model: Any, data: Data) -> Plan:
+    before = recipe.compress[: recipe.compress.index(stage)]
+    return stage.plan(model, data) | {
+        "kept": sorted({name for one in before for name in one.gives})
+    }
 
 
 def _wrap(run: Run, stage: Stage, model: Any, steps: int) -> Any:
-    before = run.recipe.compress[: run.recipe.compress.index(stage)]
-    return stage.wrap(model, steps * stage.epochs, before)
+    with distribution.scope():
+        return stage.wrap(model, run.read_plan(stage.key), steps * stage.epochs)
+
+
+def _promises(run: Run) -> list[Promise]:
+    return [
+        promise
+        for key, stage in run.stages.items()
+        for promise in stage.promises(run.read_plan(key))
+    ]
 
 
 def _load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:

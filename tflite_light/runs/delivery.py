@@ -2,24 +2,25 @@
 
 import io
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
 
-from tflite_light import contract
-from tflite_light import files
-from tflite_light.tflite import file as tflite
+from tflite_light import contract, files
 from tflite_light.contract import Contract, Golden
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.measure.accuracy import Measured, measure_file
+from tflite_light.measure.runners import TFLiteModel, quantise
 from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
-from tflite_light.errors import UserError
-from tflite_light.measure.accuracy import Measured, measure_file
-from tflite_light.export import Mode
-from tflite_light.measure.runners import TFLiteModel, quantise
 from tflite_light.progress import say
+from tflite_light.tflite import file as tflite
+from tflite_light.tflite.promises import Promise
 
 GOLDENS = 8
 GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
@@ -30,7 +31,7 @@ def deliver(
     model: Any,
     reference: Floats,
     data: Data,
-    promised_zeros: float,
+    promises: Sequence[Promise],
     path: Path,
 ) -> Measured:
     """Convert `model` and write `path`, its `.json` and its golden pictures; the row that was
@@ -45,12 +46,9 @@ def deliver(
     bare = mode.convert(model, data.train)
     file = tflite.File(bare)
     mode.check(file)
-    if file.zeros() < promised_zeros:
-        raise UserError(
-            f"{path.name} has {file.zeros():.4f} zeros among its weights, fewer than the promised "
-            f"{promised_zeros}. "
-            "Give the prune stage more epochs, or promise less."
-        )
+    for promise in promises:
+        if lack := promise.shortfall(file):
+            raise UserError(f"{path.name} {lack.problem}", lack.hint)
     runner = _runnable(bare, path)
     agreed = Contract(
         model=model.name,

@@ -1,8 +1,9 @@
 """Measuring a `.tflite` file on pictures that it has not come with."""
 
+import importlib
 from pathlib import Path
+from typing import Any
 
-from tflite_light.data import csv, directory
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, measure_file
 from tflite_light.measure.predict import open_file
@@ -20,12 +21,17 @@ def evaluate_file(path: Path, data: Path) -> Measured:
     return measure_file(path.name, path.read_bytes(), model, examples, None)
 
 
+def _module(data: Path) -> Any:
+    """The source's file that knows how such pictures lie."""
+    return importlib.import_module(f"tflite_light.data.{'directory' if data.is_dir() else 'csv'}")
+
+
 def _labelled(data: Path, labels: list[str]) -> Pictures:
     if not data.exists():
         raise UserError(
             f"{data} does not exist. Give --data a folder of class folders or a .csv table."
         )
-    pairs = directory.labelled(data) if data.is_dir() else csv.labelled(data)
+    pairs = _module(data).labelled(data)
     strange = sorted({label for _, label in pairs} - set(labels))
     if strange:
         raise UserError(

@@ -1,21 +1,34 @@
-"""The folder of a run: its recipe, what came of it, and finding it again."""
+"""The folder of a run: the only place that knows its paths, and what it was made by.
 
+    recipe.yaml       the resolved recipe, absolute data paths
+    environment.json  versions (the kit's own too), machine, seed, and the recipe once more
+    data.json         class names in the order of the logits, digest and counts of the pictures
+    history.csv, tensorboard/, checkpoints/, exports/, metrics.json
+
+What a run is opened with must fit what is recorded: a recipe or data that was changed since would
+give files whose labels or pixels are not those of the training.
+"""
+
+import contextlib
 import datetime
 import importlib.metadata
 import os
 import platform
-import re
-import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tflite_light import files
+from tflite_light import __version__, files
 from tflite_light import recipe as recipes
-from tflite_light.compress import Stage
+from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
+from tflite_light.measure.accuracy import Measured
+from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
+from tflite_light.training.journal import Places
 
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
@@ -39,7 +52,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        return (self.folder / "metrics.json").exists()
+        return self.metrics_path.exists()
 
     @property
     def stages(self) -> dict[str, Stage]:
@@ -51,17 +64,87 @@ class Run:
         return [*first, *self.stages]
 
     @property
-    def promised_zeros(self) -> float:
-        return max((stage.promised_zeros() for stage in self.recipe.compress), default=0.0)
+    def metrics_path(self) -> Path:
+        return self.folder / "metrics.json"
 
     def weights_path(self, phase: str) -> Path:
+        """What a phase ended with."""
         return self.folder / "checkpoints" / f"{phase}.npz"
+
+    def plan_path(self, phase: str) -> Path:
+        """What a stage decided before it was trained."""
+        return self.folder / "checkpoints" / f"{phase}.plan.json"
+
+    def places(self, phase: str) -> Places:
+        """Where a phase writes while it is trained."""
+        return Places(
+            state=self.folder / "checkpoints" / f"{phase}.state.npz",
+            history=self.folder / "history.csv",
+            tensorboard=self.folder / "tensorboard" / phase,
+        )
+
+    def begun(self, phase: str) -> bool:
+        return self.weights_path(phase).exists() or self.places(phase).state.exists()
 
     def export_path(self, mode: str, out: Path | None = None) -> Path:
         """Where a mode's file goes: into the run, or into `out` under the run's name."""
         if out:
-            return out / f"{self.folder.name}_{mode}.tflite"
+            return out / f"{self.folder.resolve().name}_{mode}.tflite"
         return self.folder / "exports" / f"{mode}.tflite"
+
+    def read_plan(self, phase: str) -> Plan:
+        """Raises UserError when it is missing or damaged."""
+        plan = files.read_json(self.plan_path(phase))
+        if not isinstance(plan, dict):
+            raise UserError(f"{self.plan_path(phase)} is damaged.", "Train the recipe again.")
+        return plan
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """Class names in the order of the logits, as they were when the run was started."""
+        return list(self._data["classes"])
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        found = files.read_json(self.folder / "data.json")
+        if not isinstance(found, dict) or not {"classes", "digest", "pictures"} <= found.keys():
+            raise UserError(
+                f"{self.folder / 'data.json'} is damaged.", "Restore it, or train anew."
+            )
+        return found
+
+    def require_same_data(self, recipe: Recipe) -> None:
+        """Raises UserError where the pictures are not those that the run was started on."""
+        self.require_same_classes(recipe)
+        now = _counts(recipe)
+        if recipe.source.listing_digest() == self._data["digest"]:
+            return
+        then = self._data["pictures"]
+        counts = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
+        raise UserError(
+            f"{recipe.source.where} has other pictures than {self.folder} was trained on: {counts}",
+            "Restore them, train anew, or name the pictures to use with `--data`.",
+        )
+
+    def require_same_classes(self, recipe: Recipe) -> None:
+        """Raises UserError where the data's classes are not the run's, or in another order."""
+        found = recipe.source.classes()
+        if found == self.classes:
+            return
+        gone, new = sorted(set(self.classes) - set(found)), sorted(set(found) - set(self.classes))
+        changes = [f"{', '.join(gone[:5])} missing"] if gone else []
+        changes += [f"{', '.join(new[:5])} new"] if new else []
+        raise UserError(
+            f"{recipe.source.where} has other classes than {self.folder} was trained on: "
+            f"{' and '.join(changes) or 'their order differs'}.",
+            "Give the class folders their names of then, or train anew.",
+        )
+
+    def write_rows(self, rows: list[Measured]) -> None:
+        """Keep metrics.json true of the files in `exports/`, after some were written again."""
+        metrics, new = files.read_json(self.metrics_path), {row.name: row.to_json() for row in rows}
+        kept = {row["name"]: row for row in metrics["rows"]}
+        files.write_json(self.metrics_path, {**metrics, "rows": list((kept | new).values())})
 
     def progress(self) -> str:
         """How far an unfinished run came, for a person."""
@@ -70,117 +153,98 @@ class Run:
                 return f"it stopped in phase {phase}"
         return "it stopped at the export"
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for this process; what a killed one left half-written is removed.
 
-def create(recipe: Recipe, name: str, runs: Path) -> Run:
-    """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
-    if Path(name).name != name or name.startswith(".") or not name.isprintable():
-        raise UserError(f"{name!r} cannot name a run. Give --name letters, digits, - and _.")
-    taken = [run.folder.name for run in _named(name, runs)]
-    folder = runs / (name if not (runs / name).exists() else f"{name}-{_number(taken, name) + 1}")
-    try:
-        folder.mkdir(parents=True)
-        files.write(folder / "recipe.yaml", recipes.to_yaml(recipe))
-        files.write_json(folder / "environment.json", _environment(recipe))
-    except OSError as error:
-        raise UserError(
-            f"cannot make {folder}: {error.strerror}. Choose another folder with --runs."
-        ) from error
-    except UserError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return Run(folder, recipe)
+        The system frees the lock when its process ends, however it ends. Raises UserError where
+        another process works on the run.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"{self.folder} is being written by another process.",
+                "Wait until it has finished, or stop it first.",
+            ) from None
+        try:
+            files.remove_unfinished(self.folder)
+            yield
+        finally:
+            lock.release()
+
+
+def record(run: Run) -> None:
+    """Write what a new run is made by."""
+    recipe = run.recipe
+    files.write(run.folder / "recipe.yaml", recipes.to_yaml(recipe))
+    data = {
+        "classes": recipe.source.classes(),
+        "digest": recipe.source.listing_digest(),
+        "pictures": _counts(recipe),
+    }
+    files.write_json(run.folder / "data.json", data)
+    files.write_json(run.folder / "environment.json", _environment(recipe))
 
 
 def open_run(folder: Path) -> Run:
-    """Raises UserError when `folder` is not a run."""
+    """Raises UserError when `folder` is not a run, or its recipe was changed since it was made."""
     if folder.is_file():
         raise UserError(
-            f"{folder} is neither the folder of a run nor a recipe (.yaml). Weights are exported "
-            "by a recipe that names them at weights:."
+            f"{folder} is neither the folder of a run nor a recipe (.yaml).",
+            "Weights are exported by a recipe that names them at weights:.",
         )
     if not (folder / "recipe.yaml").exists():
         raise UserError(
-            f"{folder} is not a run: it has no recipe.yaml. Runs are made by `tflite-light train`."
+            f"{folder} is not a run: it has no recipe.yaml.",
+            "Runs are made by `tflite-light train`.",
         )
     recipe = recipes.load(folder / "recipe.yaml")
     if not recipe.train:
-        raise UserError(f"{folder / 'recipe.yaml'} has no train:. Restore it, or train anew.")
+        raise UserError(f"{folder / 'recipe.yaml'} has no train:.", "Restore it, or train anew.")
+    if not (folder / "data.json").exists():
+        raise UserError(
+            f"{folder} does not record its classes: it was made by a version before 0.2.",
+            "Train its recipe anew, or export it with that version.",
+        )
+    _require_unchanged(folder, recipe)
     return Run(folder, recipe)
-
-
-def newest(runs: Path) -> Run:
-    """The run that was started last. Raises UserError when there is none."""
-    folders = [path.parent for path in runs.glob("*/environment.json")]
-    if not folders:
-        raise UserError(
-            f"no run in {runs} yet. Make one: tflite-light train recipes/mobilenet_v2.yaml"
-        )
-    return open_run(max(folders, key=_started))
-
-
-def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
-    """The run `target`, or the newest unfinished one of the recipe `target`.
-
-    Raises UserError when there is none, or its recipe is another by now.
-    """
-    if target.is_dir():
-        run = open_run(target)
-        if run.finished:
-            raise UserError(f"{target} is finished. See it: tflite-light evaluate {target}")
-    else:
-        run = _unfinished(name, runs)
-    if run.recipe != recipe:
-        changed = ", ".join(_differences(run.recipe.model_dump(), recipe.model_dump()))
-        raise UserError(
-            f"{run.folder} was started with another recipe; {changed} differ. "
-            f"Go on with its own: tflite-light train {run.folder} --resume"
-        )
-    return run
 
 
 def require_finished(run: Run) -> None:
     if not run.finished:
         raise UserError(
-            f"{run.folder} is unfinished: {run.progress()}. Finish it: tflite-light train "
-            f"{run.folder} --resume"
+            f"{run.folder} is unfinished: {run.progress()}.",
+            f"Finish it with `tflite-light train {run.folder} --resume`.",
         )
 
 
-def _unfinished(name: str, runs: Path) -> Run:
-    candidates = [run for run in _named(name, runs) if not run.finished]
-    if not candidates:
-        raise UserError(
-            f"nothing to resume: no unfinished run of {name} in {runs}. Start one without --resume."
-        )
-    return candidates[-1]
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Places at which two recipes differ, as `--set` writes them, with both values."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        below = f"{place}." if place else ""
+        return [line for key in one for line in differences(one[key], other[key], f"{below}{key}")]
+    return [] if one == other else [f"{place} was {one!r} and is {other!r}"]
 
 
-def _named(name: str, runs: Path) -> list[Run]:
-    """Runs of one recipe, oldest first."""
-    pattern = re.compile(re.escape(name) + r"(-\d+)?")
-    folders = [
-        path.parent for path in runs.glob("*/recipe.yaml") if pattern.fullmatch(path.parent.name)
-    ]
-    return [
-        open_run(folder)
-        for folder in sorted(folders, key=lambda folder: _number([folder.name], name))
-    ]
-
-
-def _started(folder: Path) -> str:
-    """When, in ISO 8601; nothing where that is damaged, so that the run counts as the oldest."""
+def _require_unchanged(folder: Path, recipe: Recipe) -> None:
     try:
-        return str(files.read_json(folder / "environment.json")["started"])
-    except (UserError, TypeError, KeyError):
-        return ""
+        then = files.read_json(folder / "environment.json")["recipe"]
+    except (KeyError, TypeError):
+        return  # damaged; the checkpoints still say what they are of
+    changes = differences(then, recipe.model_dump(mode="json"))
+    if changes:
+        raise UserError(
+            f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
+            "Restore it, or train anew.",
+        )
 
 
-def _number(taken: list[str], name: str) -> int:
-    return max([int(folder.removeprefix(name).lstrip("-") or 1) for folder in taken], default=1)
-
-
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    return [key for key in one if one[key] != other[key]]
+def _counts(recipe: Recipe) -> dict[str, int]:
+    return {name: len(recipe.source.split(name)) for name in SPLITS}
 
 
 def _environment(recipe: Recipe) -> dict[str, Any]:
@@ -188,10 +252,12 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
         "seed": recipe.seed,
         "python": sys.version.split()[0],
+        "tflite_light": __version__,
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "machine": {
             "system": platform.platform(),
             "cpu": platform.machine(),
             "cores": os.cpu_count(),
         },
+        "recipe": recipe.model_dump(mode="json"),
     }

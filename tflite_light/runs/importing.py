@@ -6,16 +6,16 @@ from pathlib import Path
 
 from tflite_light import files
 from tflite_light import recipe as recipes
-from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
-from tflite_light.pipeline.examples import Data, read
-from tflite_light.runs.delivery import deliver
 from tflite_light.errors import UserError
+from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers
 from tflite_light.measure.runners import KerasModel
+from tflite_light.pipeline.examples import Data, read
+from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
+from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load as load_part
-from tflite_light.graph.build import build
 
 PHOTOGRAPHS = 32  # of the package's own, where the recipe has no data: enough to compare answers on
 
@@ -50,7 +50,7 @@ def export(
     logits = answers(KerasModel(model), data.test)
     return {
         (file := out / f"{path.stem}_{mode.key}.tflite"): deliver(
-            mode, model, logits, data, 0.0, file
+            mode, model, logits, data, [], file
         )
         for mode in chosen
     }

@@ -3,6 +3,7 @@
 import csv
 import io
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +28,35 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where a phase writes: its state while it is under way, the run's history, its events."""
+
+    state: Path
+    history: Path
+    tensorboard: Path
+
+
 class Journal(keras.callbacks.Callback):  # type: ignore[misc]
     """Keeps a phase's state on disk: weights, optimizer, history, and the best weights so far.
 
     With averaging, what is validated, kept as best and left in the model at the end is the average.
     """
 
-    def __init__(self, model: Any, phase: str, average: float, patience: int | None, folder: Path):
+    def __init__(
+        self, model: Any, phase: str, average: float, patience: int | None, places: Places
+    ):
         super().__init__()
         self.history: list[Row] = []
         self.stopped = False
         self._phase, self._momentum = phase, average
-        self._patience, self._folder = patience, folder
-        self._path = state_path(folder, phase)
+        self._patience, self._places = patience, places
         self._best: checkpoint.Arrays = {}
         self._average: list[Any] = []
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
         self.set_model(model)
-        if self._path.exists():
+        if self._places.state.exists():
             self._restore()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -73,13 +84,13 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         if self._patience:
             self._judge(self._patience)
         self._save()
-        write_history(self._folder, self.history)
+        write_history(self._places.history, self.history)
 
     def finish(self) -> None:
         """Leave in the model what the phase is to end with, and its history on disk."""
-        write_history(self._folder, self.history)
+        write_history(self._places.history, self.history)
         if self._best:
-            checkpoint.set_weights(self.model, self._best, self._path)
+            checkpoint.set_weights(self.model, self._best, self._places.state)
         else:
             self._swap_average()
 
@@ -130,7 +141,9 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = dict(zip(variables, values, strict=True))
         arrays |= {f"best/{name}": array for name, array in self._best.items()}
         self._require_finite(arrays)
-        checkpoint.write(self._path, arrays, {"history": self.history, "stopped": self.stopped})
+        checkpoint.write(
+            self._places.state, arrays, {"history": self.history, "stopped": self.stopped}
+        )
 
     def _variables(self) -> dict[str, Any]:
         """What training goes on from, by its name in the state."""
@@ -142,30 +155,25 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _require_finite(self, arrays: checkpoint.Arrays) -> None:
         """The loss may look well: a ReLU or a pool can swallow a NaN."""
-        if checkpoint.endless(arrays):
+        if checkpoint.non_finite(arrays):
             raise UserError(
-                f"{self._phase} epoch {len(self.history)}: weights grew beyond all numbers. Train "
-                "again with a lower learning_rate for this phase, or more epochs before it."
+                f"{self._phase} epoch {len(self.history)}: training diverged: weights are NaN or "
+                "infinite.",
+                "Train again with a lower learning_rate for this phase, or more epochs before it.",
             )
 
     def _restore(self) -> None:
-        arrays, note = checkpoint.read(self._path)
+        arrays, note = checkpoint.read(self._places.state)
         self.history, self.stopped = note["history"], note["stopped"]
-        checkpoint.set_weights(self.model, _below("weights/", arrays), self._path)
+        checkpoint.set_weights(self.model, _below("weights/", arrays), self._places.state)
         self._best = _below("best/", arrays)
         self._set_average(list(_below("average/", arrays).values()))
         for index, variable in enumerate(self.model.optimizer.variables):
             variable.assign(arrays[f"optimizer/{index}"])
 
 
-def state_path(folder: Path, phase: str) -> Path:
-    """Where a phase that is under way keeps its state."""
-    return folder / "checkpoints" / f"{phase}.state.npz"
-
-
-def write_history(folder: Path, rows: list[Row]) -> None:
-    """Put one phase's rows into the run's `history.csv`, after those of the phases before it."""
-    path = folder / "history.csv"
+def write_history(path: Path, rows: list[Row]) -> None:
+    """Put one phase's rows into a run's history, after those of the phases before it."""
     before: list[Row] = []
     if path.exists():
         before = [

@@ -1,7 +1,6 @@
 """The only call of `model.fit`: one phase of a run, checkpointed each epoch, resumable."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
 from tflite_light.stack import keras
-from tflite_light.training.journal import Journal, Row
+from tflite_light.training import distribution
+from tflite_light.training.journal import Journal, Places, Row
+from tflite_light.training.objective import Objective
 from tflite_light.training.optimizer import Rate, fall, optimizer
 
 
@@ -21,6 +22,7 @@ class Phase:
     """What differs between fitting a network and training it on inside a stage."""
 
     name: str
+    objective: Objective
     epochs: int
     learning_rate: float
     warmup_epochs: float = 0
@@ -32,9 +34,9 @@ class Phase:
 
 
 def train_phase(
-    model: Any, phase: Phase, recipe: Recipe, data: Data, folder: Path, display: Any
+    model: Any, phase: Phase, recipe: Recipe, data: Data, places: Places, display: Any
 ) -> list[Row]:
-    """Train `model` in place, on from the phase's state in the run's `folder` if there is one.
+    """Train `model` in place, on from the phase's state if there is one.
 
     `display` is a Keras callback that shows progress. Returns the phase's history, a row an epoch.
     """
@@ -45,19 +47,21 @@ def train_phase(
     if settings.freeze:
         _freeze(model, phase.classifier_only)
     _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
-    _compile(model, phase, recipe, steps)
-    journal = Journal(model, phase.name, phase.average, phase.patience, folder)
+    with distribution.scope():
+        _compile(model, phase, recipe, steps)
+    journal = Journal(model, phase.name, phase.average, phase.patience, places)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
-        classes = len(data.classes)
+        classes, labelled = len(data.classes), phase.objective.labelled
+        batches = training(data.train, classes, settings.batch_size, recipe.augment, seed, todo)
         model.fit(
-            training(data.train, classes, settings.batch_size, recipe.augment, seed, todo),
+            labelled(batches),
             steps_per_epoch=steps,
             initial_epoch=todo.start,
             epochs=todo.stop,
-            validation_data=evaluation(data.val, classes),
+            validation_data=labelled(evaluation(data.val, classes)),
             class_weight=_class_weights(data) if settings.class_weights else None,
-            callbacks=[*phase.callbacks, _tensorboard(folder, phase), journal, display],
+            callbacks=[*phase.callbacks, _tensorboard(places), journal, display],
             verbose=0,
         )
     journal.finish()
@@ -77,9 +81,7 @@ def _freeze(model: Any, classifier_only: bool) -> None:
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.compile(
         optimizer=optimizer(recipe.training, rate(phase, steps)),
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=recipe.training.label_smoothing
-        ),
+        loss=phase.objective.loss(),
         metrics=["accuracy"],
     )
     model.optimizer.build(model.trainable_variables)
@@ -116,5 +118,5 @@ def _class_weights(data: Data) -> dict[int, float]:
     }
 
 
-def _tensorboard(folder: Path, phase: Phase) -> Any:
-    return keras.callbacks.TensorBoard(str(folder / "tensorboard" / phase.name), write_graph=False)
+def _tensorboard(places: Places) -> Any:
+    return keras.callbacks.TensorBoard(str(places.tensorboard), write_graph=False)

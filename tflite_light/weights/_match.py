@@ -47,7 +47,7 @@ def assign_weights(
         )
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
         found = {name: array.astype(np.float32) for name, array in found.items()}
-    if beyond := checkpoint.endless(found):
+    if beyond := checkpoint.non_finite(found):
         raise UserError(f"weights {source}: {beyond[0]} holds NaN or infinity. Fetch them again.")
     plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
     plan = min(plans, key=lambda plan: len(plan.mistakes))

@@ -16,21 +16,22 @@ class Run(Weights):
 
     def arrays(self, architecture: Architecture) -> Arrays:
         from tflite_light.graph import checkpoint
-        from tflite_light.runs.folder import open_run
 
         file = Path(self.path) / "checkpoints" / "fit.npz"
         if not file.exists():
             raise UserError(
-                f"weights {self.path}: no finished fit there. Give the folder of a run, such as "
-                "runs/mobilenet_v2."
+                f"weights {self.path}: no finished fit there.",
+                "Give the folder of a run, such as runs/mobilenet_v2.",
             )
-        theirs = open_run(Path(self.path)).recipe.model
-        if theirs != architecture:
+        found, note = checkpoint.read(file)
+        here = {architecture.key: architecture.model_dump(mode="json")}
+        if note.get("model") != here:
             raise UserError(
-                f"weights {self.path} are of another network: {theirs!r} there, {architecture!r} "
-                "here. Write the same fields under model:."
+                f"weights {self.path} are of another network: {note.get('model')} there, {here} "
+                "here.",
+                "Write the same fields under model:.",
             )
-        return checkpoint.read(file)[0]
+        return found
 
     def codes(self, architecture: Architecture) -> dict[str, Names]:
         return {"own": {}}

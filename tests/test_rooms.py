@@ -1,0 +1,139 @@
+"""Runs, stages and interrupts hold what the rooms' contract pages say."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY, Call, as_json, complaint, invoke, write_photos
+
+from tflite_light.compress import misfit
+from tflite_light.runs.folder import open_run
+from tflite_light.sockets import load
+
+MINE = """
+model: {tiny: {width: 4}}
+data: {directory: {path: photos}}
+image: {size: 32}
+train: {epochs: 1, batch_size: 8, average: 0}
+export: [float32]
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photographs and a finished run on them, started from that folder."""
+    folder = tmp_path_factory.mktemp("home")
+    write_photos(folder / "photos", classes=3, each=20)
+    (folder / "mine.yaml").write_text(MINE)
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        as_json(invoke("train", "mine.yaml", "--json"))
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def test_a_run_is_measured_and_exported_from_any_folder(home: Path, call: Call) -> None:
+    assert as_json(call("evaluate", home / "runs/mine", "--json"))["rows"][0]["top1"] is not None
+    as_json(call("export", home / "runs/mine", "--float32", "--out", "app", "--json"))
+    again = Path("app/mine_float32.tflite").read_bytes()
+    assert again == (home / "runs/mine/exports/float32.tflite").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_a_class_that_was_renamed_since_is_refused(home: Path, call: Call, command: str) -> None:
+    (home / "photos/sign0").rename(home / "photos/zero")
+    try:
+        message = complaint(call(command, home / "runs/mine"))
+    finally:
+        (home / "photos/zero").rename(home / "photos/sign0")
+    assert "has other classes than" in message
+    assert "sign0 missing and zero new." in message
+    assert "\nhint: Give the class folders their names of then, or train anew." in message
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_pictures_that_were_removed_since_are_refused(home: Path, call: Call, command: str) -> None:
+    picture = sorted((home / "photos/sign1").iterdir())[0]
+    picture.rename(home / "away.jpg")
+    try:
+        assert "has other pictures than" in complaint(call(command, home / "runs/mine"))
+    finally:
+        (home / "away.jpg").rename(picture)
+
+
+def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:
+    (home / "photos").rename(home / "moved")
+    try:
+        complaint(call("evaluate", home / "runs/mine"))
+        rows = as_json(call("evaluate", home / "runs/mine", "--data", home / "moved", "--json"))
+    finally:
+        (home / "moved").rename(home / "photos")
+    assert rows["rows"][0]["pictures"] > 0
+
+
+def test_metrics_hold_what_was_exported_last(home: Path, call: Call) -> None:
+    as_json(call("export", home / "runs/mine", "--int8", "--json"))
+    rows = json.loads((home / "runs/mine/metrics.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["fit", "float32", "int8"]
+
+
+def _hold(folder: Path, held: "multiprocessing.synchronize.Event") -> None:
+    with open_run(folder).locked():
+        held.set()
+        time.sleep(60)
+
+
+def test_a_run_is_written_by_one_process_at_a_time(home: Path, call: Call) -> None:
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    other = context.Process(target=_hold, args=(home / "runs/mine", held))
+    other.start()
+    try:
+        assert held.wait(60)
+        message = complaint(call("export", home / "runs/mine", "--float32"))
+    finally:
+        other.kill()
+        other.join()
+    assert "is being written by another process." in message
+    as_json(call("export", home / "runs/mine", "--float32", "--json"))  # a killed one frees it
+
+
+def test_an_unreadable_older_run_blocks_no_new_one(call: Call, tmp_path: Path) -> None:
+    old = tmp_path / "runs/tiny"
+    old.mkdir(parents=True)
+    (old / "recipe.yaml").write_text("model: [")
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    quick = ["compress=[]", "export=[float32]", "train.epochs=1"]
+    made = as_json(call("train", "tiny.yaml", *(f"--set={one}" for one in quick), "--json"))
+    assert made["run"] == "runs/tiny-2"
+
+
+def test_stages_declare_which_orders_are_possible() -> None:
+    prune, qat = load("compress", "prune")(), load("compress", "qat")()
+    assert misfit([prune, qat]) is None
+    assert misfit([qat, prune]) == "prune cannot follow qat, which leaves a quantised model"
+
+
+def test_ctrl_c_stops_with_the_command_that_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 900"))
+    command = [sys.executable, "-m", "tflite_light", "train", "tiny.yaml"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    history = tmp_path / "runs/tiny/history.csv"
+    while not history.exists():
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=5)
+    assert process.returncode == 130
+    assert stderr.endswith(
+        "stopped; what was finished is kept.\n"
+        "hint: go on with `tflite-light train runs/tiny --resume`\n"
+    )

@@ -1,0 +1,108 @@
+"""Making the folder of a new run, and finding older ones again."""
+
+import re
+import shutil
+from pathlib import Path
+
+from tflite_light import files
+from tflite_light.errors import UserError
+from tflite_light.progress import say
+from tflite_light.recipe import Recipe
+from tflite_light.runs.folder import Run, differences, open_run, record
+
+
+def create(recipe: Recipe, name: str, runs: Path) -> Run:
+    """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
+    if Path(name).name != name or name.startswith(".") or not name.isprintable():
+        raise UserError(f"{name!r} cannot name a run.", "Give --name letters, digits, - and _.")
+    run = Run(_new_folder(name, runs), recipe)
+    try:
+        record(run)
+    except BaseException:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+    return run
+
+
+def newest(runs: Path) -> Run:
+    """The run that was started last. Raises UserError when there is none."""
+    folders = [path.parent for path in runs.glob("*/environment.json")]
+    if not folders:
+        raise UserError(
+            f"no run in {runs} yet.", "Make one: `tflite-light train recipes/mobilenet_v2.yaml`"
+        )
+    return open_run(max(folders, key=_started))
+
+
+def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
+    """The run `target`, or the newest unfinished one of the recipe `target`.
+
+    Raises UserError when there is none, or its recipe is another by now.
+    """
+    if target.is_dir():
+        run = open_run(target)
+        if run.finished:
+            raise UserError(
+                f"{target} is finished.", f"See it with `tflite-light evaluate {target}`."
+            )
+        return run
+    run = _unfinished(name, runs)
+    then, now = run.recipe.model_dump(mode="json"), recipe.absolute().model_dump(mode="json")
+    if changes := differences(then, now):
+        raise UserError(
+            f"{run.folder} was started with another recipe: {'; '.join(changes)}.",
+            f"Go on with its own: `tflite-light train {run.folder} --resume`",
+        )
+    return run
+
+
+def _new_folder(name: str, runs: Path) -> Path:
+    number = max(_numbers(name, runs), default=0) + 1
+    while True:
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise UserError(
+                    f"cannot make {folder}: a file has that name.",
+                    "Choose another with --name or --runs.",
+                ) from None
+            number += 1  # another process was quicker
+        except OSError as error:
+            raise UserError(
+                f"cannot make {folder}: {error.strerror}.", "Choose another folder with --runs."
+            ) from error
+        else:
+            return folder
+
+
+def _unfinished(name: str, runs: Path) -> Run:
+    """The newest unfinished run of a recipe; those that cannot be read are named and passed by."""
+    for number in sorted(_numbers(name, runs), reverse=True):
+        try:
+            run = open_run(runs / (name if number == 1 else f"{name}-{number}"))
+        except UserError as error:
+            say(f"passing by: {error.problem}")
+            continue
+        if not run.finished:
+            return run
+    raise UserError(
+        f"nothing to resume: no unfinished run of {name} in {runs}.",
+        "Start one without `--resume`.",
+    )
+
+
+def _numbers(name: str, runs: Path) -> list[int]:
+    """Of a recipe's runs: `name` is 1, `name-2` is 2 ..."""
+    pattern = re.compile(re.escape(name) + r"(?:-([1-9]\d*))?")
+    found = [pattern.fullmatch(path.name) for path in runs.glob("*") if path.is_dir()]
+    return [int(match[1] or 1) for match in found if match]
+
+
+def _started(folder: Path) -> str:
+    """When, in ISO 8601; nothing where that is damaged, so that the run counts as the oldest."""
+    try:
+        return str(files.read_json(folder / "environment.json")["started"])
+    except (UserError, TypeError, KeyError):
+        return ""

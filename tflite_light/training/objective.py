@@ -1,0 +1,34 @@
+"""What a phase minimises, as a value."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+from tflite_light.stack import keras
+
+
+class Objective(ABC):
+    """A loss of logits against what the batches bring as labels."""
+
+    @abstractmethod
+    def loss(self) -> Any:
+        """A Keras loss: (labels, logits) -> a value a picture."""
+
+    def labelled(self, batches: Any) -> Any:
+        """A dataset of (input, one-hot label), with all that the loss compares logits with.
+
+        A loss that needs more than the label, such as a teacher's logits, adds it here.
+        """
+        return batches
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Objective):
+    """Softmax cross-entropy; `label_smoothing` spreads a share of each label over all classes."""
+
+    label_smoothing: float = 0.0
+
+    def loss(self) -> Any:
+        return keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=self.label_smoothing
+        )
