@@ -34,7 +34,6 @@ WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a 
 
 def start(recipe: Recipe, name: str, runs: Path = Path("runs")) -> tuple[Run, list[Measured]]:
     """A new run of a recipe in a folder of its own below `runs`, trained to the end."""
-    recipe = recipe.absolute()
     data = recipe.source.load(recipe.image)
     check(recipe, data)
     run = create(recipe, name, runs)

@@ -15,9 +15,9 @@ def create(recipe: Recipe, name: str, runs: Path) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
     if Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UserError(f"{name!r} cannot name a run.", "Give --name letters, digits, - and _.")
-    run = Run(_new_folder(name, runs), recipe)
+    run = Run(_new_folder(name, runs), recipe.absolute())
     try:
-        record(run)
+        record(run, recipe)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

@@ -177,17 +177,16 @@ class Run:
             lock.release()
 
 
-def record(run: Run) -> None:
-    """Write what a new run is made by."""
-    recipe = run.recipe
-    files.write(run.folder / "recipe.yaml", recipes.to_yaml(recipe))
+def record(run: Run, recipe: Recipe) -> None:
+    """Write what a new run is made by; `recipe` is its own as it was typed, its data scanned."""
+    files.write(run.folder / "recipe.yaml", recipes.to_yaml(run.recipe))
     data = {
         "classes": recipe.source.classes(),
         "digest": recipe.source.listing_digest(),
         "pictures": _counts(recipe),
     }
     files.write_json(run.folder / "data.json", data)
-    files.write_json(run.folder / "environment.json", _environment(recipe))
+    files.write_json(run.folder / "environment.json", _environment(run.recipe))
 
 
 def open_run(folder: Path) -> Run:
