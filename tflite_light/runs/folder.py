@@ -28,7 +28,7 @@ from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
-from tflite_light.training.journal import Places
+from tflite_light.training.places import Places
 
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
@@ -106,6 +106,11 @@ class Run:
 
     @cached_property
     def _data(self) -> dict[str, Any]:
+        if not (self.folder / "data.json").exists():
+            raise UserError(
+                f"{self.folder} does not record its classes: it was made by a version before 0.2.",
+                "Train its recipe anew, or export it with that version.",
+            )
         found = files.read_json(self.folder / "data.json")
         if not isinstance(found, dict) or not {"classes", "digest", "pictures"} <= found.keys():
             raise UserError(
@@ -204,11 +209,6 @@ def open_run(folder: Path) -> Run:
     recipe = recipes.load(folder / "recipe.yaml")
     if not recipe.train:
         raise UserError(f"{folder / 'recipe.yaml'} has no train:.", "Restore it, or train anew.")
-    if not (folder / "data.json").exists():
-        raise UserError(
-            f"{folder} does not record its classes: it was made by a version before 0.2.",
-            "Train its recipe anew, or export it with that version.",
-        )
     _require_unchanged(folder, recipe)
     return Run(folder, recipe)
 
@@ -230,11 +230,12 @@ def differences(one: Any, other: Any, place: str = "") -> list[str]:
 
 
 def _require_unchanged(folder: Path, recipe: Recipe) -> None:
-    try:
-        then = files.read_json(folder / "environment.json")["recipe"]
-    except (KeyError, TypeError):
-        return  # damaged; the checkpoints still say what they are of
-    changes = differences(then, recipe.model_dump(mode="json"))
+    if not (folder / "environment.json").exists():
+        return  # the checkpoints still say what they are of
+    then = files.read_json(folder / "environment.json")
+    if not isinstance(then, dict) or "recipe" not in then:
+        return
+    changes = differences(then["recipe"], recipe.model_dump(mode="json"))
     if changes:
         raise UserError(
             f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",

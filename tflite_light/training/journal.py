@@ -3,7 +3,6 @@
 import csv
 import io
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.stack import keras, tf
+from tflite_light.training.places import Places
 
 Row = dict[str, Any]
 AVERAGE_EVERY = 16  # steps; at each one it would cost 5 % of a small network's step
@@ -26,15 +26,6 @@ COLUMNS = (
     "learning_rate",
     "seconds",
 )
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a phase writes: its state while it is under way, the run's history, its events."""
-
-    state: Path
-    history: Path
-    tensorboard: Path
 
 
 class Journal(keras.callbacks.Callback):  # type: ignore[misc]

@@ -12,9 +12,10 @@ from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
 from tflite_light.stack import keras
 from tflite_light.training import distribution
-from tflite_light.training.journal import Journal, Places, Row
+from tflite_light.training.journal import Journal, Row
 from tflite_light.training.objective import Objective
 from tflite_light.training.optimizer import Rate, fall, optimizer
+from tflite_light.training.places import Places
 
 
 @dataclass(frozen=True)
