@@ -23,9 +23,6 @@ from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
-# Largest difference of a logit over the largest logit, and the size over that of float32.
-ACCEPTED = {"float32": (1e-5, 1.0), "int8": (0.25, 0.40)}
-
 
 @pytest.fixture(scope="module")
 def data() -> Data:
@@ -51,20 +48,15 @@ def batch(data: Data) -> Any:
     return np.concatenate(list(data.test.inputs(range(len(data.test)))))
 
 
-def test_every_mode_has_accepted_figures() -> None:
-    assert sorted(ACCEPTED) == names("export")
-
-
-@pytest.mark.parametrize("name", ACCEPTED)
+@pytest.mark.parametrize("name", names("export"))
 def test_every_mode_answers_as_the_model(name: str, model: Any, data: Data, batch: Any) -> None:
     mode: Mode = load("export", name)()  # type: ignore[assignment]
     content = mode.convert(model, data.train)
     mode.check(File(content))
     expected, found = model.predict(batch, verbose=0), TFLiteModel(content).logits([batch])
-    error, size = ACCEPTED[name]
-    assert np.abs(found - expected).max() <= error * np.abs(expected).max()
-    assert np.mean(found.argmax(1) == expected.argmax(1)) >= (1.0 if name == "float32" else 0.95)
-    assert len(content) <= size * 140_000
+    assert np.abs(found - expected).max() <= mode.logit_error * np.abs(expected).max()
+    assert np.mean(found.argmax(1) == expected.argmax(1)) >= mode.agreement
+    assert len(content) <= mode.size_ratio * 140_000
     assert content == mode.convert(model, data.train)  # equal models, equal bytes
 
 

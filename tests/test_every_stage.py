@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.compress import Stage, misfit
+from tflite_light.compress import Plan, Stage, misfit
 from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
@@ -32,28 +32,37 @@ def examples() -> Examples:
     return Synthetic(count=100, side=32).load(IMAGE).train
 
 
-def trained(examples: Examples, stages: list[Stage], network: Any = None) -> Any:
-    """A model that went through `stages`, a few steps each."""
+def trained(examples: Examples, stages: list[Stage]) -> tuple[Any, list[Plan]]:
+    """A model that went through `stages`, a few steps each, and what each planned."""
     keras.utils.set_random_seed(0)
-    model = (network or Tiny(width=8)).build((32, 32, 3), 4)
+    model: Any = Tiny(width=8).build((32, 32, 3), 4)
+    fit(model, examples, [])
+    plans = []
+    for position, stage in enumerate(stages):
+        plans.append(plan(stage, model, stages[:position]))
+        wrapped = stage.wrap(model, plans[-1], STEPS)
+        stage.prepare(wrapped, examples)
+        fit(wrapped, examples, stage.callbacks())
+        model = stage.strip(wrapped)
+    return model, plans
+
+
+def fit(model: Any, examples: Examples, callbacks: list[Any]) -> None:
+    for layer in model.submodules:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.8  # the statistics of 20 steps, as `train` would set it
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     images = np.concatenate(list(examples.inputs(range(len(examples)))))
-    for position, stage in enumerate([None, *stages]):
-        wrapped = wrap(stage, model, stages[: position - 1]) if stage else model
-        if stage:
-            stage.prepare(wrapped, examples)
-        for layer in wrapped.submodules:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = 0.8  # the statistics of 20 steps, as `train` would set it
-        wrapped.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        callbacks = stage.callbacks() if stage else []
-        wrapped.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)
-        model = stage.strip(wrapped) if stage else wrapped
-    return model
+    model.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)
+
+
+def plan(stage: Stage, model: Any, before: list[Stage]) -> Plan:
+    kept = sorted({name for one in before for name in one.gives})
+    return stage.plan(model, None) | {"kept": kept}  # type: ignore[arg-type]
 
 
 def wrap(stage: Stage, model: Any, before: list[Stage]) -> Any:
-    kept = sorted({name for one in before for name in one.gives})
-    return stage.wrap(model, stage.plan(model, None) | {"kept": kept}, STEPS)  # type: ignore[arg-type]
+    return stage.wrap(model, plan(stage, model, before), STEPS)
 
 
 def ordered_choices() -> list[tuple[str, ...]]:
@@ -68,9 +77,11 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
     stages: list[Stage] = [load("compress", key)() for key in keys]  # type: ignore[misc]
-    model = trained(examples, stages)
+    model, plans = trained(examples, stages)
     content = Int8().convert(model, examples)
-    promises = [promise for stage in stages for promise in stage.promises({})]
+    promises = [
+        one for stage, plan in zip(stages, plans, strict=True) for one in stage.promises(plan)
+    ]
     assert {promise.name for promise in promises} == {n for stage in stages for n in stage.gives}
     assert File(content).float_operators() == []
     assert [promise.shortfall(File(content)) for promise in promises] == [None] * len(promises)
@@ -122,7 +133,7 @@ def test_stripping_leaves_the_network_as_it_was_built(examples: Examples) -> Non
 
 def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: Examples) -> None:
     for stages in ([QAT()], []):
-        model = TFLiteModel(Int8().convert(trained(examples, stages), examples))
+        model = TFLiteModel(Int8().convert(trained(examples, stages)[0], examples))
         assert (model.input.dtype, model.input.scale, model.input.zero_point) == (
             "uint8",
             1 / 128,
@@ -154,7 +165,7 @@ def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: s
 
 def test_quantisation_begins_where_the_float_model_stands(examples: Examples) -> None:
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
-    model = trained(examples, [])
+    model, _ = trained(examples, [])
     wrapped = wrap(QAT(), model, [])
     QAT().prepare(wrapped, examples)
     wrapped.compile(keras.optimizers.SGD(0.0), "mse")

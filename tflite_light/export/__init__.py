@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 class Mode(Part):
     """Turns a Keras model into the bytes of a file with batch 1, logits out."""
 
-    accepts_qat_model: ClassVar[bool] = (
-        False  # whether it converts the model after `qat`, or the one before
-    )
-
+    accepts_qat_model: ClassVar[bool] = False  # or it converts the model before `qat`
     needs_pictures: ClassVar[bool] = False  # whether it cannot be made without examples
+
+    # What its tests hold a file to, against the Keras model and against float32.
+    logit_error: ClassVar[float]  # largest difference of a logit, over the largest logit
+    agreement: ClassVar[float]  # share of test pictures with the same first class
+    size_ratio: ClassVar[float]  # bytes over those of float32
 
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:

@@ -1,6 +1,6 @@
 """The model as it was trained, unrounded."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.export import Mode
 from tflite_light.graph.convert import convert, converter_for
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
 
 class Float32(Mode):
     """Batch norm folded into the convolutions, all else as trained; with `qat`, as before it."""
+
+    logit_error: ClassVar[float] = 1e-5
+    agreement: ClassVar[float] = 1.0
+    size_ratio: ClassVar[float] = 1.0
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
         return convert(converter_for(model))

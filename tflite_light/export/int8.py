@@ -24,6 +24,9 @@ class Int8(Mode):
 
     accepts_qat_model: ClassVar[bool] = True
     needs_pictures: ClassVar[bool] = True
+    logit_error: ClassVar[float] = 0.25
+    agreement: ClassVar[float] = 0.95
+    size_ratio: ClassVar[float] = 0.4
 
     io: Literal["uint8", "int8"] = Field("uint8", description="type of the file's input and output")
     calibration_images: int = Field(
