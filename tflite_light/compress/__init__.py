@@ -32,6 +32,7 @@ class Stage(Part):
     yields: ClassVar[Kind] = "float"  # the kind it leaves
     gives: ClassVar[frozenset[str]] = frozenset()  # names of its promises, such as `zeros`
     preserves: ClassVar[frozenset[str]] = frozenset()  # promises of earlier stages that it keeps
+    epoch_cost: ClassVar[float] = 1.0  # time over an epoch without the stage; for the time left
 
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(

@@ -179,8 +179,9 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
             continue
         if stage and not run.begun(phase):
             stage.prepare(wrapped, data.train)
+        display = Display(phase, *epochs_around(run, phase))
         history = train_phase(
-            wrapped, _phase(run, phase), run.recipe, data, run.places(phase), Display(phase)
+            wrapped, _phase(run, phase), run.recipe, data, run.places(phase), display
         )
         model = wrapped if stage is None else stage.strip(wrapped)
         seconds = sum(row["seconds"] for row in history)
@@ -225,6 +226,17 @@ def _phase(run: Run, phase: str) -> Phase:
         settings.patience,
         settings.schedule,
     )
+
+
+def epochs_around(run: Run, phase: str) -> tuple[float, float]:
+    """Epochs of the phases before and after one, in time that one of its own takes."""
+
+    def cost(name: str) -> float:
+        return run.stages[name].epoch_cost if name in run.stages else 1.0
+
+    costs = [_phase(run, name).epochs * cost(name) / cost(phase) for name in run.phases]
+    position = run.phases.index(phase)
+    return sum(costs[:position]), sum(costs[position + 1 :])
 
 
 def _models(run: Run) -> list[Any]:

@@ -1,19 +1,24 @@
-"""What a phase shows on stderr: a live bar on a terminal, and a line an epoch."""
+"""What a phase shows on stderr: live bars on a terminal, and a line an epoch."""
 
 import sys
+import time
 from typing import Any
 
-from tflite_light.progress import say
+from tflite_light.progress import duration, say
 from tflite_light.stack import keras
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows one phase."""
+    """Shows one phase, and how far the whole run is.
 
-    def __init__(self, phase: str):
+    `before` and `after` are the other phases' epochs, in time that one of this phase's takes.
+    """
+
+    def __init__(self, phase: str, before: float, after: float):
         super().__init__()
-        self._phase = phase
+        self._phase, self._before, self._after = phase, before, after
         self._bar: Any = None
+        self._epochs = 0  # seen by this process
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -25,23 +30,38 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
             self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._started = time.monotonic()
         if self._bar:
             steps, epochs = self.params["steps"], self.params["epochs"]
-            self._task = self._bar.add_task(f"{self._phase} {epoch + 1}/{epochs}", total=steps)
+            total, done = (self._before + epochs + self._after), self._before + epoch
+            self._bars = [
+                self._bar.add_task(f"{self._phase} {epoch + 1}/{epochs}", total=steps),
+                self._bar.add_task("run", total=total * steps, completed=done * steps),
+            ]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self._bar:
-            self._bar.advance(self._task)
+            for task in self._bars:
+                self._bar.advance(task)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if self._bar:
-            self._bar.remove_task(self._task)
+            for task in self._bars:
+                self._bar.remove_task(task)
+        self._epochs += 1
         values = {"val_accuracy": 0.0, **(logs or {})}
         say(
             f"{self._phase} {epoch + 1}/{self.params['epochs']}  loss {values['loss']:.4f}  "
             f"accuracy {values['accuracy']:.4f}  val accuracy {values['val_accuracy']:.4f}"
+            f"{self._left(epoch)}"
         )
 
     def on_train_end(self, logs: Any = None) -> None:
         if self._bar:
             self._bar.stop()
+
+    def _left(self, epoch: int) -> str:
+        """Time left for training, as the last epoch went; the first also traces the graph."""
+        epochs = self.params["epochs"] - epoch - 1 + self._after
+        seconds = epochs * (time.monotonic() - self._started)
+        return "" if self._epochs == 1 or seconds < 1 else f"  {duration(seconds)} left"
