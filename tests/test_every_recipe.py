@@ -13,13 +13,15 @@ from tflite_light.graph.build import build
 from tflite_light.recipe import Recipe
 from tflite_light.runs import conductor
 from tflite_light.runs.folder import FIT, Run
-from tflite_light.sockets import names
+from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.training.phase import rate, train_phase
 
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(FOLDER.rglob("*.yaml"))
-ARCHITECTURES = [name for name in names("models") if name != "tiny"]
+ARCHITECTURES = [  # those of a paper
+    name for name in names("models") if load("models", name).published()[0].source
+]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(FOLDER)))
@@ -60,7 +62,7 @@ SCHEDULES = {  # epochs, and the rate at 0, 5 epochs, half of them, and the last
 }
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_the_rate_is_the_papers_over_the_whole_length(name: str) -> None:
     epochs, *expected = SCHEDULES[name]
     recipe = imagenet(name)
@@ -93,7 +95,7 @@ class Rates(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_two_steps_of_a_papers_recipe_train(name: str, tmp_path: Path) -> None:
     recipe = imagenet(name, *SMALL)
     data = recipe.source.load(recipe.image)
