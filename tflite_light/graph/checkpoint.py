@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +15,19 @@ from tflite_light.errors import UserError
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 _NOTE = "note.json"
+# What NumPy and zipfile raise for bytes that are no whole archive; NotImplementedError (a version
+# or encryption of the future) is a RuntimeError, an array larger than the memory a MemoryError.
+DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def write(path: Path, arrays: Arrays, note: dict[str, Any]) -> None:
@@ -28,10 +42,13 @@ def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        return arrays, json.loads(arrays.pop(_NOTE).tobytes())
+        note = json.loads(arrays.pop(_NOTE).tobytes())
+        if not isinstance(note, dict):
+            raise ValueError("its note is no object")
+        return arrays, note
     except FileNotFoundError:
         raise UserError(f"checkpoint {path} is missing.", "Train the recipe again.") from None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         raise UserError(
             f"checkpoint {path} is damaged ({error}).", "Restore it or train the recipe again."
         ) from error

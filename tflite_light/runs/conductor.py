@@ -175,7 +175,7 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
         wrapped = model if stage is None else _wrap(run, stage, model, steps)
         if run.weights_path(phase).exists():
             model = wrapped if stage is None else stage.strip(wrapped)
-            yield phase, model, _load_weights(run, phase, model)["seconds"]
+            yield phase, model, _load_weights(run, phase, model).get("seconds", 0.0)
             continue
         if stage and not run.begun(phase):
             stage.prepare(wrapped, data.train)
@@ -249,8 +249,7 @@ def _models(run: Run) -> list[Any]:
             if stage
             else _build(run.recipe, run.classes)
         )
-        note = _load_weights(run, phase, models[-1])
-        _require_facts(run, phase, note)
+        _load_weights(run, phase, models[-1])
     return models
 
 
@@ -291,6 +290,8 @@ def _promises(run: Run) -> list[Promise]:
 
 
 def _load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:
+    """Put a finished phase's weights into its model; the checkpoint's note."""
     arrays, note = checkpoint.read(run.weights_path(phase))
+    _require_facts(run, phase, note)
     checkpoint.set_weights(model, arrays, run.weights_path(phase))
     return note

@@ -155,10 +155,16 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _restore(self) -> None:
         arrays, note = checkpoint.read(self._places.state)
+        self._set_average(list(_below("average/", arrays).values()))
+        expected = self._variables().keys() | {name for name in arrays if name.startswith("best/")}
+        if arrays.keys() != expected or not {"history", "stopped"} <= note.keys():
+            raise UserError(
+                f"checkpoint {self._places.state} is of another training, or damaged.",
+                "Restore it, or train the recipe again.",
+            )
         self.history, self.stopped = note["history"], note["stopped"]
         checkpoint.set_weights(self.model, _below("weights/", arrays), self._places.state)
         self._best = _below("best/", arrays)
-        self._set_average(list(_below("average/", arrays).values()))
         for index, variable in enumerate(self.model.optimizer.variables):
             variable.assign(arrays[f"optimizer/{index}"])
 
