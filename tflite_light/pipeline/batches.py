@@ -24,7 +24,6 @@ def training(
     steps = steps_per_epoch(examples, batch_size)
     batch_size = min(batch_size, len(examples))
     labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
-    cached = None if examples.cached is None else tf.constant(examples.cached)
     alter = augmenter(augment, examples.image.size, seed)
 
     def order(epoch: Any) -> Any:
@@ -37,8 +36,7 @@ def training(
         )
 
     def read(indices: Any) -> Any:
-        if cached is not None:
-            return tf.gather(cached, indices)
+        """From Python, since a tensor of the pictures would be a second copy of them all."""
         pixels = tf.numpy_function(examples.pixels, [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(pixels, (batch_size, examples.image.size, examples.image.size, 3))
 
@@ -66,7 +64,7 @@ def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
         tf.TensorSpec((None, classes), tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
-    return (dataset if examples.cached is None else dataset.cache()).prefetch(2)
+    return dataset.prefetch(2)  # not cached, which as float32 would take four times the pictures
 
 
 def steps_per_epoch(examples: Examples, batch_size: int) -> int:

@@ -3,6 +3,7 @@
 import io
 import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,14 +23,16 @@ Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns above it and refuses 
 warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
 warnings.filterwarnings("ignore", module=r"PIL\.")  # oddities of tags that are not needed here
 
-_UPRIGHT = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
-    3: Pillow.Transpose.ROTATE_180,
-    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE,
-    6: Pillow.Transpose.ROTATE_270,
-    7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_90,
+Turn = Callable[[Any], Any]
+
+_UPRIGHT: dict[object, Turn] = {  # views: a turned copy of a large picture would take 2 GB more
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: pixels[::-1].transpose(1, 0, 2),
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: pixels[:, ::-1].transpose(1, 0, 2),
 }
 
 
@@ -40,33 +43,36 @@ def decode(content: bytes) -> Pixels:
     picture, is damaged or cut short, or has more than `MOST_PIXELS`.
     """
     try:
-        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture, _turn(picture):
+        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture, _in_turn(picture):
             picture.load()
-            return _pixels(_turned_upright(picture))
+            turn = _UPRIGHT.get(_orientation(picture))
+            pixels = _pixels(picture)
     except UnidentifiedImageError:
         raise ValueError("not a JPEG, PNG, BMP or WebP picture") from None
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
+    return pixels if turn is None else turn(pixels)  # type: ignore[no-any-return]
 
 
-def _turn(picture: Pillow.Image) -> AbstractContextManager[Any]:
+def _in_turn(picture: Pillow.Image) -> AbstractContextManager[Any]:
     """Large pictures wait for each other."""
     return _ONE_LARGE if picture.width * picture.height > LARGE else nullcontext()
 
 
-def _turned_upright(picture: Pillow.Image) -> Pillow.Image:
+def _orientation(picture: Pillow.Image) -> object:
     """Pillow's own `exif_transpose` also writes the other tags anew, and fails on damaged ones."""
     try:
-        turn = _UPRIGHT.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        return picture.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # as above
-        turn = None
-    return picture if turn is None else picture.transpose(turn)
+        return None
 
 
 def _pixels(picture: Pillow.Image) -> Pixels:
     width, height = picture.size
-    pixels = np.empty((height, width, 3), np.uint8)
     rows = max(1, STRIP // width)
+    if rows >= height:
+        return np.asarray(_to_rgb(picture))
+    pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
         strip = picture.crop((0, top, width, min(top + rows, height)))
         pixels[top : top + rows] = np.asarray(_to_rgb(strip))
@@ -81,4 +87,4 @@ def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
         picture = picture.convert("RGBA")
         white = Pillow.new("RGBA", picture.size, "white")
         return Pillow.alpha_composite(white, picture).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

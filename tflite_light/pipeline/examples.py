@@ -1,25 +1,28 @@
 """Decoded pictures of a split, sized for the model: in memory if they fit, else read anew."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
+from tflite_light.pipeline import memory
 from tflite_light.pipeline.decode import Pixels, decode
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures
 from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
+from tflite_light.progress import counted, say
 
 Name = TypeVar("Name", bound=str)
 
-MEMORY_SHARE = (
-    0.25  # of the machine's memory that resized pictures may fill; beyond it they are streamed
-)
+MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
+AHEAD = 256  # pictures that wait for a thread at a time; a million would take 1 GB to queue
 _POOL = ThreadPoolExecutor(
     os.cpu_count()
 )  # Pillow lets other threads run while it decodes and resizes
@@ -31,7 +34,8 @@ class Examples:
 
     pictures: Pictures
     image: Image
-    cached: Pixels | None
+    cached: Pixels | None  # all of them, uint8 [count, size, size, 3]; None where they are streamed
+    checksums: np.ndarray[Any, np.dtype[np.uint32]]  # of each picture as it was when first read
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -40,10 +44,31 @@ class Examples:
     def labels(self) -> np.ndarray[Any, Any]:
         return np.array(self.pictures.labels, np.int64)
 
+    def first_read(self, index: int) -> str | None:
+        """Check, and keep, one picture; its name and the reason where that cannot be done."""
+        try:
+            content = self.pictures.read(index)
+            pixels = crop_and_resize(_decoded(content), self.image)
+        except (OSError, ValueError) as error:
+            return f"{self.pictures.names[index]} ({_reason(error)})"
+        self.checksums[index] = _checksum(content)
+        if self.cached is not None:
+            self.cached[index] = pixels
+        return None
+
     def original(self, index: int) -> Pixels:
-        """One picture as decoded, before the contract's resizing."""
-        content = self.pictures.read(index)
-        return decode(content) if isinstance(content, bytes) else content
+        """One picture as decoded, before the contract's resizing.
+
+        Raises UserError where it is gone or not what it was when first read.
+        """
+        name = self.pictures.names[index]
+        try:
+            content = self.pictures.read(index)
+        except OSError as error:
+            raise UserError(f"{name} cannot be read any more ({_reason(error)}).", _BACK) from error
+        if _checksum(content) != self.checksums[index]:
+            raise UserError(f"{name} was changed while it was in use.", _BACK)
+        return _decoded(content)
 
     def sized(self, index: int) -> Pixels:
         """One picture, uint8 size x size x 3."""
@@ -71,6 +96,9 @@ class Examples:
             yield normalise(pixels.astype(np.float32), self.image)
 
 
+_BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
+
+
 @dataclass(frozen=True)
 class Data:
     """A source, read and checked."""
@@ -87,40 +115,62 @@ class Data:
 
 
 def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
-    """Decode and size every picture once, and keep them all when they fit in memory.
+    """Read, decode and size every picture once, and keep them all when they fit in memory.
 
-    Raises UserError with up to ten names of pictures that cannot be decoded, and their count.
+    This is where pictures are checked, and where it is decided how they are read later on. Raises
+    UserError with up to ten names of pictures that cannot be decoded, and their count.
     """
-    size = sum(len(pictures) for pictures in parts.values()) * image.size**2 * 3
-    keep = size <= MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    problems: list[str] = []
-    examples = {
-        name: _examples(pictures, image, keep, problems) for name, pictures in parts.items()
-    }
+    keep = _fit(sum(len(pictures) for pictures in parts.values()), image.size)
+    examples = {name: _unread(pictures, image, keep) for name, pictures in parts.items()}
+    jobs = ((part, index) for part in examples.values() for index in range(len(part)))
+    total = sum(len(part) for part in examples.values())
+    found = counted(_each(lambda job: job[0].first_read(job[1]), jobs), total, "reading pictures")
+    problems = [problem for problem in found if problem]
     if problems:
-        raise UserError(_unreadable(problems))
+        raise UserError(_unreadable(problems), "Repair or remove them.")
     return examples
 
 
-def _examples(pictures: Pictures, image: Image, keep: bool, problems: list[str]) -> Examples:
-    streamed = Examples(pictures, image, None)
-    cache = np.zeros((len(pictures) if keep else 0, image.size, image.size, 3), np.uint8)
+def _fit(count: int, size: int) -> bool:
+    """Whether sized pictures may stay in memory; a word where they may not."""
+    needed, there = count * size**2 * 3, memory.limit()
+    fit = needed <= MEMORY_SHARE * there
+    if not fit:
+        say(
+            f"{count:,} pictures of {size} px take {needed / 1e9:.1f} GB, more than "
+            f"{MEMORY_SHARE:.0%} of the {there / 1e9:.1f} GB of memory: they are decoded anew each "
+            "time. A smaller image.size, or more memory, is faster."
+        )
+    return fit
 
-    def read_one(index: int) -> None:
-        try:
-            pixels = streamed.sized(index)
-        except (OSError, ValueError) as error:
-            problems.append(f"{pictures.names[index]} ({error})")
-        else:
-            if keep:
-                cache[index] = pixels
 
-    list(_POOL.map(read_one, range(len(pictures))))
-    return Examples(pictures, image, cache if keep else None)
+def _unread(pictures: Pictures, image: Image, keep: bool) -> Examples:
+    shape = (len(pictures), image.size, image.size, 3)
+    cache = np.empty(shape, np.uint8) if keep else None
+    return Examples(pictures, image, cache, np.zeros(len(pictures), np.uint32))
+
+
+def _each(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+    """The results, in order, of as many threads as there are cores."""
+    rest = iter(jobs)
+    while some := list(islice(rest, AHEAD)):
+        yield from _POOL.map(function, some)
+
+
+def _decoded(content: "bytes | np.ndarray[Any, Any]") -> Pixels:
+    return decode(content) if isinstance(content, bytes) else content
+
+
+def _checksum(content: "bytes | np.ndarray[Any, Any]") -> int:
+    return zlib.crc32(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)  # without the name, which stands beside
 
 
 def _unreadable(problems: list[str]) -> str:
     named = "; ".join(sorted(problems)[:10])
     more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
     noun = "picture" if len(problems) == 1 else "pictures"
-    return f"{len(problems)} {noun} cannot be read: {named}{more}. Repair or remove them."
+    return f"{len(problems)} {noun} cannot be read: {named}{more}."

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from tflite_light.contract import Image
-from tflite_light.pipeline.decode import Pixels
+from tflite_light.pipeline.decode import STRIP, Pixels
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -15,9 +15,17 @@ def crop_and_resize(picture: Pixels, image: Image) -> Pixels:
     """Height x width x 3 -> size x size x 3, by the contract's box and filter."""
     height, width = picture.shape[:2]
     left, top, right, bottom = image.box(width, height)
-    cut = Pillow.fromarray(picture[top:bottom, left:right])
+    cut = picture[top:bottom, left:right]
+    rows = max(1, STRIP // (right - left))
+    if rows < len(cut):  # first across, then down, as Pillow itself does, so the bits are the same
+        strips = [cut[start : start + rows] for start in range(0, len(cut), rows)]
+        cut = np.concatenate([_resize(strip, image, len(strip)) for strip in strips])
+    return _resize(cut, image, image.size)
+
+
+def _resize(picture: Pixels, image: Image, height: int) -> Pixels:
     chosen = Pillow.Resampling[image.filter.upper()]
-    return np.asarray(cut.resize((image.size, image.size), chosen))
+    return np.asarray(Pillow.fromarray(picture).resize((image.size, height), chosen))
 
 
 def normalise(pixels: Any, image: Image) -> Any:
