@@ -1,14 +1,39 @@
 """Datasets of batches: shuffled and augmented for training, in order for evaluation."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from tflite_light.errors import UserError
 from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.preprocess import Floats, normalise
 from tflite_light.stack import tf
+
+_failed: list[UserError] = []  # in TensorFlow's threads, which make errors of their own of them
+
+
+@contextlib.contextmanager
+def picture_errors() -> Iterator[None]:
+    """Around whatever takes batches: raises the UserError of a picture, not TensorFlow's for it."""
+    _failed.clear()
+    try:
+        yield
+    except Exception:
+        if _failed:
+            raise _failed[0] from None
+        raise
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        _failed.append(error)
+        raise
 
 
 def training(
@@ -37,7 +62,7 @@ def training(
 
     def read(indices: Any) -> Any:
         """From Python, since a tensor of the pictures would be a second copy of them all."""
-        pixels = tf.numpy_function(examples.pixels, [indices], tf.uint8, stateful=False)
+        pixels = tf.numpy_function(_noted()(examples.pixels), [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(pixels, (batch_size, examples.image.size, examples.image.size, 3))
 
     def batch(number: Any, indices: Any) -> tuple[Any, Any]:
@@ -52,11 +77,13 @@ def training(
 
 def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
     """A dataset of (input, one-hot label) batches, in order and unaltered."""
-    labels = np.eye(classes, dtype=np.float32)[examples.labels]
+    one_hot = np.eye(classes, dtype=np.float32)
 
     def batches() -> Iterator[tuple[Floats, Floats]]:
-        for number, batch in enumerate(examples.inputs(range(len(examples)), batch_size)):
-            yield batch, labels[number * batch_size : number * batch_size + len(batch)]
+        with _noted():
+            for number, batch in enumerate(examples.inputs(range(len(examples)), batch_size)):
+                start = number * batch_size
+                yield batch, one_hot[examples.labels[start : start + len(batch)]]
 
     size = examples.image.size
     signature = (

@@ -1,6 +1,7 @@
 """An encoded picture as pixels."""
 
 import io
+import re
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 MOST_PIXELS = 500_000_000  # a defence against decompression bombs; phones take 200 million
 LARGE = 64_000_000  # pixels; larger pictures are decoded one at a time, since each takes 0.5 GB up
 STRIP = 16_000_000  # pixels that are converted at once, so that a large picture is not held thrice
+EXIF, SEGMENT = b"Exif\0\0", 65_533  # what its block in a JPEG begins with, and its longest length
+_METADATA = re.compile(  # names of a JPEG's segments that say nothing of its pixels
+    rb"(?<=\xff[\xe1-\xed]..)(?:Exif\0\0|MPF\0|ICC_PROFILE\0|Photoshop 3\.0\0|FPXR\0)", re.DOTALL
+)
 _ONE_LARGE = threading.Lock()
 
 Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns above it and refuses above twice that
@@ -43,7 +48,7 @@ def decode(content: bytes) -> Pixels:
     picture, is damaged or cut short, or has more than `MOST_PIXELS`.
     """
     try:
-        with Pillow.open(io.BytesIO(content), formats=FORMATS) as picture, _in_turn(picture):
+        with _opened(content) as picture, _in_turn(picture):
             picture.load()
             turn = _UPRIGHT.get(_orientation(picture))
             pixels = _pixels(picture)
@@ -52,6 +57,18 @@ def decode(content: bytes) -> Pixels:
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
     return pixels if turn is None else turn(pixels)  # type: ignore[no-any-return]
+
+
+def _opened(content: bytes) -> Pillow.Image:
+    """Pillow also looks for the resolution in a JPEG's EXIF, and gives up where that is odd."""
+    try:
+        return Pillow.open(io.BytesIO(content), formats=FORMATS)
+    except Exception:  # as above
+        bare = _METADATA.sub(lambda found: b"\0" * len(found[0]), content)
+        picture = Pillow.open(io.BytesIO(bare), formats=FORMATS)
+    if EXIF in content:
+        picture.info["exif"] = content[content.index(EXIF) :][:SEGMENT]
+    return picture
 
 
 def _in_turn(picture: Pillow.Image) -> AbstractContextManager[Any]:

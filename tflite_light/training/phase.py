@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.models import CLASSIFIER
-from tflite_light.pipeline.batches import evaluation, steps_per_epoch, training
+from tflite_light.pipeline.batches import evaluation, picture_errors, steps_per_epoch, training
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
@@ -55,16 +55,17 @@ def train_phase(
     if todo:
         classes, labelled = len(data.classes), phase.objective.labelled
         batches = training(data.train, classes, settings.batch_size, recipe.augment, seed, todo)
-        model.fit(
-            labelled(batches),
-            steps_per_epoch=steps,
-            initial_epoch=todo.start,
-            epochs=todo.stop,
-            validation_data=labelled(evaluation(data.val, classes)),
-            class_weight=_class_weights(data) if settings.class_weights else None,
-            callbacks=[*phase.callbacks, _tensorboard(places), journal, display],
-            verbose=0,
-        )
+        with picture_errors():
+            model.fit(
+                labelled(batches),
+                steps_per_epoch=steps,
+                initial_epoch=todo.start,
+                epochs=todo.stop,
+                validation_data=labelled(evaluation(data.val, classes)),
+                class_weight=_class_weights(data) if settings.class_weights else None,
+                callbacks=[*phase.callbacks, _tensorboard(places), journal, display],
+                verbose=0,
+            )
     journal.finish()
     model.trainable = True
     return journal.history
