@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
 
 from tflite_light.cli import main
@@ -70,6 +72,18 @@ def invoke(*arguments: object) -> Result:
 def as_json(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
+
+
+def unpack(content: bytes) -> Any:
+    """A `.tflite` as the records of its schema, to be changed."""
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))
+
+
+def pack(record: Any) -> bytes:
+    """The bytes of a changed model."""
+    builder = flatbuffers.Builder()
+    builder.Finish(record.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
 
 
 def complaint(result: Result) -> str:

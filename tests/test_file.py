@@ -5,17 +5,18 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from conftest import pack, unpack
 
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
+from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.promises import Zeros
-from tflite_light.tflite.storage import Damage, decode
+from tflite_light.tflite.storage import decode
 
 PLACE = "compress.0.prune.sparsity"
 
@@ -75,13 +76,6 @@ WRITERS = {
 @pytest.fixture(scope="module")
 def contents(model: Any) -> dict[str, bytes]:
     return {storage: write(model) for storage, write in WRITERS.items()}
-
-
-def pack(record: Any) -> bytes:
-    """The bytes of a changed model."""
-    builder = flatbuffers.Builder()
-    builder.Finish(record.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def run(content: bytes) -> Interpreter:
@@ -150,7 +144,7 @@ def test_a_broken_promise_names_the_place_in_the_recipe(contents: dict[str, byte
 
 def test_integers_are_less_their_zero_point(contents: dict[str, bytes]) -> None:
     """Per tensor, as Google's first uint8 files are, and by channel."""
-    record = File(contents["int8"])._model
+    record = unpack(contents["int8"])
     dense = next(t for t in record.subgraphs[0].tensors if list(t.shape) == [64, 80])
     dense.type = schema.TensorType.UINT8
     stored = np.array(record.buffers[dense.buffer].data, np.uint8)
@@ -177,7 +171,7 @@ def test_packed_values_are_unpacked(kind: str, lowest: int, highest: int) -> Non
 
 def test_int4_is_read_as_the_interpreter_runs_it(contents: dict[str, bytes]) -> None:
     """A fully connected layer of 4 bits, two values a byte, the first in the lower half."""
-    record = File(contents["dynamic range"])._model
+    record = unpack(contents["dynamic range"])
     dense = next(t for t in record.subgraphs[0].tensors if list(t.shape) == [64, 80])
     values = np.clip(np.array(record.buffers[dense.buffer].data).view(np.int8) // 16, -7, 7)
     wide = pack(_with(record, dense, schema.TensorType.INT8, values.view(np.uint8)))
@@ -207,7 +201,7 @@ def test_weights_behind_the_flatbuffer_are_read(contents: dict[str, bytes]) -> N
 
 def behind(content: bytes) -> bytes:
     """The same file with its buffers after the flatbuffer, at multiples of 16."""
-    record = File(content)._model
+    record = unpack(content)
     datas = [b"" if one.data is None else bytes(one.data) for one in record.buffers]
     start = 0
     for _ in range(2):  # how long the flatbuffer is, is known once it was packed

@@ -6,10 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json, complaint
+from conftest import ROOT, Call, as_json, complaint, pack, unpack
 
 from tflite_light.cost import of_file as cost_of_file
 from tflite_light.cost import of_model as cost_of_model
@@ -85,6 +84,7 @@ def test_memory_access_is_input_output_and_folded_weights(small: Network) -> Non
 
 def test_a_shortcut_is_live_until_it_is_added(small: Network) -> None:
     assert small.live == (256 + 1024, 256 + 1024 + 256, 3 * 256, 256 + 4, 4 + 3)
+    assert small.peak_operator
     assert (small.peak, small.peak_operator.name) == (1536, "narrow")
 
 
@@ -150,6 +150,7 @@ def test_mobilenet_v2_has_the_published_counts() -> None:
     network = network_of(MobileNetV2(), 224, 1000)
     assert (network.parameters, network.multiply_adds) == (3_504_872, 300_774_272)
     assert network.peak == 112 * 112 * 96 + 56 * 56 * 96  # the first expansion, and what reads it
+    assert network.peak_operator
     assert network.peak_operator.name == "block1_spatial_depthwise"
 
 
@@ -171,7 +172,7 @@ def test_a_recipe_and_its_file_cost_the_same(name: str) -> None:
 
 def _written_runtime(file: File) -> str:
     """What the converter itself wrote into the file."""
-    model = file._model
+    model = unpack(file.content)
     (entry,) = (one for one in model.metadata if one.name == b"min_runtime_version")
     text: str = bytes(model.buffers[entry.buffer].data).rstrip(b"\0").decode()
     return text.removesuffix(".0")
@@ -213,12 +214,10 @@ def test_runtimes_are_known_by_operator_and_version() -> None:
 
 
 def test_an_operator_that_is_too_new_is_named(small_file: Path, tmp_path: Path) -> None:
-    model = File(small_file.read_bytes())._model
+    model = unpack(small_file.read_bytes())
     model.operatorCodes[0].version = 99
-    builder = flatbuffers.Builder()
-    builder.Finish(model.Pack(builder), b"TFL3")
     path = tmp_path / "new.tflite"
-    path.write_bytes(builder.Output())
+    path.write_bytes(pack(model))
     found = inspect(path)
     assert (found.unknown_operators, found.min_runtime) == (["CONV_2D 99"], "1.6")
 
@@ -318,7 +317,7 @@ def test_what_is_no_network_is_refused(call: Call, small_file: Path) -> None:
         "empty.tflite": (b"", "is not a TFLite file"),
         "net.pth": (
             b"PK",
-            "net.pth holds weights, not a network. Inspect a recipe that names them",
+            "net.pth holds weights, not a network.\nhint: Inspect a recipe that names them",
         ),
         "photo.jpg": (b"\xff\xd8\xff\xe0" + noise, "is not a TFLite file"),
     }

@@ -40,6 +40,12 @@ set_option = click.option(
     metavar="PLACE=VALUE",
     help="Change the recipe, e.g. train.epochs=5.",
 )
+size_option = click.option(
+    "--size",
+    type=click.IntRange(1, 2048),
+    metavar="SIDE",
+    help="Side of the pictures, where a .tflite leaves it open.",
+)
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path),

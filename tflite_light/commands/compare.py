@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import reports, size_option
 
 
 @click.command()
@@ -16,12 +16,13 @@ from tflite_light.commands._options import reports
     required=True,
     type=click.Path(path_type=Path),
 )
+@size_option
 @reports
-def command(targets: tuple[Path, ...]) -> dict[str, Any]:
+def command(targets: tuple[Path, ...], size: int | None) -> dict[str, Any]:
     """Put what several networks cost side by side, as `inspect` counts it."""
     from tflite_light.report import costs
     from tflite_light.runs.inspecting import inspect
 
-    found = [inspect(target) for target in targets]
+    found = [inspect(target, size=size) for target in targets]
     costs.compare(found)
     return {"targets": [{"target": one.target, **one.totals()} for one in found]}

@@ -6,13 +6,14 @@ elements, without biases, as in the paper's proofs.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from math import sqrt
+from operator import and_, or_
 
 from tflite_light.cost.network import FREE, Network, Operator
 
 COPIES = ("concat", "slice", "transpose", "pad")
 ELEMENTWISE = ("add", "multiply", "activation", "norm", "cast")
-_NONE: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,13 @@ class Guideline:
     findings: tuple[Finding, ...]  # worst first
 
 
+GUIDELINES = ("G1", "G2", "G3", "G4")
+
+
 def guidelines(network: Network) -> list[Guideline]:
-    """G1 to G4."""
-    return [check(network) for check in (_widths, _groups, _fragments, _elementwise)]
+    """G1 to G4; none of a network whose sizes are open."""
+    checks = () if network.is_open else (_widths, _groups, _fragments, _elementwise)
+    return [check(network) for check in checks]
 
 
 def _widths(network: Network) -> Guideline:
@@ -84,11 +89,7 @@ def _groups(network: Network) -> Guideline:
 def _fragments(network: Network) -> Guideline:
     rows = [row for row in network.operators if row.kind != FREE]
     before = _before(network)
-    depth: dict[int, int] = {}  # tensor -> operators in sequence up to it
-    for row in network.operators:
-        steps = max((depth.get(tensor.number, 0) for tensor in row.inputs), default=0)
-        depth |= {output.number: steps + (row.kind != FREE) for output in row.outputs}
-    longest = max([*depth.values(), 1])
+    longest = sum(_longest(graph) for graph in network.graphs.values()) or 1
     findings = []
     for row in rows:
         branches = _branches(row, before)
@@ -105,23 +106,35 @@ def _fragments(network: Network) -> Guideline:
     )
 
 
-def _before(network: Network) -> dict[int, frozenset[int]]:
-    """Tensor -> numbers of the operators that it needs, each told by its first output."""
-    found: dict[int, frozenset[int]] = {}
-    for row in network.operators:
-        needed = _NONE.union(*(found.get(tensor.number, _NONE) for tensor in row.inputs))
-        own = needed if row.kind == FREE else needed | {row.output.number}
+def _longest(graph: Network) -> int:
+    """Operators on the longest path."""
+    depth: dict[int, int] = {}  # tensor -> operators in sequence up to it
+    longest = 0
+    for row in graph.operators:
+        steps = max((depth.get(tensor.number, 0) for tensor in row.inputs), default=0)
+        steps += row.kind != FREE
+        depth |= {output.number: steps for output in row.outputs}
+        longest = max(longest, steps)
+    return longest
+
+
+def _before(network: Network) -> dict[int, int]:
+    """Tensor -> the operators that it needs, as a set: bit i is operator i."""
+    found: dict[int, int] = {}
+    for number, row in enumerate(network.operators):
+        needed = reduce(or_, (found.get(tensor.number, 0) for tensor in row.inputs), 0)
+        own = needed if row.kind == FREE else needed | 1 << number
         found |= {output.number: own for output in row.outputs}
     return found
 
 
-def _branches(row: Operator, before: dict[int, frozenset[int]]) -> list[int]:
+def _branches(row: Operator, before: dict[int, int]) -> list[int]:
     """Operators in each branch that `row` joins, a bare shortcut left out."""
-    sides = [before.get(tensor.number, _NONE) for tensor in row.inputs]
+    sides = [before.get(tensor.number, 0) for tensor in row.inputs]
     if len(sides) < 2:
         return []
-    shared = frozenset.intersection(*sides)
-    return [len(side - shared) for side in sides if side - shared]
+    shared = reduce(and_, sides)
+    return [(side & ~shared).bit_count() for side in sides if side & ~shared]
 
 
 def _elementwise(network: Network) -> Guideline:
@@ -152,11 +165,12 @@ def _against(
     """Access of all rows over the least, and the rows by what they cost above it."""
     if not rows:
         return 1.0, ()
-    access = {row: row.activations + row.weights for row in rows}
-    above = [row for row in rows if access[row] > least(row) * 1.0001]
-    above.sort(key=lambda row: least(row) - access[row])
-    findings = tuple(Finding(row.name, access[row] / least(row), why(row)) for row in above)
-    return sum(access.values()) / sum(map(least, rows)), findings
+    costs = [(row.activations + row.weights, least(row), row) for row in rows]
+    above = [cost for cost in costs if cost[0] > cost[1] * 1.0001 > 0]
+    above.sort(key=lambda cost: cost[1] - cost[0])
+    findings = tuple(Finding(row.name, access / low, why(row)) for access, low, row in above)
+    total = sum(low for _, low, _ in costs)
+    return (sum(access for access, _, _ in costs) / total if total else 1.0), findings
 
 
 def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -164,7 +178,7 @@ def _worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
 
 
 def _places(row: Operator) -> int:
-    return row.output.elements // row.output.shape[-1]
+    return row.output.elements // (row.output.shape[-1] or 1)
 
 
 def _keeps_size(row: Operator) -> bool:

@@ -4,11 +4,22 @@ import gc
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tflite_light.cost.guidelines import Guideline
-from tflite_light.cost.network import Network, Operator
+from tflite_light.cost import of_file
+from tflite_light.cost.guidelines import GUIDELINES, Guideline
+from tflite_light.cost.network import CALL, Network, Operator
 from tflite_light.models import Architecture, Published
 from tflite_light.tflite.file import File
+from tflite_light.tflite.graph import Graph, is_known
 from tflite_light.tflite.runtimes import newest_of, oldest
+
+SIZED = (  # the totals that depend on the size of the pictures
+    "multiply_adds",
+    "memory_access_float32_bytes",
+    "memory_access_int8_bytes",
+    "peak_activation_float32_bytes",
+    "peak_activation_int8_bytes",
+    *GUIDELINES,
+)
 
 
 @dataclass(frozen=True)
@@ -58,24 +69,33 @@ class Inspected:
 
     @property
     def uncounted_operators(self) -> list[str]:
-        """Operators of a file that multiply and are not among the multiply-adds."""
-        others = [row for row in self.network.operators if row.kind == "other"]
-        found = {(row.stored.op, row.weights) for row in others if row.stored}
-        return sorted({op for op, weights in found if weights or "MATMUL" in op})
+        """Operators of a file that multiply, or may, and are not among the multiply-adds.
+
+        Custom ones, and those that run other graphs nobody knows how often.
+        """
+        stored = [(row, row.stored.op) for row in self.network.operators if row.stored]
+        return sorted({op for row, op in stored if _may_multiply(row, op)})
+
+    @property
+    def repeating_operators(self) -> list[str]:
+        """Operators of a file that run its other graphs, each of which is counted once."""
+        return sorted({r.stored.op for r in self.network.operators if r.stored and r.kind == CALL})
 
     def totals(self) -> dict[str, Any]:
-        """One figure a key, units in the names; None where a target of this kind has none."""
+        """One figure a key, units in the names.
+
+        None where a target of this kind has none, or where it depends on an open size.
+        """
         network, published = self.network, self.published
+        figures = {one.name: round(one.figure, 4) for one in self.guidelines}
         return {
-            "input_shape": list(network.input_shape),
+            "input_shape": _sides(network.input_shape),
             "operators": len(network.operators),
             "parameters": network.parameters,
-            "multiply_adds": network.multiply_adds,
-            "memory_access_float32_bytes": network.float32_bytes,
-            "memory_access_int8_bytes": network.int8_bytes,
-            "peak_activation_float32_bytes": 4 * network.peak,
-            "peak_activation_int8_bytes": network.peak,
-            **{guideline.name: round(guideline.figure, 4) for guideline in self.guidelines},
+            **_figures(network),
+            "peak_activation_float32_bytes": None if network.is_open else 4 * network.peak,
+            "peak_activation_int8_bytes": None if network.is_open else network.peak,
+            **{name: figures.get(name) for name in GUIDELINES},
             "size_bytes": len(self.file.content) if self.file else None,
             "weight_zeros": self.weight_zeros,
             "min_runtime": self.min_runtime,
@@ -85,47 +105,86 @@ class Inspected:
     @property
     def weight_zeros(self) -> float | None:
         """Share of a file's weights that are zero, biases aside."""
-        rows = [row for row in self.network.operators if row.stored and row.weights]
-        known = [(row.stored.zero_weights, row.weights) for row in rows if row.stored]
-        counted = [(zeros, weights) for zeros, weights in known if zeros is not None]
-        if not counted:
-            return None
-        return sum(zeros for zeros, _ in counted) / sum(weights for _, weights in counted)
+        return self.file.zeros() if self.file and any(True for _ in self.file.weights()) else None
+
+    @property
+    def graphs(self) -> list[dict[str, Any]]:
+        """What goes into each graph of a file and out of it, and its figures."""
+        file, found = self.file, self.network.graphs
+        if not file:
+            return []
+        return [
+            {
+                "name": name,
+                "inputs": [_end(graph, index) for index in graph.inputs],
+                "outputs": [_end(graph, index) for index in graph.outputs],
+                "operators": len(found[name].operators) if name in found else 0,
+                "parameters": found[name].parameters if name in found else 0,
+                **_figures(found.get(name, Network(()))),
+            }
+            for graph, name in zip(file.graphs, of_file.graph_names(file), strict=True)
+        ]
 
     def to_json(self) -> dict[str, Any]:
-        live = self.network.live
+        live, peak = self.network.live, self.network.peak_operator
         return {
             "target": self.target,
             "title": self.title,
             **self.totals(),
-            "peak_activation_layer": self.network.peak_operator.name,
+            "open_sizes": self.network.is_open,
+            "peak_activation_layer": None if self.network.is_open or not peak else peak.name,
+            "graphs": self.graphs,
             "unknown_operators": self.unknown_operators,
             "uncounted_operators": self.uncounted_operators,
             "published_source": self.published.source if self.published else None,
             "guidelines": [asdict(guideline) for guideline in self.guidelines],
             "layers": [
-                _row_to_json(row, elements)
+                _row_to_json(row, None if self.network.is_open else elements)
                 for row, elements in zip(self.network.operators, live, strict=True)
             ],
         }
 
 
-def _row_to_json(row: Operator, live: int) -> dict[str, Any]:
+def _row_to_json(row: Operator, live: int | None) -> dict[str, Any]:
     stored = asdict(row.stored) if row.stored else {}
     return {
         "name": row.name,
         "kind": row.kind,
-        "input_shapes": [list(tensor.shape) for tensor in row.inputs],
-        "output_shape": list(row.output.shape),
+        "graph": row.graph,
+        "input_shapes": [_sides(tensor.shape) for tensor in row.inputs],
+        "output_shape": _sides(row.output.shape) if row.outputs else None,
         "parameters": row.parameters,
         "kernel": row.kernel,
         "groups": row.groups,
-        "multiply_adds": row.multiply_adds,
-        "memory_access_float32_bytes": row.float32_bytes,
-        "memory_access_int8_bytes": row.int8_bytes,
+        **_figures(row),
         "live_activation_int8_bytes": live,
         **stored,
     }
+
+
+def _figures(counted: Network | Operator) -> dict[str, int | None]:
+    """What depends on the size of the pictures."""
+    figures = {
+        "multiply_adds": counted.multiply_adds,
+        "memory_access_float32_bytes": counted.float32_bytes,
+        "memory_access_int8_bytes": counted.int8_bytes,
+    }
+    return {name: None if counted.is_open else figure for name, figure in figures.items()}
+
+
+def _sides(shape: tuple[int, ...]) -> list[int | None]:
+    return [None if side < 0 else side for side in shape]
+
+
+def _end(graph: Graph, index: int) -> dict[str, Any]:
+    """An input or output of a graph."""
+    name, sides = graph.name_of(index), _sides(graph.sides_of(index))
+    return {"name": name, "shape": sides, "type": graph.type_of(index)}
+
+
+def _may_multiply(row: Operator, op: str) -> bool:
+    unknown = row.kind == "other" and (row.weights > 0 or "MATMUL" in op or not is_known(op))
+    return unknown or row.kind == CALL
 
 
 def network_of(model: Architecture, size: int, classes: int) -> Network:

@@ -43,7 +43,8 @@ def network(model: Any) -> Network:
     layers = {layer.name: layer for layer in model.layers if type(layer).__name__ != "InputLayer"}
     groups = _folded(layers.values())
     numbers = {group[-1].name: place for place, group in enumerate(groups, start=1)}
-    return Network(tuple(_operator(group, numbers) for group in groups))
+    rows = tuple(_operator(group, numbers) for group in groups)
+    return Network(rows, _shape(model.input))
 
 
 def _folded(layers: Iterable[Any]) -> list[list[Any]]:

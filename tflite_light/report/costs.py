@@ -1,22 +1,23 @@
 """What a network costs, for a person: layer by layer, or several networks side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tflite_light.cost.guidelines import Guideline
-from tflite_light.cost.inspection import Inspected
-from tflite_light.cost.network import Operator
+from tflite_light.cost.inspection import SIZED, Inspected
+from tflite_light.cost.network import Network, Operator
 
 Cell = Callable[[Operator], str]
+OPEN = "open"  # a figure that depends on a size that the file leaves open
 SHOWN = 3  # layers that a guideline names; --json has them all
 COLUMNS: dict[str, Cell] = {
     "layer": lambda row: row.name,
     "kind": lambda row: f"{row.kind} /{row.groups}" if _is_grouped(row) else row.kind,
-    "output": lambda row: "x".join(map(str, row.output.shape[1:])),
+    "output": lambda row: _shape(row.output.shape[1:]) if row.outputs else "",
     "parameters": lambda row: _count(row.parameters),
-    "multiply-adds": lambda row: _count(row.multiply_adds),
-    "float32 KiB": lambda row: _kib(row.float32_bytes),
-    "int8 KiB": lambda row: _kib(row.int8_bytes),
+    "multiply-adds": lambda row: OPEN if row.is_open else _count(row.multiply_adds),
+    "float32 KiB": lambda row: OPEN if row.is_open else _kib(row.float32_bytes),
+    "int8 KiB": lambda row: OPEN if row.is_open else _kib(row.int8_bytes),
 }
 FILE_COLUMNS: dict[str, Cell] = {
     "op": lambda row: f"{row.stored.op} {row.stored.version}" if row.stored else "",
@@ -24,7 +25,7 @@ FILE_COLUMNS: dict[str, Cell] = {
     "zeros": lambda row: _share(row),
     "values": lambda row: _count(row.stored.distinct_values or 0) if row.stored else "",
 }
-LEFT = ("layer", "kind", "op", "types", "")
+LEFT = ("graph", "layer", "kind", "op", "types", "")
 
 
 def show(found: Inspected) -> None:
@@ -33,16 +34,19 @@ def show(found: Inspected) -> None:
     from rich.table import Table
 
     columns = COLUMNS | FILE_COLUMNS if found.file else COLUMNS
+    if len(found.graphs) > 1:
+        columns = {"graph": lambda row: row.graph} | columns
     table = Table(box=None, pad_edge=False)
     for name in (*columns, "live KiB"):
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for row, live in zip(found.network.operators, found.network.live, strict=True):
-        table.add_row(*(cell(row) for cell in columns.values()), _kib(live))
-    console = Console(width=170, highlight=False, soft_wrap=True)
+        held = OPEN if found.network.is_open else _kib(live)
+        table.add_row(*(cell(row) for cell in columns.values()), held)
+    console = Console(width=170, highlight=False, soft_wrap=True, markup=False, emoji=False)
     console.print(table)
     console.print(_summary(found))
     for guideline in found.guidelines:
-        console.print(_told(guideline))
+        console.print(_lines(guideline))
 
 
 def compare(found: list[Inspected]) -> None:
@@ -51,16 +55,24 @@ def compare(found: list[Inspected]) -> None:
     from rich.table import Table
 
     totals = [one.totals() for one in found]
-    titles = {one.name: f"{one.name} {one.title}" for one in found[0].guidelines}
+    every = [one for target in found for one in target.guidelines]
+    titles = {one.name: f"{one.name} {one.title}" for one in every}
     table = Table(box=None, pad_edge=False)
     for name in ("", *(one.target for one in found)):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
     for key in totals[0]:
         values = [one[key] for one in totals]
-        if any(value is not None for value in values):
-            cells = (_compared(value, values[0]) for value in values)
+        if key in SIZED or any(value is not None for value in values):
+            cells = [_compared(value, values[0]) for value in values]
+            if key in SIZED:
+                opens = [one.network.is_open for one in found]
+                cells = [OPEN if left else cell for cell, left in zip(cells, opens, strict=True)]
             table.add_row(titles.get(key, key.replace("_", " ")), *cells)
-    Console(width=60 + 30 * len(found), highlight=False).print(table)
+    console = Console(width=60 + 30 * len(found), highlight=False, markup=False, emoji=False)
+    console.print(table)
+    for one in found:
+        for line in _left_open(one):
+            console.print(line, soft_wrap=True)
 
 
 def _summary(found: Inspected) -> str:
@@ -69,13 +81,54 @@ def _summary(found: Inspected) -> str:
     lines = [
         f"\n{found.target}: {found.title}{size}",
         _line("parameters", f"{network.parameters:,}"),
+        *([] if network.is_open else _sizes(network)),
+        *_graphs(found),
+    ]
+    return "\n".join([*lines, *_runtime(found), *_left_open(found), *_published(found), ""])
+
+
+def _sizes(network: Network) -> list[str]:
+    """What depends on the size of the pictures."""
+    peak = network.peak_operator
+    return [
         _line("multiply-adds", f"{network.multiply_adds:,}"),
         _line("memory access", f"{network.int8_bytes:,}")
         + f" bytes as int8, {network.float32_bytes:,} as float32",
         _line("live activation", f"{network.peak:,}")
-        + f" bytes as int8, {4 * network.peak:,} as float32, at {network.peak_operator.name}",
+        + f" bytes as int8, {4 * network.peak:,} as float32"
+        + (f", at {peak.name}" if peak else ""),
     ]
-    return "\n".join([*lines, *_runtime(found), *_published(found), ""])
+
+
+def _graphs(found: Inspected) -> list[str]:
+    if len(found.graphs) < 2:
+        return []
+    lines = [_line("graphs", f"{len(found.graphs)}") + ", all of them in these figures"]
+    for one in found.graphs:
+        products = OPEN if one["multiply_adds"] is None else f"{one['multiply_adds']:,}"
+        lines.append(
+            f"    {one['name']}: {one['parameters']:,} parameters that no graph above has,"
+        )
+        lines[-1] += f" {products} multiply-adds"
+    return lines
+
+
+def _left_open(found: Inspected) -> list[str]:
+    """What the figures leave out, in words."""
+    lines = []
+    if found.network.is_open:
+        shape = _shape(found.network.input_shape)
+        lines.append(
+            f"  open sizes in {found.target} (input {shape}): what depends on them is not counted; "
+            "`--size 224` counts it for pictures of that side"
+        )
+    if found.repeating_operators:
+        ops = ", ".join(found.repeating_operators)
+        lines.append(
+            f"  graphs in {found.target} that {ops} runs are counted once each; how often they run "
+            "is not known"
+        )
+    return lines
 
 
 def _line(name: str, value: str) -> str:
@@ -103,7 +156,7 @@ def _published(found: Inspected) -> list[str]:
     return [_line("published top-1", f"{published.top1:.4f}") + told]
 
 
-def _told(guideline: Guideline) -> str:
+def _lines(guideline: Guideline) -> str:
     lines = [
         f"{guideline.name} {guideline.figure:.3f}  {guideline.rule}",
         f"   {guideline.meaning}",
@@ -117,7 +170,7 @@ def _told(guideline: Guideline) -> str:
 
 def _compared(value: Any, first: Any) -> str:
     if isinstance(value, list):
-        return "x".join(map(str, value[1:]))
+        return _shape(value[1:])
     if not isinstance(value, int | float):
         return "" if value is None else str(value)
     text = f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
@@ -131,7 +184,11 @@ def _is_grouped(row: Operator) -> bool:
 
 def _share(row: Operator) -> str:
     zeros = row.stored.zero_weights if row.stored else None
-    return "" if zeros is None else f"{zeros / row.weights:.4f}"
+    return "" if zeros is None or not row.weights else f"{zeros / row.weights:.4f}"
+
+
+def _shape(sides: Iterable[int | None]) -> str:
+    return "x".join("?" if side is None or side < 0 else str(side) for side in sides)
 
 
 def _count(value: int) -> str:

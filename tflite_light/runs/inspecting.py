@@ -8,6 +8,7 @@ from tflite_light.cost import of_file
 from tflite_light.cost.guidelines import guidelines
 from tflite_light.cost.inspection import Inspected, network_of
 from tflite_light.errors import UserError
+from tflite_light.measure.sizing import shapes_at
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import open_run
@@ -17,26 +18,47 @@ ELSEWHERE = 1000  # classes, ImageNet's, where a recipe's data is not here to co
 CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
 
 
-def inspect(target: Path, changes: Sequence[str] = ()) -> Inspected:
+def inspect(target: Path, changes: Sequence[str] = (), size: int | None = None) -> Inspected:
     """`target` is a recipe (.yaml), the folder of a run, or a .tflite file.
 
     Of a run, the network of its recipe, as it is before any stage; its files tell what came out.
-    Raises UserError when it is none of these, or a damaged one.
+    `size` is the side of the pictures where a file leaves it open. Raises UserError when `target`
+    is none of these, or a damaged one, or when its pictures have another size.
     """
+    found = _inspect(target, changes, size)
+    sides = found.network.input_shape[1:-1]
+    if size and sides != (size, size):
+        raise UserError(
+            f"{target} has pictures of {'x'.join(map(str, sides))}, not of {size}x{size}.",
+            "Leave out `--size`: it is for files that leave the size open.",
+        )
+    return found
+
+
+def _inspect(target: Path, changes: Sequence[str], size: int | None) -> Inspected:
     if target.is_dir() or target.suffix in (".yaml", ".yml"):
         return _inspect_recipe(target, changes)
     if changes:
-        raise UserError(f"--set changes a recipe, but {target} is not one.")
+        raise UserError(f"`--set` changes a recipe, but {target} is not one.", "Leave out `--set`.")
     if not target.exists():
         raise UserError(
-            f"{target} does not exist. Give a recipe (.yaml), the folder of a run, or a .tflite."
+            f"{target} does not exist.",
+            "Give a recipe (.yaml), the folder of a run, or a .tflite file.",
         )
     if target.suffix in CHECKPOINTS:
         raise UserError(
-            f"{target} holds weights, not a network. Inspect a recipe that names them at weights:."
+            f"{target} holds weights, not a network.",
+            "Inspect a recipe that names them at `weights`.",
         )
+    return _inspect_file(target, size)
+
+
+def _inspect_file(target: Path, size: int | None) -> Inspected:
     file = tflite.read(target)
     network = of_file.network(file)
+    if size and network.is_open:
+        file = file.with_shapes(shapes_at(file.content, size))
+        network = of_file.network(file)
     return Inspected(str(target), network, guidelines(network), file=file)
 
 

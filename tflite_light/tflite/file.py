@@ -1,17 +1,16 @@
 """What is inside a `.tflite` file, read from its flatbuffer: nothing here runs it."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ai_edge_litert import schema_py_generated as schema
-
 from tflite_light.errors import UserError
+from tflite_light.tflite import layout
+from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.graph import Graph, Weight
-from tflite_light.tflite.storage import Damage
 
 
 @dataclass(frozen=True)
@@ -22,12 +21,12 @@ class File:
 
     @cached_property
     def _model(self) -> Any:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(self.content, 0))
+        return layout.read(self.content)
 
     @cached_property
     def graphs(self) -> list[Graph]:
         """One for each signature, and one for each body of a loop or a branch."""
-        return [Graph(self.content, self._model, one) for one in self._model.subgraphs]
+        return [Graph(self.content, self._model, at) for at in range(len(self._model.subgraphs))]
 
     @property
     def operators(self) -> list[tuple[str, Any]]:
@@ -35,9 +34,8 @@ class File:
         return [operator for graph in self.graphs for operator in graph.operators]
 
     def codes(self) -> list[tuple[str, int]]:
-        """Name and version of each operator: a feature that came later raises the version."""
-        codes = self._model.operatorCodes
-        return [(name, codes[op.opcodeIndex].version) for name, op in self.operators]
+        """Name and version of each operator of every graph."""
+        return [code for graph in self.graphs for code in graph.codes]
 
     def float_operators(self) -> list[str]:
         """Names of the operators that read or write a floating-point tensor."""
@@ -48,21 +46,30 @@ class File:
 
         Those that several operators share come once; variables, and values in other files, not.
         """
-        seen: set[int] = set()
+        seen: set[object] = set()
         for graph in self.graphs:
             for index, weight in graph.weights():
-                buffer = graph.tensors[index].buffer
-                if buffer not in seen:
+                place = graph.place_of(index)
+                if place not in seen:
                     yield weight
-                seen.add(buffer)
+                seen.add(place)
 
     def zeros(self) -> float:
         """Share of all weights that are exactly zero."""
         counts = [(weight.zeros, weight.values.size) for weight in self.weights()]
         return sum(zeros for zeros, _ in counts) / (sum(size for _, size in counts) or 1)
 
+    def with_shapes(self, shapes: Mapping[int, tuple[int, ...]]) -> "File":
+        """The same with other shapes of its first graph's activations, none of them open."""
+        file = File(self.content)
+        graph = file.graphs[0]
+        for index, tensor in enumerate(graph.tensors):
+            if index in shapes and not graph.is_constant(index):
+                tensor.shape, tensor.shapeSignature, tensor.hasRank = shapes[index], None, True
+        return file
+
     def check(self) -> None:
-        """Raises Damage, or what the flatbuffer's reader raises, where parts do not fit."""
+        """Raises Damage where parts do not fit."""
         if not self.graphs:
             raise Damage("no graph")
         for graph in self.graphs:
@@ -86,9 +93,8 @@ def read(path: Path) -> File:
     file = File(content)
     try:
         file.check()
-    except Exception as error:  # flatbuffers' reader trusts its input: damage raises anything
-        reason = f": {error}" if isinstance(error, Damage) else ""
+    except Damage as error:
         raise UserError(
-            f"{path} is damaged or was cut off{reason}.", "Copy it again, or export it anew."
+            f"{path} is damaged or was cut off: {error}.", "Copy it again, or export it anew."
         ) from error
     return file

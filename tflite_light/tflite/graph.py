@@ -1,6 +1,6 @@
 """One graph of a `.tflite` file: its operators, its tensors and the values stored for them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_light.tflite.flatbuffer import Array, Damage
 from tflite_light.tflite.storage import (
     FLOATS,
-    Array,
-    Damage,
     count_distinct,
     count_zeros,
     decode,
@@ -38,7 +37,7 @@ KERNEL_INPUTS = {  # where an operator's weights are among its inputs
     "LSTM": (*range(1, 9), 16),
     "UNIDIRECTIONAL_SEQUENCE_LSTM": (*range(1, 9), 16),
 }
-_RANKS = {
+RANKS = {  # of their kernels
     "CONV_2D": 4,
     "DEPTHWISE_CONV_2D": 4,
     "FULLY_CONNECTED": 2,
@@ -46,6 +45,8 @@ _RANKS = {
     "CONV_3D": 5,
     "CONV_3D_TRANSPOSE": 5,
 }
+_MOST_SIDES = 64  # numpy's limit; TFLite's operators take 8 at most
+_MOST_ELEMENTS = 2**56  # more than any memory has
 
 
 @dataclass(frozen=True)
@@ -73,29 +74,47 @@ class Weight:
 
 @dataclass(frozen=True)
 class Graph:
-    """Tensors are told by their number in it; -1 among an operator's inputs is one left out."""
+    """Tensors are told by their number in it; -1 among an operator's tensors is one left out."""
 
     content: bytes
     model: Any
-    record: Any
+    number: int
+
+    @property
+    def record(self) -> Any:
+        return self.model.subgraphs[self.number]
 
     @cached_property
     def operators(self) -> list[tuple[str, Any]]:
         """Name and record of each operator, in order."""
         codes = self.model.operatorCodes
-        return [(name_of_code(codes[op.opcodeIndex]), op) for op in self.record.operators or []]
+        return [(name_of_code(codes[op.opcodeIndex]), op) for op in self.record.operators]
+
+    @cached_property
+    def codes(self) -> list[tuple[str, int]]:
+        """Name and version of each operator: a feature that came later raises the version."""
+        codes = self.model.operatorCodes
+        return [(name, codes[op.opcodeIndex].version) for name, op in self.operators]
 
     @property
     def name(self) -> str:
         """That of its signature where it has one, since apps call it by that."""
-        number = next(i for i, one in enumerate(self.model.subgraphs) if one is self.record)
-        found = [one for one in self.model.signatureDefs or [] if one.subgraphIndex == number]
-        names = [_text(one.signatureKey) for one in found] or [_text(self.record.name)]
-        return " ".join(names) or f"graph {number}"
+        signatures = self.model.signatureDefs
+        keys = [one.signatureKey for one in signatures if one.subgraphIndex == self.number]
+        return " ".join(keys) or self.record.name or f"graph {self.number}"
 
     @property
     def tensors(self) -> list[Any]:
-        return self.record.tensors or []
+        found: list[Any] = self.record.tensors
+        return found
+
+    @property
+    def inputs(self) -> list[int]:
+        return [index for index in integers(self.record.inputs) if index >= 0]
+
+    @property
+    def outputs(self) -> list[int]:
+        return [index for index in integers(self.record.outputs) if index >= 0]
 
     def type_of(self, index: int) -> str:
         """Type of a tensor's elements, such as `int8`."""
@@ -104,12 +123,37 @@ class Graph:
     def shape_of(self, index: int) -> tuple[int, ...]:
         return tuple(integers(self.tensors[index].shape))
 
+    def sides_of(self, index: int) -> tuple[int, ...]:
+        """Its shape with -1 for each side that is open until the file runs.
+
+        (-1,) where the number of sides is open too.
+        """
+        shape, signature = self.shape_of(index), integers(self.tensors[index].shapeSignature)
+        if self.is_constant(index):
+            return shape
+        if not signature:
+            scalar = self.tensors[index].hasRank or not self._ranks_are_told
+            return shape if shape or scalar else (-1,)
+        if len(signature) != len(shape):
+            return (-1,)
+        pairs = zip(shape, signature, strict=True)
+        return tuple(-1 if least < 0 else side for side, least in pairs)
+
+    @cached_property
+    def _ranks_are_told(self) -> bool:
+        """Whether the writer told scalars from tensors of any rank; old ones did not."""
+        return any(tensor.hasRank for tensor in self.tensors)
+
     def name_of(self, index: int) -> str:
-        return _text(self.tensors[index].name)
+        return str(self.tensors[index].name)
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's values are stored, in this file or in one beside it."""
         return self.tensors[index].externalBuffer > 0 or len(self._bytes(index)) > 0
+
+    def place_of(self, index: int) -> tuple[int, int]:
+        """What is equal for tensors, of other graphs too, that share their stored values."""
+        return self.tensors[index].buffer, self.tensors[index].externalBuffer
 
     def values(self, index: int) -> Array | None:
         """A constant as it is multiplied, see `Weight`.
@@ -168,31 +212,40 @@ class Graph:
         ]
 
     def check(self) -> None:
-        """Raises Damage, or what the flatbuffer's reader raises, where parts do not fit."""
+        """Raises Damage where parts do not fit, so that all that is asked later has an answer."""
         for index in range(len(self.tensors)):
-            if min(self.shape_of(index), default=0) < 0:
-                raise Damage(f"{self.name_of(index)} has a negative side")
-            self.values(index)
-        ends = (*integers(self.record.inputs), *integers(self.record.outputs))
-        self._check_tensors("the graph", ends, least=0)
+            self._check_tensor(index)
+        self._check_places("the graph", (*self.inputs, *self.outputs), self.tensors)
+        codes = [record.opcodeIndex for record in self.record.operators]
+        self._check_places("an operator", codes, self.model.operatorCodes)
         for op, record in self.operators:
-            self._check_operator(op, integers(record.inputs), integers(record.outputs))
+            inputs, outputs = integers(record.inputs), integers(record.outputs)
+            self._check_places(op, (*inputs, *outputs), self.tensors)
+            self._check_operator(op, inputs, outputs)
+
+    def _check_tensor(self, index: int) -> None:
+        self._check_places("a tensor", [self.tensors[index].buffer], self.model.buffers)
+        name, shape = self.name_of(index), self.shape_of(index)
+        if len(shape) > _MOST_SIDES or prod(side or 1 for side in shape) > _MOST_ELEMENTS:
+            raise Damage(f"{name} has more elements than memory")
+        if min(shape, default=0) < 0:
+            raise Damage(f"{name} has a negative side")
+        self.values(index)
 
     def _check_operator(self, op: str, inputs: list[int], outputs: list[int]) -> None:
-        self._check_tensors(op, inputs, least=-1)
-        self._check_tensors(op, outputs, least=0)
-        if op in UNPACKING and not (inputs and inputs[0] >= 0 and outputs):
+        if op in UNPACKING and (min(inputs, default=-1) < 0 or min(outputs, default=-1) < 0):
             raise Damage(f"{op} has no input or no output")
-        if op in _RANKS:
-            if len(inputs) < 2 or min(inputs[:2]) < 0 or not outputs:
+        if op in RANKS:
+            if len(inputs) < 2 or min(inputs[:2]) < 0 or min(outputs, default=-1) < 0:
                 raise Damage(f"{op} has no kernel or no output")
             kernel = self.shape_of(inputs[1])
-            if kernel and (len(kernel) != _RANKS[op] or not prod(kernel)):
+            if kernel and (len(kernel) != RANKS[op] or not prod(kernel)):
                 raise Damage(f"{op} has a kernel of shape {list(kernel)}")
 
-    def _check_tensors(self, user: str, indices: "list[int] | tuple[int, ...]", least: int) -> None:
-        if not all(least <= index < len(self.tensors) for index in indices):
-            raise Damage(f"{user} uses a tensor that is not there")
+    def _check_places(self, user: str, places: Iterable[int], of: list[Any]) -> None:
+        """-1 is a tensor that is left out."""
+        if not all(-1 <= place < len(of) for place in places):
+            raise Damage(f"{user} uses a part that is not there")
 
     def _storage(self, index: int) -> str:
         return f"{'sparse ' if self.tensors[index].sparsity else ''}{self.type_of(index)}"
@@ -201,8 +254,11 @@ class Graph:
         """A tensor's bytes; those of large files lie behind the flatbuffer."""
         buffer = self.model.buffers[self.tensors[index].buffer]
         if buffer.data is not None and len(buffer.data):
-            return np.asarray(buffer.data, np.uint8)
-        if buffer.offset <= 1:  # 1 is what writers put there until they know the place
+            data: Array = buffer.data
+            return data
+        if (
+            buffer.offset <= 1 or not buffer.size
+        ):  # 1 is what writers put there until they know the place
             return np.empty(0, np.uint8)
         if buffer.offset + buffer.size > len(self.content):
             raise Damage(f"the values of {self.name_of(index)} lie behind the file's end")
@@ -213,9 +269,10 @@ def name_of_code(code: Any) -> str:
     """An operator's name; custom ones bring their own, newer ones than the schema have a number."""
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     if number == schema.BuiltinOperator.CUSTOM:
-        return _text(code.customCode) or "CUSTOM"
+        return code.customCode or "CUSTOM"
     return str(_OPS.get(number, f"BUILTIN_{number}"))
 
 
-def _text(name: bytes | str | None) -> str:
-    return name if isinstance(name, str) else (name or b"").decode(errors="replace")
+def is_known(op: str) -> bool:
+    """Whether an operator is one of TFLite's own, as of the schema here."""
+    return op in _OPS.values()

@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-Array = np.ndarray[Any, Any]
+from tflite_light.tflite.flatbuffer import Array, Damage
+
 _TYPES = {value: name for name, value in vars(schema.TensorType).items() if name.isupper()}
 _PACKED = {"int4": (4, True), "uint4": (4, False), "int2": (2, True)}  # bits, signed
 _PLAIN = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))}
 _PLAIN |= {"float16", "float32", "float64", "complex64", "complex128"}
 FLOATS = {"float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"}
 _DENSEST = 1000  # elements a byte: above it a sparse tensor's shape is damage, not a saving
-
-
-class Damage(ValueError):
-    """A part of a file contradicts another; the message says which."""
 
 
 def type_name(number: int) -> str:
@@ -102,13 +99,14 @@ def _dense(stored: Array, shape: tuple[int, ...], sparsity: Any, most: int) -> A
     """
     order, blocks = (integers(part) for part in (sparsity.traversalOrder, sparsity.blockMap))
     rank, levels = len(shape), sparsity.dimMetadata or []
+    entries = max([len(stored), *(_places(level.arraySegments).size for level in levels)])
     if sorted(order) != list(range(rank + len(blocks))) or len(levels) != len(order):
         raise Damage("a sparse tensor's levels do not fit its shape")
     if math.prod(shape) > most or not all(0 <= axis < rank for axis in blocks):
         raise Damage("a sparse tensor's values do not fit its shape")
     count, places, sides = 1, dict[int, Array](), dict[int, int]()
     for axis, level in zip(order, levels, strict=True):
-        parents, here = _children(level, count, most)
+        parents, here = _children(level, count, entries)
         places = {other: place[parents] for other, place in places.items()} | {axis: here}
         count, sides[axis] = len(here), level.denseSize
     for block, axis in enumerate(blocks, start=rank):
@@ -124,20 +122,27 @@ def _dense(stored: Array, shape: tuple[int, ...], sparsity: Any, most: int) -> A
 
 
 def _children(level: Any, count: int, most: int) -> tuple[Array, Array]:
-    """Of each entry one level further in: which of the `count` entries it is in, and its place."""
+    """Of each entry one level further in: which of the `count` entries it is in, and its place.
+
+    A dense level has no more than `most`: it ends in values, or in a level with a segment for each.
+    """
     if level.format == schema.DimensionType.DENSE:
         if not 0 <= count * level.denseSize <= most:
             raise Damage("a sparse tensor's level is too large")
         parents, places = np.divmod(np.arange(count * level.denseSize), max(level.denseSize, 1))
         return parents, places
-    segments, places = (
-        np.asarray(integers(part and part.values), np.int64)
-        for part in (level.arraySegments, level.arrayIndices)
-    )
-    lengths = np.diff(segments, prepend=0)
-    if segments.size != count + 1 or segments[-1] != places.size or lengths.min() < 0:
+    segments, places = _places(level.arraySegments), _places(level.arrayIndices)
+    lengths = np.diff(segments)
+    if segments.size != count + 1 or (segments[0], segments[-1]) != (0, places.size):
         raise Damage("a sparse tensor's segments do not fit its indices")
-    return np.repeat(np.arange(count), lengths[1:]), places
+    if lengths.min(initial=0) < 0:
+        raise Damage("a sparse tensor's segments do not fit its indices")
+    return np.repeat(np.arange(count), lengths), places
+
+
+def _places(part: Any) -> Array:
+    values = part.values if part else None
+    return np.empty(0, np.int64) if values is None else np.asarray(values, np.int64)
 
 
 def integers(numbers: Any) -> list[int]:
