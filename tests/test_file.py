@@ -10,6 +10,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from conftest import pack, unpack
+from tflites import outside
 
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import keras, tf
@@ -191,30 +192,12 @@ def _with(record: Any, tensor: Any, kind: int, data: Any) -> Any:
 def test_weights_behind_the_flatbuffer_are_read(contents: dict[str, bytes]) -> None:
     """As ai-edge-quantizer writes models of more than 2 GiB."""
     content = contents["float32"]
-    outside = behind(content)
-    assert np.array_equal(answer(outside), answer(content))
-    pairs = zip(File(outside).weights(), File(content).weights(), strict=True)
+    behind = outside(content)
+    assert np.array_equal(answer(behind), answer(content))
+    pairs = zip(File(behind).weights(), File(content).weights(), strict=True)
     assert all(np.array_equal(ours.values, theirs.values) for ours, theirs in pairs)
     with pytest.raises(Damage, match="lie behind the file's end"):
-        list(File(outside[: len(outside) // 2]).weights())
-
-
-def behind(content: bytes) -> bytes:
-    """The same file with its buffers after the flatbuffer, at multiples of 16."""
-    record = unpack(content)
-    datas = [b"" if one.data is None else bytes(one.data) for one in record.buffers]
-    start = 0
-    for _ in range(2):  # how long the flatbuffer is, is known once it was packed
-        tail = b""
-        for buffer, data in zip(record.buffers, datas, strict=True):
-            if len(data) > 16:
-                tail += b"\0" * (-len(tail) % 16)
-                buffer.data, buffer.offset, buffer.size = None, start + len(tail), len(data)
-                buffer.offset = max(buffer.offset, 2)
-                tail += data
-        head = pack(record)
-        start = -(-len(head) // 16) * 16
-    return head + b"\0" * (start - len(head)) + tail
+        list(File(behind[: len(behind) // 2]).weights())
 
 
 def test_blocks_of_a_sparse_tensor_are_put_together() -> None:

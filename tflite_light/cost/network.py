@@ -122,7 +122,7 @@ class Network:
     @property
     def is_open(self) -> bool:
         """Whether a file leaves sizes open that its figures depend on."""
-        return any(row.is_open for row in self.operators)
+        return -1 in self.input_shape or any(row.is_open for row in self.operators)
 
     @property
     def parameters(self) -> int:
@@ -152,7 +152,7 @@ class Network:
     @property
     def peak(self) -> int:
         """Elements of the largest live activation."""
-        return max(self.live, default=0)
+        return max(self.live, default=Tensor(0, self.input_shape or (0,)).elements)
 
     @property
     def peak_operator(self) -> Operator | None:
