@@ -1,6 +1,7 @@
 """What a network costs, all figures of it, of a recipe's architecture or of a file."""
 
 import gc
+import re
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ SIZED = (  # the totals that depend on the size of the pictures
     "peak_activation_int8_bytes",
     *GUIDELINES,
 )
+_PRODUCTS = re.compile("MATMUL|CONV(_|OLUTION|$)|DOT_GENERAL|LSTM|RNN|SVDF")  # also of variables
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,8 @@ def _end(graph: Graph, index: int) -> dict[str, Any]:
 
 
 def _may_multiply(row: Operator, op: str) -> bool:
-    unknown = row.kind == "other" and (row.weights > 0 or "MATMUL" in op or not is_known(op))
-    return unknown or row.kind == CALL
+    multiplies = row.weights > 0 or _PRODUCTS.search(op) or not is_known(op)
+    return row.kind == CALL or (row.kind == "other" and bool(multiplies))
 
 
 def network_of(model: Architecture, size: int, classes: int) -> Network:

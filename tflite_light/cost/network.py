@@ -1,7 +1,7 @@
 """What a network costs on a phone, counted operator by operator; nothing is run.
 
 An operator here is one that TFLite executes: batch norm and ReLU are already inside the
-convolution before them. Bytes are told twice, as if all tensors were float32 (4 bytes an element)
+convolution before them. Bytes are given twice, as if all tensors were float32 (4 bytes an element)
 and as if all were int8 (1 byte, biases int32). A reshape costs nothing: it renames memory.
 """
 
@@ -19,7 +19,7 @@ MULTIPLYING = ("conv", "depthwise", "dense")
 
 @dataclass(frozen=True)
 class Tensor:
-    """An activation of one picture; `number` tells tensors of a network apart.
+    """An activation of one picture; `number` is its own in a network.
 
     A side of -1 is open: a file leaves it to the picture that it is run on.
     """

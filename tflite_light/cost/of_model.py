@@ -90,8 +90,9 @@ def _operator(group: list[Any], numbers: dict[str, int]) -> Operator:
         return _multiplying(row, head, with_norm=any(_kind(layer) == "norm" for layer in group))
     if trained and kind != "norm":
         raise UserError(
-            f"cannot count {head.name}: {type(head).__name__} has weights, and what they multiply "
-            "is not known. Write it with layers that tflite_light/cost/of_model.py lists."
+            f"layer {head.name} cannot be counted: what the weights of {type(head).__name__} "
+            "multiply is not known.",
+            "Write it with layers that tflite_light/cost/of_model.py lists.",
         )
     return replace(row, weights=trained)
 

@@ -152,8 +152,8 @@ def _published(found: Inspected) -> list[str]:
     published = found.published
     if not published or published.top1 is None:
         return []
-    told = f" on ImageNet with 1000 classes ({published.source})"
-    return [_line("published top-1", f"{published.top1:.4f}") + told]
+    where = f" on ImageNet with 1000 classes ({published.source})"
+    return [_line("published top-1", f"{published.top1:.4f}") + where]
 
 
 def _lines(guideline: Guideline) -> str:

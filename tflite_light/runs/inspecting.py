@@ -21,7 +21,7 @@ CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".k
 def inspect(target: Path, changes: Sequence[str] = (), size: int | None = None) -> Inspected:
     """`target` is a recipe (.yaml), the folder of a run, or a .tflite file.
 
-    Of a run, the network of its recipe, as it is before any stage; its files tell what came out.
+    Of a run, the network of its recipe, as it is before any stage; its files show what came out.
     `size` is the side of the pictures where a file leaves it open. Raises UserError when `target`
     is none of these, or a damaged one, or when its pictures have another size.
     """
@@ -77,5 +77,5 @@ def _classes(recipe: Recipe) -> int:
     except UserError as error:
         if not recipe.train:
             raise
-        say(f"{error} Counted with {ELSEWHERE} classes.")
+        say(f"{error.problem} Counted with {ELSEWHERE} classes.")
         return ELSEWHERE

@@ -85,10 +85,13 @@ def read(path: Path) -> File:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}.", "Give the path of a .tflite file."
+        ) from error
     if content[4:8] != b"TFL3":
         raise UserError(
-            f"{path} is not a TFLite file.", "Give a .tflite that `tflite-light export` wrote."
+            f"{path} is not a TFLite file.",
+            "Give a .tflite file, such as one that `tflite-light export` writes.",
         )
     file = File(content)
     try:

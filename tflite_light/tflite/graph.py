@@ -74,7 +74,7 @@ class Weight:
 
 @dataclass(frozen=True)
 class Graph:
-    """Tensors are told by their number in it; -1 among an operator's tensors is one left out."""
+    """Tensors are known by their number in it; -1 among an operator's tensors is one left out."""
 
     content: bytes
     model: Any
@@ -132,7 +132,7 @@ class Graph:
         if self.is_constant(index):
             return shape
         if not signature:
-            scalar = self.tensors[index].hasRank or not self._ranks_are_told
+            scalar = self.tensors[index].hasRank or not self._ranks_are_given
             return shape if shape or scalar else (-1,)
         if len(signature) != len(shape):
             return (-1,)
@@ -140,8 +140,8 @@ class Graph:
         return tuple(-1 if least < 0 else side for side, least in pairs)
 
     @cached_property
-    def _ranks_are_told(self) -> bool:
-        """Whether the writer told scalars from tensors of any rank; old ones did not."""
+    def _ranks_are_given(self) -> bool:
+        """Whether the writer tells scalars from tensors of any rank; old ones do not."""
         return any(tensor.hasRank for tensor in self.tensors)
 
     def name_of(self, index: int) -> str:
