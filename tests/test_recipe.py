@@ -24,7 +24,7 @@ def test_every_recipe_loads_and_its_resolved_form_loads_back_equal(
 
 MISTAKES = [
     ("model: [", "is not YAML: line 1"),
-    ("", "is empty. It needs at least the keys model:, data: and train:"),
+    ("", "is empty.\nhint: It needs at least the keys model:, data: and train:"),
     ("- 1", "holds a list"),
     ("data: synthetic", "model: is missing"),
     ("model: tiny\nmodel: tiny\ndata: synthetic", "is not YAML"),
@@ -104,6 +104,13 @@ CHANGES = {
     "model.mobilenet_v2.alpha=0.5": lambda recipe: recipe.model.alpha == 0.5,
     "model=mobilenet_v2": lambda recipe: recipe.model.alpha == 1.0,
     "compress.0.prune.sparsity=0.7": lambda recipe: recipe.compress[0].sparsity == 0.7,
+    "compress.prune.sparsity=0.7": lambda recipe: recipe.compress[0].sparsity == 0.7,
+    "compress.qat={epochs: 9}": lambda recipe: recipe.compress[1].epochs == 9,
+    "export.int8.io=int8": lambda recipe: recipe.export[1].io == "int8",
+    "data.directory.path='photos #2'": lambda recipe: recipe.data.path == "photos #2",
+    "data.directory.path=?unsorted": lambda recipe: recipe.data.path == "?unsorted",
+    'data.directory.path="next\\Nline"': lambda recipe: recipe.data.path == "next\u0085line",
+    "data.directory.path=!!str 2024": lambda recipe: recipe.data.path == "2024",
     "compress=[]": lambda recipe: recipe.compress == [],
     "export.1.int8.io=int8": lambda recipe: recipe.export[1].io == "int8",
     "augment.mixup=0.2": lambda recipe: recipe.augment.mixup == 0.2,
@@ -127,9 +134,19 @@ def test_a_schedule_s_name_gives_way_to_stairs(tiny: Path) -> None:
 
 REFUSED = {
     "train.schedule.factor=2": "train.schedule.factor: Input should be less than 1",
-    "train.epochs": "write PLACE=VALUE",
-    "=3": "write PLACE=VALUE",
+    "train.epochs": "is not PLACE=VALUE",
+    "=3": "is not PLACE=VALUE",
     "compress.9.prune.sparsity=1": "compress.9.prune.sparsity is not a place",
+    "compress.prun.sparsity=1": "compress.prun.sparsity is not a place in this recipe: prun is not in the list.",
+    "data.directory.path=photos #2": "YAML reads 'photos' and leaves out the rest.\nhint: Leave it out too, or put all of it in quotes: `--set 'data.directory.path=\"photos #2\"'`",
+    "data.directory.path=photos ": "YAML reads 'photos' and leaves out the rest.",
+    "data.directory.path=&a photos": "YAML reads 'photos' and leaves out the rest.",
+    "data.directory.path=next\u0085line": "YAML reads 'next line' and leaves out the rest.\nhint: Leave it out too, or put all of it in quotes: `--set 'data.directory.path=\"next\\Nline\"'`",
+    "data.directory.path=#2": "YAML reads None and leaves out the rest.",
+    "train.epochs=5 # five": "YAML reads 5 and leaves out the rest.",
+    "model='tiny' # and": "YAML reads 'tiny' and leaves out the rest.",
+    "export=[int8] # one": "YAML reads ['int8'] and leaves out the rest.",
+    "data.csv.path=%x": "%x is not YAML.\nhint: As a text it needs quotes: `--set 'data.csv.path=\"%x\"'`",
     "seed.x=3": "",
     "train.epoch=3": "train.epoch: unknown name, did you mean epochs?",
     "train.epochs=many": "train.epochs: needs a whole number",
@@ -164,9 +181,37 @@ def test_torch_weights_bring_their_padding_unless_the_recipe_says(
     assert fields["variant"] == variant
 
 
-def test_a_value_that_is_no_yaml_is_told_as_such(tiny: Path) -> None:
-    with pytest.raises(UserError, match=r"%x is not YAML; put it in quotes"):
-        recipes.load(tiny, ["data.csv.path=%x"])
+def test_a_stage_that_occurs_twice_is_set_by_its_index(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(TINY.replace("- qat: {epochs: 2}", "- prune"))
+    with pytest.raises(UserError, match=r"prune occurs 2 times") as caught:
+        recipes.load(path, ["compress.prune.epochs=1"])
+    assert str(caught.value).splitlines() == [
+        "--set 'compress.prune.epochs=1': compress.prune.epochs is not a place in this recipe: "
+        "prune occurs 2 times.",
+        "hint: Put its index before its name, as in `0.prune`.",
+    ]
+
+
+ABSENT = """
+model: tiny
+data: {tfrecord: {train: 'there/*.rec', val: 'none/*.rec', test: 'set [1]/a.rec', labels: none.txt}}
+weights: {npz: {path: none.npz}}
+train: {}
+"""
+
+
+def test_check_names_every_file_that_does_not_exist(call: Call, tmp_path: Path) -> None:
+    for name in ("there/1.rec", "set [1]/a.rec"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / "my.yaml").write_text(ABSENT)
+    assert complaint(call("check", "my.yaml")).splitlines() == [
+        "my.yaml has 3 mistakes:",
+        "  weights.npz.path: none.npz does not exist",
+        "  data.tfrecord.val: none/*.rec does not exist",
+        "  data.tfrecord.labels: none.txt does not exist",
+    ]
 
 
 def test_squeezenet_s_version_may_be_written_as_a_number(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from tflite_light.commands._options import recipe_path, reports, set_option
 @set_option
 @reports
 def command(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
-    """Find every mistake in RECIPE; nothing is loaded or trained."""
+    """Find every mistake in RECIPE, and files it names that do not exist; nothing is trained."""
     from tflite_light import recipe as recipes
 
-    checked = recipes.load(recipe, changes)
+    checked = recipes.check(recipe, changes)
     click.echo(f"{recipe} is right:\n{recipes.to_yaml(checked)}", nl=False)
     return checked.model_dump(mode="json")

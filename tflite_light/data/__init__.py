@@ -5,6 +5,7 @@ pictures there are; the rooms of `pipeline/` turn them into numbers, the same wa
 Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -118,6 +119,16 @@ class Source(Part):
         return self._with(
             {key: str(Path(path).absolute()) for key, path in self._locations().items() if path}
         )
+
+    def absent(self) -> dict[str, str]:
+        """Fields that name files or folders of which none exists, and what they name; cheap."""
+        named = {key: path for key, path in self._locations().items() if path}
+        return {
+            key: path
+            for key, path in named.items()
+            # not Path's, which raise where a name is too long and take no absolute pattern
+            if not os.path.exists(path) and not any(glob.iglob(path))  # noqa: PTH110, PTH207
+        }
 
     def _locations(self) -> dict[str, str | None]:
         """Fields that hold paths, and the paths."""

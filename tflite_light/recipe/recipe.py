@@ -1,6 +1,7 @@
 """A recipe: one YAML file that says everything a run needs, checked before anything is loaded."""
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,6 +132,22 @@ class Recipe(Part):
             moved = {"path": str(Path(path).absolute())}
             update["weights"] = self.weights.model_copy(update=moved)
         return self.model_copy(update=update)
+
+    def absent(self) -> list[str]:
+        """Files and folders that the recipe names and that do not exist, each with its place."""
+        named = {"labels": self.labels}
+        if self.weights:
+            named[f"weights.{self.weights.key}.path"] = getattr(self.weights, "path", None)
+        found = {
+            place: path
+            for place, path in named.items()
+            if path and not os.path.exists(path)  # noqa: PTH110  Path's raises for long names
+        }
+        if self.data:
+            found |= {
+                f"data.{self.data.key}.{key}": path for key, path in self.data.absent().items()
+            }
+        return [f"{place}: {path} does not exist" for place, path in found.items()]
 
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
