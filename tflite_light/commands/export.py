@@ -40,7 +40,9 @@ def command(
 
     Without a kind, those that the recipe names.
     """
-    if target and not target.is_dir() and target.suffix in (".yaml", ".yml"):
+    from tflite_light.recipe import shipped
+
+    if target and shipped.is_recipe(target):
         from tflite_light.runs import importing
 
         if data:

@@ -10,7 +10,7 @@ from tflite_light.cost.inspection import Inspected, network_of
 from tflite_light.errors import UserError
 from tflite_light.measure.sizing import shapes_at
 from tflite_light.progress import say
-from tflite_light.recipe import Recipe
+from tflite_light.recipe import Recipe, shipped
 from tflite_light.runs.folder import open_run
 from tflite_light.tflite import file as tflite
 
@@ -36,7 +36,7 @@ def inspect(target: Path, changes: Sequence[str] = (), size: int | None = None) 
 
 
 def _inspect(target: Path, changes: Sequence[str], size: int | None) -> Inspected:
-    if target.is_dir() or target.suffix in (".yaml", ".yml"):
+    if target.is_dir() or shipped.is_recipe(target):
         return _inspect_recipe(target, changes)
     if changes:
         raise UserError(f"`--set` changes a recipe, but {target} is not one.", "Leave out `--set`.")
