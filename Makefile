@@ -9,13 +9,15 @@ demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
 
 test: check  ## everything that is fast
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" --cov
 
-check: setup  ## style, types, and which room may import which
+check: setup  ## style, types, undeclared imports, and which room may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/deptry tests benchmarks --exclude '^$$' --ignore DEP002,DEP004
 
 slow: setup  ## the claims that take minutes
 	$(BIN)/pytest -m slow

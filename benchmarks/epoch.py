@@ -25,8 +25,8 @@ from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.recipe import Recipe
 from tflite_light.stack import keras
 from tflite_light.training import phase as train
-from tflite_light.training.journal import Places
 from tflite_light.training.objective import CrossEntropy
+from tflite_light.training.places import Places
 
 MAIN = Path(__file__).parents[1] / "recipes" / "mobilenet_v2.yaml"
 EPOCHS = 16

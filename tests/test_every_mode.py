@@ -50,7 +50,7 @@ def batch(data: Data) -> Any:
 
 @pytest.mark.parametrize("name", names("export"))
 def test_every_mode_answers_as_the_model(name: str, model: Any, data: Data, batch: Any) -> None:
-    mode: Mode = load("export", name)()  # type: ignore[assignment]
+    mode: Mode = load("export", name)()
     content = mode.convert(model, data.train)
     mode.check(File(content))
     expected, found = model.predict(batch, verbose=0), TFLiteModel(content).logits([batch])
@@ -62,7 +62,7 @@ def test_every_mode_answers_as_the_model(name: str, model: Any, data: Data, batc
 
 @pytest.mark.parametrize("io", ["uint8", "int8"])
 @pytest.mark.parametrize("quantised", [False, True], ids=["calibrated", "after qat"])
-def test_int8_is_integer_from_end_to_end(io: str, quantised: bool, model: Any, data: Data) -> None:
+def test_int8_is_integer_from_end_to_end(io: Any, quantised: bool, model: Any, data: Data) -> None:
     network = model
     if quantised:
         network = QAT().wrap(model, {"kept": []}, 10)

@@ -47,7 +47,7 @@ def table(folder: Path) -> dict[str, Any]:
 
 def tfrecord(folder: Path) -> dict[str, Any]:
     photos = write_photos(folder / "photos", classes=3, each=20)
-    parts = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
+    parts: dict[str, str] = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
     writers = {name: tf.io.TFRecordWriter(path) for name, path in parts.items()}
     for path in sorted(photos.rglob("*.jpg")):
         features = {
@@ -129,7 +129,8 @@ def test_every_source_is_made_here() -> None:
 @pytest.fixture(scope="module", params=sorted(MAKERS))
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Source:
     fields = MAKERS[request.param](tmp_path_factory.mktemp(request.param))
-    return load("data", request.param).model_validate(fields)  # type: ignore[return-value]
+    made: Source = load("data", request.param).model_validate(fields)
+    return made
 
 
 def test_parts_are_disjoint_and_all_decode(source: Source) -> None:
@@ -166,9 +167,8 @@ def test_file_sources_agree_on_the_split(tmp_path: Path) -> None:
     one = load("data", "directory").model_validate(directory(tmp_path / "one"))
     two = load("data", "csv").model_validate(table(tmp_path / "two"))
     for name in SPLITS:
-        assert sorted(Path(p).name for p in one.split(name).names) == sorted(  # type: ignore[attr-defined]
-            Path(p).name
-            for p in two.split(name).names  # type: ignore[attr-defined]
+        assert sorted(Path(p).name for p in one.split(name).names) == sorted(
+            Path(p).name for p in two.split(name).names
         )
 
 
@@ -330,7 +330,7 @@ def test_unfit_tables_are_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=r"labels.csv") as caught:
-        load("data", "csv").model_validate({"path": str(path)}).split("train")  # type: ignore[attr-defined]
+        load("data", "csv").model_validate({"path": str(path)}).split("train")
     assert TABLES[text] in str(caught.value)
 
 

@@ -1,6 +1,7 @@
 """Every compression stage, alone and after the others, keeps its promise up to the file."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ def examples() -> Examples:
     return Synthetic(count=100, side=32).load(IMAGE).train
 
 
-def trained(examples: Examples, stages: list[Stage]) -> tuple[Any, list[Plan]]:
+def trained(examples: Examples, stages: Sequence[Stage]) -> tuple[Any, list[Plan]]:
     """A model that went through `stages`, a few steps each, and what each planned."""
     keras.utils.set_random_seed(0)
     model: Any = Tiny(width=8).build((32, 32, 3), 4)
@@ -56,12 +57,12 @@ def fit(model: Any, examples: Examples, callbacks: list[Any]) -> None:
     model.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)
 
 
-def plan(stage: Stage, model: Any, before: list[Stage]) -> Plan:
+def plan(stage: Stage, model: Any, before: Sequence[Stage]) -> Plan:
     kept = sorted({name for one in before for name in one.gives})
     return stage.plan(model, None) | {"kept": kept}  # type: ignore[arg-type]
 
 
-def wrap(stage: Stage, model: Any, before: list[Stage]) -> Any:
+def wrap(stage: Stage, model: Any, before: Sequence[Stage]) -> Any:
     return stage.wrap(model, plan(stage, model, before), STEPS)
 
 
@@ -76,7 +77,7 @@ def ordered_choices() -> list[tuple[str, ...]]:
 def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
-    stages: list[Stage] = [load("compress", key)() for key in keys]  # type: ignore[misc]
+    stages: list[Stage] = [load("compress", key)() for key in keys]
     model, plans = trained(examples, stages)
     content = Int8().convert(model, examples)
     promises = [
@@ -154,7 +155,7 @@ def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
 @pytest.mark.parametrize("name", names("models"))
 def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: str) -> None:
     """TF-MOT alone forgets them in convolutions right before a concatenation."""
-    model = load("models", name)().build((32, 32, 3), 4)  # type: ignore[attr-defined]
+    model = load("models", name)().build((32, 32, 3), 4)
     dense = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
     wrapped = wrap(QAT(), model, [Prune()])
     for layer in dense[1:]:  # the first stays dense

@@ -380,11 +380,11 @@ def test_a_checkpoint_that_torch_wrote_is_read(tmp_path: Path) -> None:
     path = checkpoint(tmp_path, TORCH_PICKLE, TORCH_MEMBERS)
     found = Torch(path=path).arrays(SqueezeNet())
     base = np.arange(24, dtype=np.float32)
-    expected = {
+    expected: dict[str, Any] = {
         "a.weight": base.reshape(2, 3, 2, 2),
         "a.bias": base[5:7],
         "b.weight": np.arange(12, dtype=np.float16).reshape(4, 3).T,
-        "b.bias": np.float32([0.5, -2, 3]),
+        "b.bias": np.array([0.5, -2, 3], np.float32),
         "n.num_batches_tracked": np.int64(3),
     }
     assert found.keys() == expected.keys()

@@ -17,7 +17,9 @@ NAMES = sorted(
 )
 
 
-def test_recipes_go_by_name_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recipes_go_by_name_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert sorted(shipped.names()) == NAMES
     assert invoke("check", "mobilenet_v2").exit_code == 0

@@ -1,6 +1,7 @@
 """Pictures become the same numbers everywhere, whatever file they come in."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def on_white() -> Any:
     return np.round(np.asarray(photograph()) * (128 / 255) + 255 * (127 / 255))
 
 
-LOSSLESS = {
+LOSSLESS: dict[str, tuple[Callable[[], bytes], Callable[[], Any], int]] = {
     "png": (lambda: encoded(photograph(), "PNG"), lambda: np.asarray(photograph()), 0),
     "bmp": (lambda: encoded(photograph(), "BMP"), lambda: np.asarray(photograph()), 0),
     "webp": (lambda: encoded(photograph(), "WEBP", lossless=True), lambda: np.asarray(photograph()), 0),
@@ -159,7 +160,7 @@ def _pass(pixels: Any, side: int, name: str) -> Any:
 def test_normalise_orders_channels_then_scales() -> None:
     pixel = np.array([10, 20, 30], np.float32)
     bgr = Image(channels="BGR", mean=(1, 2, 3), std=(1, 2, 4))
-    assert np.array_equal(normalise(pixel, bgr), np.float32([29, 9, 1.75]))
+    assert np.array_equal(normalise(pixel, bgr), np.array([29, 9, 1.75], np.float32))
     assert Image().range() == (-1.0, 127 / 128)
 
 
@@ -193,7 +194,7 @@ def test_training_order_is_a_permutation_that_differs_by_epoch() -> None:
     assert not np.array_equal(seen, np.concatenate([x for x, _ in seconds]))
 
 
-EXACT = {
+EXACT: dict[str, Any] = {
     "flip": "horizontal", "crop": 0.5, "translate": 0.2, "rotate": 20, "zoom": 0.2,
     "contrast": 0.3, "brightness": 0.2, "saturation": 0.5, "erase": 0.4,
 }  # fmt: skip

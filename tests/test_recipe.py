@@ -1,6 +1,8 @@
 """Recipes: strict, and every mistake is said at once, with its place."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, TINY, Call, complaint
@@ -92,7 +94,7 @@ def test_all_mistakes_come_at_once(call: Call, tmp_path: Path) -> None:
     assert places == {"model.tiny.width", "data.nothing", "train.epochs", "train.rate", "seeed"}
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Any], bool]] = {
     "train.epochs=5": lambda recipe: recipe.train.epochs == 5,
     "train.schedule=linear": lambda recipe: recipe.train.schedule == "linear",
     "train.schedule={factor: 0.98, every_epochs: 2.5}": lambda recipe: (

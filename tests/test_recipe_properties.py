@@ -32,7 +32,23 @@ export: [float32, {int8: {io: int8}}]
 """
 FILES = [path.read_text() for path in sorted((ROOT / "recipes").rglob("*.yaml"))]
 BASES = [TINY, FINE_TUNED, IMPORT, *FILES]
-JUNK = [None, True, 0, -1, 2**70, 1e308, -0.0, float("nan"), "", "?", "\u0085", [], {}, [[]], [{}]]
+JUNK: list[Any] = [
+    None,
+    True,
+    0,
+    -1,
+    2**70,
+    1e308,
+    -0.0,
+    float("nan"),
+    "",
+    "?",
+    "\u0085",
+    [],
+    {},
+    [[]],
+    [{}],
+]
 SYNTAX = [
     *"{}[],:#&*!|>'\"%@`?-~=",
     "\n",
@@ -62,7 +78,7 @@ def mutated_texts(draw: Any) -> str:
         start = draw(st.integers(0, len(text)))
         end = start + draw(st.integers(0, 12))
         text = text[:start] + draw(st.sampled_from(SYNTAX) | st.text(max_size=5)) + text[end:]
-    return text.encode("utf-8", "replace").decode()
+    return str(text.encode("utf-8", "replace").decode())
 
 
 @st.composite

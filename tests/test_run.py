@@ -146,7 +146,7 @@ def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:
     golden = contract.read(home / "runs" / "tiny" / "exports" / "int8.tflite").golden
     rows = ["path,label"]
     for number, one in enumerate(golden):
-        target = Path("signs") / one.label / f"{number}.png"
+        target = Path("signs") / str(one.label) / f"{number}.png"
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(home / "runs" / "tiny" / "exports" / one.picture, target)
         rows.append(f"{target},{one.label}")

@@ -65,7 +65,7 @@ def restated(
     """The same mistakes, each said for a person, below `place`, unknown keys with a suggestion."""
     lines = []
     for line in error.errors():
-        kind = PydanticCustomError(line["type"], _message(line))  # type: ignore[arg-type]
+        kind = PydanticCustomError(line["type"], _message(line))
         if fields and line["type"] == "extra_forbidden" and len(line["loc"]) == 1:
             kind = unknown(str(line["loc"][0]), fields)
         elif fields and line["type"] == "model_type" and not line["loc"]:

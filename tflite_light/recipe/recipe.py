@@ -165,4 +165,4 @@ class Recipe(Part):
     def modes(self, keys: Sequence[str]) -> list[Mode]:
         """Of these keys, as the recipe has them or by default; without keys, the recipe's own."""
         mine = {mode.key: mode for mode in self.export}
-        return [mine.get(key) or load_part("export", key)() for key in keys] or self.export  # type: ignore[misc]
+        return [mine.get(key) or load_part("export", key)() for key in keys] or self.export
