@@ -30,7 +30,8 @@ SHARES: dict[Split, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 def folder_of(folder: Path, count: int) -> list[Path]:
     """`count` JPEG files of 500 x 375 pixels, as ImageNet's are."""
-    generator, paths = np.random.default_rng(0), []
+    generator = np.random.default_rng(0)
+    paths: list[Path] = []
     for number in range(count):
         path = folder / f"{number:06}.jpg"
         if number < DIFFERENT:

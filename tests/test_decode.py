@@ -31,7 +31,7 @@ def exif_of_a_camera() -> bytes:
 
 
 BLOCK = exif_of_a_camera()
-KINDS = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}
+KINDS: dict[str, dict[str, Any]] = {"JPEG": {"quality": 95}, "PNG": {}, "WEBP": {"lossless": True}}
 
 
 @pytest.fixture(scope="module")

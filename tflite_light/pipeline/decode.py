@@ -56,7 +56,7 @@ def decode(content: bytes) -> Pixels:
         raise ValueError("not a JPEG, PNG, BMP or WebP picture") from None
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
-    return pixels if turn is None else turn(pixels)  # type: ignore[no-any-return]
+    return pixels if turn is None else turn(pixels)
 
 
 def _opened(content: bytes) -> Pillow.Image:
