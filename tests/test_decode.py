@@ -110,4 +110,4 @@ def test_27000_damaged_exif_blocks_leave_the_pixels(plain: dict[str, Any]) -> No
         slowest = max(slowest, time.perf_counter() - start)
 
     try_each()
-    assert slowest < 1
+    assert slowest < 10  # seconds: none hangs
