@@ -1,3 +1,70 @@
-"""Train, compress and export lightweight image classifiers whose int8 files keep their promises."""
+"""Train, compress and export lightweight image classifiers whose int8 files keep their promises.
+
+The names in `__all__` are the public Python API, on one page in docs/api.md. Each is imported when
+it is first asked for, so that `import tflite_light` takes no time and loads no TensorFlow.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tflite_light.cost.inspection import Inspected
+    from tflite_light.errors import UserError
+    from tflite_light.measure.accuracy import Measured
+    from tflite_light.recipe import Recipe
+    from tflite_light.recipe import load as load_recipe
+    from tflite_light.runs.conductor import evaluate as evaluate_run
+    from tflite_light.runs.conductor import export as export_run
+    from tflite_light.runs.conductor import resume
+    from tflite_light.runs.conductor import start as train
+    from tflite_light.runs.evaluating import evaluate_file
+    from tflite_light.runs.folder import Run, open_run
+    from tflite_light.runs.importing import export as export_recipe
+    from tflite_light.runs.inspecting import inspect
 
 __version__ = "0.1.0"
+__all__ = [
+    "Inspected",
+    "Measured",
+    "Recipe",
+    "Run",
+    "UserError",
+    "evaluate_file",
+    "evaluate_run",
+    "export_recipe",
+    "export_run",
+    "inspect",
+    "load_recipe",
+    "open_run",
+    "resume",
+    "train",
+]
+
+_HOMES = {  # name here -> module, and the name there where it is another
+    "Inspected": "cost.inspection",
+    "Measured": "measure.accuracy",
+    "Recipe": "recipe",
+    "Run": "runs.folder",
+    "UserError": "errors",
+    "evaluate_file": "runs.evaluating",
+    "evaluate_run": "runs.conductor:evaluate",
+    "export_recipe": "runs.importing:export",
+    "export_run": "runs.conductor:export",
+    "inspect": "runs.inspecting",
+    "load_recipe": "recipe:load",
+    "open_run": "runs.folder",
+    "resume": "runs.conductor",
+    "train": "runs.conductor:start",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module, _, there = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

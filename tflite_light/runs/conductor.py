@@ -32,16 +32,21 @@ from tflite_light.training.phase import Phase, train_phase
 WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
 
 
-def start(recipe: Recipe, name: str, runs: Path = Path("runs")) -> tuple[Run, list[Measured]]:
-    """A new run of a recipe in a folder of its own below `runs`, trained to the end."""
+def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Run, list[Measured]]:
+    """A new run of a recipe in a folder of its own below `runs`, trained to the end.
+
+    It is named after its network, unless `name` is given; the rows are the report's.
+    """
+    if not recipe.train:
+        raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
     check(recipe, data)
-    run = create(recipe, name, runs)
+    run = create(recipe, name or recipe.model.key, Path(runs))
     with run.locked():
         return run, _train(run, data)
 
 
-def resume(run: Run, data: Path | None = None) -> tuple[Run, list[Measured]]:
+def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
     """What is still to be done of a run; its pictures lie at `data` where they were moved."""
     with run.locked():
         recipe = _moved(run, data)
@@ -64,7 +69,10 @@ def check(recipe: Recipe, data: Data) -> None:
 
 
 def export(
-    run: Run, modes: Sequence[str] = (), out: Path | None = None, data: Path | None = None
+    run: Run,
+    modes: Sequence[str] = (),
+    out: str | Path | None = None,
+    data: str | Path | None = None,
 ) -> dict[Path, Measured]:
     """Files of a finished run, of the modes named or its recipe's, and what was measured of each.
 
@@ -72,6 +80,7 @@ def export(
     Raises UserError where the run or its data is not what it was when it was trained.
     """
     require_finished(run)
+    out = Path(out) if out else None
     files.require_writable(out or run.folder)
     recipe = _moved(run, data)
     run.require_same_classes(recipe) if data else run.require_same_data(recipe)
@@ -93,7 +102,7 @@ def export(
     return rows
 
 
-def evaluate(run: Run, data: Path | None = None) -> list[Measured]:
+def evaluate(run: Run, data: str | Path | None = None) -> list[Measured]:
     """Every Keras model and every exported file of a finished run, on the same test pictures.
 
     They are the run's own, which must be as they were, or those at `data`, of the same classes.
@@ -129,11 +138,11 @@ def source_phase(run: Run, mode: Mode) -> str:
     )
 
 
-def _moved(run: Run, data: Path | None) -> Recipe:
+def _moved(run: Run, data: str | Path | None) -> Recipe:
     """The run's recipe, with its pictures at `data` where that is given."""
     if data is None:
         return run.recipe
-    return run.recipe.model_copy(update={"data": run.recipe.source.located(data)})
+    return run.recipe.model_copy(update={"data": run.recipe.source.located(Path(data))})
 
 
 def _train(run: Run, data: Data) -> list[Measured]:

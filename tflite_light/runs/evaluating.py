@@ -11,11 +11,12 @@ from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures, pictures_of
 
 
-def evaluate_file(path: Path, data: Path) -> Measured:
+def evaluate_file(path: str | Path, data: str | Path) -> Measured:
     """Accuracy of a `.tflite` on the labelled pictures of a folder or a table.
 
     Raises UserError when the labels are not the file's or a picture cannot be read.
     """
+    path, data = Path(path), Path(data)
     model, contract = open_file(path)
     examples = read({"test": _labelled(data, contract.labels)}, contract.image)["test"]
     return measure_file(path.name, path.read_bytes(), model, examples, None)

@@ -194,8 +194,9 @@ def record(run: Run, recipe: Recipe) -> None:
     files.write_json(run.folder / "environment.json", _environment(run.recipe))
 
 
-def open_run(folder: Path) -> Run:
+def open_run(folder: str | Path) -> Run:
     """Raises UserError when `folder` is not a run, or its recipe was changed since it was made."""
+    folder = Path(folder)
     if folder.is_file():
         raise UserError(
             f"{folder} is neither the folder of a run nor a recipe (.yaml).",

@@ -21,7 +21,10 @@ PHOTOGRAPHS = 32  # of the package's own, where the recipe has no data: enough t
 
 
 def export(
-    path: Path, changes: Sequence[str], modes: Sequence[str], out: Path | None
+    path: str | Path,
+    changes: Sequence[str] = (),
+    modes: Sequence[str] = (),
+    out: str | Path | None = None,
 ) -> dict[Path, Measured]:
     """Write the files of the recipe `path`, named after it, into `out`; their rows.
 
@@ -35,6 +38,7 @@ def export(
         )
     if not out:
         raise UserError(f"where to? tflite-light export {path} --out FOLDER")
+    path, out = Path(path), Path(out)
     files.require_writable(out)
     chosen = recipe.modes(modes)
     blind = [mode.key for mode in chosen if mode.needs_pictures and not recipe.data]

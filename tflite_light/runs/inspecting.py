@@ -18,13 +18,14 @@ ELSEWHERE = 1000  # classes, ImageNet's, where a recipe's data is not here to co
 CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
 
 
-def inspect(target: Path, changes: Sequence[str] = (), size: int | None = None) -> Inspected:
+def inspect(target: str | Path, changes: Sequence[str] = (), size: int | None = None) -> Inspected:
     """`target` is a recipe (.yaml), the folder of a run, or a .tflite file.
 
     Of a run, the network of its recipe, as it is before any stage; its files show what came out.
     `size` is the side of the pictures where a file leaves it open. Raises UserError when `target`
     is none of these, or a damaged one, or when its pictures have another size.
     """
+    target = Path(target)
     found = _inspect(target, changes, size)
     sides = found.network.input_shape[1:-1]
     if size and sides != (size, size):

@@ -1,0 +1,57 @@
+"""The Python API: its page runs as written, and importing it costs nothing."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, write_photos
+
+import tflite_light
+
+PAGE = (ROOT / "docs" / "api.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+RECIPE = """
+model: {tiny: {width: 4}}
+data: {directory: {path: photos}}
+image: {size: 32}
+train: {epochs: 9, batch_size: 8}
+"""
+IMPORT = "model: {tiny: {width: 4}}\nclasses: 3\nimage: {size: 32}\n"
+
+
+def test_the_page_runs_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos", classes=3, each=20)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "import.yaml").write_text(IMPORT)
+    here: dict[str, Any] = {}
+    for example in EXAMPLES:
+        exec(compile(example, "docs/api.md", "exec"), here)
+    assert [row.name for row in here["rows"]] == ["fit", "int8"]
+    assert list(here["files"]) == [Path("app/import_float32.tflite")]
+    assert Path("app/signs_int8.tflite").stat().st_size == here["row"].size_bytes
+    assert here["run"].classes == ["sign0", "sign1", "sign2"]
+    assert here["run"].recipe.training.epochs == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert "  train.epoch: unknown name, did you mean epochs?" in lines
+
+
+def test_the_page_names_all_that_is_public() -> None:
+    missing = [name for name in tflite_light.__all__ if name not in PAGE]
+    assert missing == []
+    assert set(dir(tflite_light)) >= set(tflite_light.__all__)
+    assert all(getattr(tflite_light, name) for name in tflite_light.__all__)
+    with pytest.raises(AttributeError, match="module 'tflite_light' has no attribute 'nothing'"):
+        tflite_light.nothing  # noqa: B018
+
+
+def test_importing_the_kit_loads_nothing_else() -> None:
+    code = "import sys; before = set(sys.modules); import tflite_light;"
+    code += "print(sorted(name for name in set(sys.modules) - before if 'typing' not in name))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['collections.abc', 'tflite_light']\n"
