@@ -30,6 +30,7 @@ MESSAGES = {  # in place of pydantic's, which speak of Python
     "missing": "is missing",
 }
 SOCKETS = ("models", "weights", "data", "compress", "export")
+SOCKET = "x-socket"  # key in a JSON schema: any part of the socket stands there
 
 
 class Part(BaseModel):
@@ -122,7 +123,7 @@ class OneOf:
         )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {"enum": names(self.socket)}  # for `list`
+        return {"enum": names(self.socket), SOCKET: self.socket}  # for `list`
 
     def parse(self, value: Any) -> Part:
         if isinstance(value, Part):

@@ -11,9 +11,16 @@ from tflite_light.recipe.describe import TOPICS, describe
 
 @click.command()
 @click.argument("topics", metavar=f"[{'|'.join(TOPICS)}]", nargs=-1, type=click.Choice(TOPICS))
+@click.option("--schema", is_flag=True, help="Print a recipe's JSON schema, for editors, instead.")
 @reports
-def command(topics: tuple[str, ...]) -> dict[str, Any]:
+def command(topics: tuple[str, ...], schema: bool) -> dict[str, Any]:
     """Show all that a recipe can name: its sections, the parts, and their fields."""
+    if schema:
+        from tflite_light.recipe import schema as schemas
+
+        whole = schemas.schema()
+        click.echo(json.dumps(whole, indent=2))
+        return whole
     found = {topic: describe(topic) for topic in topics or TOPICS}
     for topic, parts in found.items():
         click.echo(click.style(topic, bold=True))
