@@ -6,7 +6,9 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import reports
-from tflite_light.recipe.describe import TOPICS, describe
+from tflite_light.sockets import SOCKETS
+
+TOPICS = ("recipe", *SOCKETS)
 
 
 @click.command()
@@ -21,6 +23,8 @@ def command(topics: tuple[str, ...], schema: bool) -> dict[str, Any]:
         whole = schemas.schema()
         click.echo(json.dumps(whole, indent=2))
         return whole
+    from tflite_light.recipe.describe import describe
+
     found = {topic: describe(topic) for topic in topics or TOPICS}
     for topic, parts in found.items():
         click.echo(click.style(topic, bold=True))

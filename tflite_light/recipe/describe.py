@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from tflite_light.sockets import SOCKETS, load, names
+from tflite_light.recipe.recipe import Recipe
+from tflite_light.sockets import load, names
 
 RECIPE = "recipe"
-TOPICS = (RECIPE, *SOCKETS)
 
 
 def describe(topic: str) -> dict[str, Any]:
@@ -14,10 +14,6 @@ def describe(topic: str) -> dict[str, Any]:
     if topic != RECIPE:
         schemas = {name: load(topic, name).model_json_schema() for name in names(topic)}
     else:
-        from tflite_light.recipe.recipe import (
-            Recipe,  # 70 ms, which the sockets' commands do not need
-        )
-
         schema = Recipe.model_json_schema()
         schemas = {RECIPE: schema} | {
             name.lower(): section for name, section in schema["$defs"].items()
