@@ -67,6 +67,18 @@ def test_halves_of_bytes_are_counted_as_values(found: Inspect) -> None:
     assert result["weight_zeros"] == 3 / 32
 
 
+def test_bytes_behind_the_last_value_are_padding(found: Inspect) -> None:
+    record = unpack(tflites.plain())
+    kernel = next(t for t in record.subgraphs[0].tensors if list(t.shape) == [4, 8])
+    stored = record.buffers[kernel.buffer]
+    stored.data = np.append(stored.data, np.zeros(16, np.uint8))
+    content = pack(record)
+    Interpreter(model_content=content).allocate_tensors()
+    result = found(content)
+    assert _figures(result) == (256, 13_856)
+    assert result["weight_zeros"] == 0
+
+
 def test_zero_is_where_the_file_puts_it(found: Inspect) -> None:
     (layer,) = found(tflites.uint8())["layers"]
     assert (layer["distinct_values"], layer["zero_weights"]) == (36, 1)

@@ -29,14 +29,16 @@ def is_readable(kind: str) -> bool:
 def decode(data: Array, kind: str, shape: tuple[int, ...], sparsity: Any = None) -> Array:
     """A tensor's values as stored, of `shape`; `data` are its bytes, `sparsity` its layout.
 
-    What a sparse tensor leaves out is 0. Raises Damage where the parts do not fit.
+    What a sparse tensor leaves out is 0. Bytes behind the last value are padding, as for LiteRT.
+    Raises Damage where the parts do not fit.
     """
     if sparsity is not None:
         return _dense(_stored(data, kind), shape, sparsity, _DENSEST * len(data))
     count = math.prod(shape)
-    if len(data) != -(-count * _bits(kind) // 8):
+    size = -(-count * _bits(kind) // 8)
+    if len(data) < size:
         raise Damage(f"{len(data)} bytes cannot hold {kind} of shape {list(shape)}")
-    return _stored(data, kind)[:count].reshape(shape)
+    return _stored(data[:size], kind)[:count].reshape(shape)
 
 
 def less_zero_point(values: Array, quantization: Any) -> Array:
