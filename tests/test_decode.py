@@ -1,7 +1,10 @@
 """What is made of photographs by real cameras: odd, damaged, and very large ones."""
 
 import io
+import json
 import struct
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -12,7 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from test_pipeline import encoded, photograph
 
+from tflite_light.contract import Image
+from tflite_light.pipeline import decode as decoding
+from tflite_light.pipeline import preprocess
 from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.preprocess import crop_and_resize
 
 MUTATIONS = 27_000
 
@@ -111,3 +118,94 @@ def test_27000_damaged_exif_blocks_leave_the_pixels(plain: dict[str, Any]) -> No
 
     try_each()
     assert slowest < 10  # seconds: none hangs
+
+
+KINDS_OF_FILES = {**KINDS, "BMP": {}, "GIF": {}}
+
+
+@settings(any_number, max_examples=60)
+@given(kind=st.sampled_from(list(KINDS_OF_FILES)), seed=st.integers(0, 2**32))
+def test_a_damaged_picture_is_read_or_refused_with_a_reason(kind: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    content = bytearray(encoded(photograph(), kind, **KINDS_OF_FILES[kind]))
+    for at in draw.integers(0, len(content), 3):
+        content[at] = draw.integers(0, 256)
+    part = bytes(content[: draw.integers(1, 2 * len(content))])
+    assert read_or_reason(part)
+
+
+def read_or_reason(content: bytes) -> str:
+    """Anything but a ValueError is a bug."""
+    try:
+        pixels = decode(content)
+    except ValueError as error:
+        return str(error)
+    return "read" if pixels.dtype == np.uint8 and pixels.shape[2] == 3 else ""
+
+
+def test_a_jpeg_whose_other_segments_are_damaged_is_read(plain: dict[str, Any]) -> None:
+    content, pixels = plain["JPEG"]
+    segments = {
+        "pictures in one file": b"\xff\xe2" + segment(b"MPF\0II*\0\x08\0\0\0\x01\0" + b"\xff" * 12),
+        "colour profile": b"\xff\xe2" + segment(b"ICC_PROFILE\0\x01"),
+        "Photoshop": b"\xff\xed" + segment(b"Photoshop 3.0\x008BIM\x03\xed\0"),
+    }
+    for name, damaged in segments.items():
+        assert np.array_equal(decode(content[:2] + damaged + content[2:]), pixels), name
+
+
+def segment(content: bytes) -> bytes:
+    return struct.pack(">H", len(content) + 2) + content
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_large_picture_in_strips_has_the_same_pixels(
+    orientation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    content = encoded(photograph().resize((90, 61)), "PNG", exif=exif)
+    whole = decode(content)
+    images = [
+        Image(size=32, filter="bicubic"),
+        Image(size=70),
+        Image(size=32, resize="stretch"),
+    ]
+    expected = [crop_and_resize(whole, image) for image in images]
+    for module in (decoding, preprocess):
+        monkeypatch.setattr(module, "STRIP", 200)  # pixels: two rows and a bit
+    assert np.array_equal(decode(content), whole)
+    found = [crop_and_resize(decode(content), image) for image in images]
+    assert all(np.array_equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(16_320, 12_240), (25_800, 19_350)])
+def test_photographs_of_200_and_500_megapixels_take_8_bytes_a_pixel(
+    width: int, height: int
+) -> None:
+    command = [sys.executable, "-c", TURNED, str(width), str(height)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    shape, peak = json.loads(done.stdout)
+    assert shape == [224, 224, 3]
+    assert peak <= 8 * width * height
+
+
+TURNED = """
+import io, json, sys
+from pathlib import Path
+from PIL import Image as Pillow
+from tflite_light.contract import Image
+from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.preprocess import crop_and_resize
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+exif, file, before = Pillow.Exif(), io.BytesIO(), peak()
+exif[0x0112] = 6
+Pillow.new("RGB", tuple(map(int, sys.argv[1:])), "teal").save(file, "JPEG", exif=exif)  # 4 a pixel
+sized = crop_and_resize(decode(file.getvalue()), Image())
+print(json.dumps([sized.shape, peak() - before]))
+"""

@@ -12,12 +12,13 @@ from PIL import Image as Pillow
 from tflite_light.contract import Image
 from tflite_light.data.sign_digits import SignDigits
 from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
 from tflite_light.pipeline import examples as pipeline
 from tflite_light.pipeline.augment import Augment
-from tflite_light.pipeline.batches import training
+from tflite_light.pipeline.batches import evaluation, picture_errors, training
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import Examples, read
-from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.pictures import Pictures, pictures_of
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 
 SMALL = Image(size=32)
@@ -267,3 +268,63 @@ def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(ValueError, match="decompression bomb"):
         decode(content)
+
+
+def whole(tmp_path: Path, count: int) -> tuple[list[Path], Pictures]:
+    paths = [tmp_path / f"{number:02}.png" for number in range(count)]
+    for path in paths:
+        path.write_bytes(encoded(photograph(), "PNG"))
+    return paths, pictures_of([(path, 0) for path in paths])
+
+
+def test_a_picture_that_went_before_it_was_read_is_named(tmp_path: Path) -> None:
+    paths, pictures = whole(tmp_path, 8)
+    paths[3].unlink()
+    with pytest.raises(UserError) as raised:
+        read({"train": pictures}, SMALL)
+    assert (
+        raised.value.problem == f"1 picture cannot be read: {paths[3]} (No such file or directory)."
+    )
+
+
+GONE = "cannot be read any more (No such file or directory)."
+HINT = "Put it back as it was, then run the command again; a training goes on with `--resume`."
+
+
+@pytest.mark.parametrize("feed", ["training", "validation"])
+def test_streamed_pictures_that_go_or_change_amid_a_training_are_named(
+    feed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
+    paths, pictures = whole(tmp_path, 8)
+    examples = read({"train": pictures}, SMALL)["train"]
+    if feed == "training":
+        dataset = training(examples, 1, 8, Augment(), seed=5, epochs=range(9))
+    else:
+        dataset = evaluation(examples, 1)
+
+    def complaint() -> UserError:
+        with pytest.raises(UserError) as raised, picture_errors():
+            list(dataset)
+        return raised.value
+
+    content = paths[3].read_bytes()
+    paths[3].write_bytes(encoded(photograph().convert("L"), "PNG"))
+    assert complaint().args == (f"{paths[3]} was changed while it was in use.", HINT)
+    paths[3].unlink()
+    assert complaint().args == (f"{paths[3]} {GONE}", HINT)
+    paths[3].write_bytes(content)
+    with picture_errors():
+        assert len(list(dataset)) == (9 if feed == "training" else 1)
+
+
+def test_pictures_in_memory_outlive_their_files_but_no_other_takes_their_place(
+    tmp_path: Path,
+) -> None:
+    paths, pictures = whole(tmp_path, 8)
+    examples = read({"test": pictures}, SMALL)["test"]
+    before = np.concatenate(list(examples.inputs(range(8))))
+    paths[3].write_bytes(encoded(photograph().rotate(180), "PNG"))
+    assert np.array_equal(np.concatenate(list(examples.inputs(range(8)))), before)
+    with pytest.raises(UserError, match=r"03\.png was changed while it was in use"):
+        examples.original(3)

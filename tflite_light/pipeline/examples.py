@@ -137,11 +137,15 @@ def _fit(count: int, size: int) -> bool:
     fit = needed <= MEMORY_SHARE * there
     if not fit:
         say(
-            f"{count:,} pictures of {size} px take {needed / 1e9:.1f} GB, more than "
-            f"{MEMORY_SHARE:.0%} of the {there / 1e9:.1f} GB of memory: they are decoded anew each "
-            "time. A smaller image.size, or more memory, is faster."
+            f"{count:,} pictures of {size} px take {_bytes(needed)}, more than {MEMORY_SHARE:.0%} "
+            f"of the {_bytes(there)} of memory: they are decoded anew in every epoch. "
+            "A smaller image.size, or more memory, is faster."
         )
     return fit
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
 def _unread(pictures: Pictures, image: Image, keep: bool) -> Examples:
