@@ -1,5 +1,6 @@
 """What several tests need: photographs on disk, small recipes, and the command line."""
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import flatbuffers
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
+from PIL import Image as Pillow
 
 from tflite_light.cli import main
 from tflite_light.data.sign_digits import SignDigits
@@ -100,3 +102,15 @@ def tflite_light(*arguments: object, **options: Any) -> subprocess.CompletedProc
     """The command line as a process of its own."""
     command = [sys.executable, "-m", "tflite_light", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def photograph() -> Any:
+    content = SignDigits().split("test").read(0)
+    assert isinstance(content, bytes)
+    return Pillow.open(io.BytesIO(content)).resize((60, 40))
+
+
+def encoded(picture: Any, kind: str, **options: Any) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()

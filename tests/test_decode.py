@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import encoded, photograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
-from test_pipeline import encoded, photograph
 
 from tflite_light.contract import Image
 from tflite_light.pipeline import decode as decoding
@@ -206,6 +206,6 @@ def peak():
 exif, file, before = Pillow.Exif(), io.BytesIO(), peak()
 exif[0x0112] = 6
 Pillow.new("RGB", tuple(map(int, sys.argv[1:])), "teal").save(file, "JPEG", exif=exif)  # 4 a pixel
-sized = crop_and_resize(decode(file.getvalue()), Image())
+sized = crop_and_resize(decode(file.getvalue()), Image(size=224))
 print(json.dumps([sized.shape, peak() - before]))
 """

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -16,7 +17,7 @@ MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 NONE = 9223372036854771712  # what version 1 says where there is no limit
 V1 = "4:memory:{}\n9:name=systemd:/\n0::/"
 V1_OPTIONS = "cgroup cgroup rw,memory"
-CASES = {
+CASES: dict[str, tuple[str, str, str, dict[str, Any], int]] = {
     "version 2, in a container": ("0::/", "/", "cgroup2 cgroup2 rw", {"": 3000}, 3000),
     "version 2, no limit": ("0::/", "/", "cgroup2 cgroup2 rw", {"": "max"}, MACHINE),
     "version 2, at the root": ("0::/", "/", "cgroup2 cgroup2 rw", {}, MACHINE),

@@ -1,16 +1,17 @@
 """Pictures become the same numbers everywhere, whatever file they come in."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import encoded, photograph
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from tflite_light.contract import Image
-from tflite_light.data.sign_digits import SignDigits
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.pipeline import examples as pipeline
@@ -22,18 +23,6 @@ from tflite_light.pipeline.pictures import Pictures, pictures_of
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 
 SMALL = Image(size=32)
-
-
-def photograph() -> Any:
-    content = SignDigits().split("test").read(0)
-    assert isinstance(content, bytes)
-    return Pillow.open(io.BytesIO(content)).resize((60, 40))
-
-
-def encoded(picture: Any, kind: str, **options: Any) -> bytes:
-    content = io.BytesIO()
-    picture.save(content, kind, **options)
-    return content.getvalue()
 
 
 def grey() -> Any:
@@ -328,3 +317,12 @@ def test_pictures_in_memory_outlive_their_files_but_no_other_takes_their_place(
     assert np.array_equal(np.concatenate(list(examples.inputs(range(8)))), before)
     with pytest.raises(UserError, match=r"03\.png was changed while it was in use"):
         examples.original(3)
+
+
+@settings(deadline=None, max_examples=20, derandomize=True, database=None)
+@given(st.integers(1, 17), st.sampled_from(["RGB", "BGR"]), st.floats(1, 255))
+def test_inputs_are_the_same_however_they_are_batched(size: int, channels: Any, std: float) -> None:
+    image = Image(size=32, channels=channels, mean=(1, 2, 3), std=(std, 1, 255))
+    examples = read({"test": Synthetic(count=80, side=16).split("test")}, image)["test"]
+    one_by_one = np.concatenate(list(examples.inputs(range(16), batch_size=1)))
+    assert np.array_equal(np.concatenate(list(examples.inputs(range(16), size))), one_by_one)
