@@ -17,6 +17,8 @@ from tflite_light.errors import UserError
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path would raise
+    os.environ["HOME"] = "/tmp"  # a user without a home, as in containers: Keras makes a folder `~`
 
 
 class Lazy:

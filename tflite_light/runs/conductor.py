@@ -61,7 +61,7 @@ def check(recipe: Recipe, data: Data) -> None:
     """
     model = _build(recipe, data.classes)
     if recipe.weights:
-        recipe.weights.load(model, recipe.model)
+        recipe.weights.load(model, recipe.model, data.classes)
     for stage in recipe.compress:
         plan = _plan(recipe, stage, model, data)
         if stage is not recipe.compress[-1]:
@@ -176,7 +176,7 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
     steps = steps_per_epoch(data.train, run.recipe.training.batch_size)
     model = _build(run.recipe, data.classes)
-    _begin(run, model)
+    _begin(run, model, data.classes)
     for phase in run.phases:
         stage = run.stages.get(phase)
         if stage and not run.begun(phase):
@@ -209,10 +209,10 @@ def _facts(recipe: Recipe, classes: list[str]) -> dict[str, Any]:
     }
 
 
-def _begin(run: Run, model: Any) -> None:
+def _begin(run: Run, model: Any, classes: list[str]) -> None:
     """Give a run that has not begun the recipe's weights."""
     if run.recipe.weights and not run.begun(run.phases[0]):
-        for remark in run.recipe.weights.load(model, run.recipe.model):
+        for remark in run.recipe.weights.load(model, run.recipe.model, classes):
             say(remark)
 
 

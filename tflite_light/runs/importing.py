@@ -50,7 +50,7 @@ def export(
     labels = recipe.class_names()
     data = Data(labels, **read(_parts(recipe, labels), recipe.image))
     model = build(recipe.model, recipe.image.size, len(labels), recipe.seed)
-    _load_weights(recipe, model)
+    _load_weights(recipe, model, None if recipe.classes else labels)
     logits = answers(KerasModel(model), data.test)
     return {
         (file := out / f"{path.stem}_{mode.key}.tflite"): deliver(
@@ -90,14 +90,10 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
     }
 
 
-def _load_weights(recipe: Recipe, model: object) -> None:
+def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> None:
+    """`labels` are None where the recipe gives their number alone."""
     if not recipe.weights:
         say("no weights: they are drawn from the seed, so that only size and speed mean anything")
         return
-    remarks = recipe.weights.load(model, recipe.model)
-    if remarks:
-        raise UserError(
-            f"weights {recipe.weights.source}: {remarks[0].split(':')[0]}, and an import trains "
-            "nothing. "
-            "Set labels: or classes: to theirs."
-        )
+    for remark in recipe.weights.load(model, recipe.model, labels, whole=True):
+        say(remark)

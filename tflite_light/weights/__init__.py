@@ -1,20 +1,23 @@
 """Weights to start from.
 
 A new kind is one file here with one public class derived from `Weights`. It only says what it holds
-and by whose names; `load` fits it to a network, the same way for every kind.
+and by whose names; `load` fits it to a network, the same way for every kind. `example` gives the
+tests a small one, which fits `example_architecture`.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tflite_light.models import Architecture, Names
 from tflite_light.sockets import Part
+from tflite_light.sockets import load as load_part
 
 Arrays = dict[str, Any]  # name -> NumPy array
 
 
 class Weights(Part):
-    """Named arrays, and the codes whose names they may have."""
+    """Named arrays, and the reference implementations whose names they may have."""
 
     variant: ClassVar[str | None] = None  # of a network that has it, where the recipe names none
 
@@ -23,20 +26,48 @@ class Weights(Part):
         """What is stored. Raises UserError when it is missing, damaged or not to be trusted."""
 
     @abstractmethod
-    def codes(self, architecture: Architecture) -> dict[str, Names]:
-        """The codes whose names the arrays may have; `own` are this project's, with no mapping."""
+    def references(self, architecture: Architecture) -> dict[str, Names]:
+        """The reference implementations whose names the arrays may have; `own` are this project's,
+        with no mapping.
+        """
+
+    def classes(self) -> list[str] | None:
+        """What the logits stand for, in their order; None where it is not known."""
+        return None
+
+    @classmethod
+    def example_architecture(cls) -> Architecture:
+        """What `example` fits, built for 32-pixel pictures of ten classes."""
+        return load_part("models", "tiny")(width=4)  # type: ignore[no-any-return]
 
     @property
     def source(self) -> str:
         """What to call them to a person."""
         return str(getattr(self, "path", self.key))
 
-    def load(self, model: Any, architecture: Architecture) -> list[str]:
+    def load(
+        self,
+        model: Any,
+        architecture: Architecture,
+        classes: Sequence[str] | None = None,
+        *,
+        whole: bool = False,
+    ) -> list[str]:
         """Put the weights into a model that `architecture` built; remarks for a person.
 
-        Raises UserError that lists what is missing, unexpected or of another shape.
+        A file may hold more than the network, below any prefix, as training checkpoints do; what is
+        taken and what is left out is remarked. Of several networks that fit, the averaged one (a
+        part of whose prefix is or ends in `ema`) is taken; otherwise UserError asks which.
+
+        The classifier: where both sides name their classes (`classes` are the model's), it is taken
+        over if they are the same, its rows put into the model's order; if any differs, or their
+        number, it keeps what the model had, to be trained anew, and a remark says so. With `whole`,
+        for models that are not trained afterwards, that is a UserError. Unnamed classes are taken
+        to be in the same order.
+
+        Raises UserError that lists what is missing, unexpected or of another shape; the model is
+        then as it was.
         """
         from tflite_light.weights._match import assign_weights
 
-        arrays = self.arrays(architecture)
-        return assign_weights(model, architecture, arrays, self.codes(architecture), self.source)
+        return assign_weights(self, model, architecture, classes, whole)

@@ -1,161 +1,246 @@
-"""Fitting named arrays to a network, layer by layer; nothing is skipped silently."""
+"""Fitting named arrays to a network, wherever in the file they are; nothing is skipped silently."""
 
 import itertools
-from pathlib import Path
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.models import CLASSIFIER, Architecture, Names
-from tflite_light.weights import Arrays
+from tflite_light.models import Architecture, Names
+from tflite_light.weights import Arrays, Weights
+from tflite_light.weights._plan import Classes, Mistake, Plan, expected, is_counter, is_keras
 
-KERAS_NAMES = {"kernel": ("kernel", "pointwise_kernel")}  # the latter in separable convolutions
-TORCH_NAMES = {
-    "kernel": "weight",
-    "depthwise_kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-FOLDED = ("gamma", "moving_mean", "moving_variance")  # absent where batch norm was folded
 SHOWN = 10  # lines of mistakes
-Mistake = tuple[str, str, str]  # kind, name in the file, shapes
-
-
-def assign_weights(
-    model: Any, architecture: Architecture, arrays: Arrays, codes: dict[str, Names], source: str
-) -> list[str]:
-    """Assign `arrays`, by the names of whichever of `codes` knows most of them.
-
-    A classifier for another number of classes is left as it is, and said so. Raises UserError.
-    """
-    if not codes:
-        raise UserError(
-            f"weights {source}: no other code's names are known for {architecture.key} with these "
-            f"fields. {_ADVICE}"
-        )
-    found = {name: array for name, array in arrays.items() if "num_batches_tracked" not in name}
-    strange = [name for name, array in found.items() if array.dtype.kind not in "fiu"]
-    if strange:
-        raise UserError(
-            f"weights {source}: {strange[0]} holds {found[strange[0]].dtype}, not numbers. Save "
-            "the weights as float32."
-        )
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
-        found = {name: array.astype(np.float32) for name, array in found.items()}
-    if beyond := checkpoint.non_finite(found):
-        raise UserError(f"weights {source}: {beyond[0]} holds NaN or infinity. Fetch them again.")
-    plans = [_Plan(model, architecture, found, *code) for code in codes.items()]
-    plan = min(plans, key=lambda plan: len(plan.mistakes))
-    if found and not plan.used:
-        raise UserError(
-            f"weights {source} are of another network or code: none of their names "
-            f"({', '.join(list(found)[:3])} ...) is one that {architecture.key} with these fields "
-            f"has in {' or '.join(_whose(code) for code in codes)} names. {_ADVICE}"
-        )
-    if plan.mistakes:
-        lines = _grouped(plan.mistakes)
-        more = [f"and {len(lines) - SHOWN} more such lines"] if len(lines) > SHOWN else []
-        raise UserError("\n  ".join([_headline(plan, source), *lines[:SHOWN], *more, _ADVICE]))
-    for variable, value in plan.values:
-        variable.assign(value)
-    return plan.remarks
-
-
-_ADVICE = (
+ANOTHER = 0.25  # share of the names: with fewer it is no variant of the network but another
+PREFIX_LENGTH = 200
+HINT = (
     "Compare the model and its fields (alpha, variant, version ...) with what the file was made "
     "for."
 )
 
 
-class _Plan:
-    """What one code's names make of the arrays."""
+class _Found(NamedTuple):
+    """A network in a file: what stands before its names, and what they make of the arrays."""
 
-    def __init__(
-        self, model: Any, architecture: Architecture, arrays: Arrays, code: str, names: Names
-    ):
-        self.code = code
-        self.values: list[tuple[Any, Any]] = []
-        self.mistakes: list[Mistake] = []
-        self.remarks: list[str] = []
-        self._arrays = arrays
-        self.used = set[str]()
-        for layer in model.layers:
-            if layer.weights:
-                self._layer(layer, architecture, names.get(layer.name, layer.name))
-        unexpected = sorted(set(arrays) - self.used)
-        self.mistakes += [("unexpected", name, str(arrays[name].shape)) for name in unexpected]
-
-    def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
-        variables = {_short(variable): variable for variable in layer.weights}
-        found = {short: self._find(layer, theirs, short, variables[short]) for short in variables}
-        known = {
-            short: self._laid_out(array, variables[short], short)
-            for short, (_, array) in found.items()
-            if array is not None
-        }
-        wrong = [short for short in known if known[short].shape != tuple(variables[short].shape)]
-        if wrong and layer.name.startswith(CLASSIFIER) and _other_classes(known, variables):
-            self.remarks.append(_head_remark(known, variables))
-            return
-        for short in wrong:
-            name, array = found[short]
-            model = self._their_shape(variables[short], short)
-            self.mistakes.append(
-                ("shape", name, f"{array.shape} in the file, {model} in the model")
-            )
-        if len(known) == len(variables) and not wrong and not self._keras:
-            known = architecture.translate(layer.name, known)
-        self.values += [(variables[short], value) for short, value in known.items()]
+    prefix: str
+    arrays: Arrays
+    plan: Plan
 
     @property
-    def _keras(self) -> bool:
-        return self.code in ("own", "keras")
+    def title(self) -> str:
+        return self.prefix.rstrip("./") or "."
 
-    def _find(self, layer: Any, theirs: str, short: str, variable: Any) -> tuple[str, Any]:
-        """The name and the array of one variable; None, and a mistake, where there is none."""
-        candidates = (
-            [f"{theirs}/{name}" for name in KERAS_NAMES.get(short, (short,))]
-            if self._keras
-            else [f"{theirs}.{TORCH_NAMES[short]}"]
+    @property
+    def averaged(self) -> bool:
+        """Moving averages: `model_ema.`, `state_dict_ema.`, `ema.module.`, `ema_model.` ..."""
+        return "ema" in re.split(r"[._/]", self.prefix.lower())
+
+
+def assign_weights(
+    weights: Weights,
+    model: Any,
+    architecture: Architecture,
+    classes: Sequence[str] | None,
+    whole: bool,
+) -> list[str]:
+    """Assign what fits best; remarks for a person. As `Weights.load` says."""
+    arrays = weights.arrays(architecture)
+    references = weights.references(architecture)
+    if not references:
+        raise UserError(
+            f"weights {weights.source}: no reference implementation of {architecture.key} with "
+            "these fields is known.",
+            HINT,
         )
-        for name in candidates:
-            if name in self._arrays:
-                self.used.add(name)
-                return name, self._arrays[name]
-        if self._keras and short in FOLDED and self._has_beta_alone(theirs):
-            return candidates[0], _folded(layer, variable, short)
-        self.mistakes.append(("missing", candidates[0], str(self._their_shape(variable, short))))
-        return candidates[0], None
-
-    def _has_beta_alone(self, theirs: str) -> bool:
-        others = any(f"{theirs}/{short}" in self._arrays for short in FOLDED)
-        return f"{theirs}/beta" in self._arrays and not others
-
-    def _laid_out(self, array: Any, variable: Any, short: str) -> Any:
-        return _reshaped(array, variable) if self._keras else _transposed(array, variable, short)
-
-    def _their_shape(self, variable: Any, short: str) -> tuple[int, ...]:
-        """A variable's shape in the layout of the file."""
-        shape = tuple(variable.shape)
-        if self._keras or len(shape) < 2:
-            return shape
-        if short == "depthwise_kernel":
-            return shape[2] * shape[3], 1, *shape[:2]
-        return *shape[:-3:-1], *shape[:-2]
-
-
-def _headline(plan: _Plan, source: str) -> str:
-    count = len(plan.mistakes)
-    return f"weights {source} do not fit, read by {_whose(plan.code)} names: {count} differences"
+    named = Classes(weights.classes(), classes)
+    found = [
+        _Found(prefix, below, Plan(model, architecture, below, reference, names, named))
+        for reference, names in references.items()
+        for prefix, below in _networks(arrays, expected(model, reference, names))
+    ]
+    best, remarks = _best(found, weights)
+    _require_fit(best, arrays, weights, architecture, model)
+    _require_numbers(best, weights.source)
+    plan = best.plan
+    if plan.other_classes and whole:
+        raise UserError(
+            f"{weights.source}: {plan.other_classes}, and an import trains nothing.",
+            "Set `labels:` or `classes:` to theirs.",
+        )
+    for variable, value in plan.values:
+        variable.assign(value.astype(np.float32))
+    remarks += _left_out(best, arrays, weights.source)
+    if plan.other_classes:
+        return [*remarks, f"{plan.other_classes}: the classifier starts anew"]
+    if named.order:
+        remarks.append("the classifier's classes are put into the order of the model's")
+    return remarks
 
 
-def _whose(code: str) -> str:
-    return "this project's" if code == "own" else f"{code}'s"
+def _networks(arrays: Arrays, names: set[str]) -> list[tuple[str, Arrays]]:
+    """Prefixes below which a network's names stand, and what else stands there.
+
+    Several where a checkpoint holds the network more than once, such as its moving average.
+    """
+    counts = Counter(
+        name[:place] for name in arrays for place in _places(name) if name[place:] in names
+    )
+    most = max(counts.values(), default=0)
+    prefixes = [prefix for prefix, count in counts.items() if 2 * count > most] or [""]
+    return [
+        (
+            prefix,
+            {
+                name[len(prefix) :]: array
+                for name, array in arrays.items()
+                if name.startswith(prefix) and not _below_another(name, prefix, prefixes)
+            },
+        )
+        for prefix in prefixes
+    ]
+
+
+def _places(name: str) -> list[int]:
+    """Where a name may begin."""
+    return [0, *(match.end() for match in re.finditer(r"[./]", name[:PREFIX_LENGTH]))]
+
+
+def _below_another(name: str, prefix: str, prefixes: list[str]) -> bool:
+    """Whether a name belongs to a network whose prefix goes on from this one's."""
+    return any(len(one) > len(prefix) and name.startswith(one) for one in prefixes)
+
+
+def _best(found: list[_Found], weights: Weights) -> tuple[_Found, list[str]]:
+    """The network to take, and a remark where there were several."""
+    wanted = getattr(weights, "network", None)
+    if wanted:
+        chosen = [
+            one for one in found if one.title == wanted or one.prefix.startswith(f"{wanted}.")
+        ]
+        if not chosen:
+            raise UserError(
+                f"weights {weights.source} hold no network {wanted}.",
+                f"They hold {_or([one.title for one in found])}.",
+            )
+        found = chosen
+    fitting = {one.prefix: one for one in reversed(found) if not one.plan.mistakes}
+    if not fitting:
+        return min(found, key=lambda one: len(one.plan.mistakes)), []
+    ones = sorted(fitting.values(), key=lambda one: one.prefix)
+    if all(_equal(one.arrays, ones[0].arrays) for one in ones[1:]):
+        return ones[0], []
+    averaged = [one for one in ones if one.averaged]
+    if len(averaged) != 1:
+        raise UserError(
+            f"weights {weights.source} hold several networks that fit: "
+            f"{', '.join(one.title for one in ones)}.",
+            f"Choose one, such as `weights: {{torch: {{path: {weights.source}, "
+            f"network: {ones[0].title}}}}}`.",
+        )
+    others = [one.title for one in ones if one is not averaged[0]]
+    taken = f"the moving average {averaged[0].title} is taken, not {_or(others)}"
+    return averaged[0], [f"{weights.source}: {taken} (`network:` chooses)"]
+
+
+def _equal(one: Arrays, other: Arrays) -> bool:
+    return one.keys() == other.keys() and all(
+        np.array_equal(array, other[name]) for name, array in one.items()
+    )
+
+
+def _or(titles: list[str]) -> str:
+    return " or ".join(sorted(set(titles)))
+
+
+def _require_fit(
+    best: _Found,
+    arrays: Arrays,
+    weights: Weights,
+    architecture: Architecture,
+    model: Any,
+) -> None:
+    plan, source = best.plan, weights.source
+    missing = sum(kind == "missing" for kind, _, _ in plan.mistakes)
+    if len(plan.used) < ANOTHER * (len(plan.used) + missing):
+        some, known = ", ".join(list(arrays)[:3]), weights.references(architecture)
+        raise UserError(
+            f"weights {source} are of another network, or of a reference implementation that is "
+            f"not known here: names such as {some} are not those that {architecture.key} with "
+            f"these fields has in {_or([_whose(one) for one in known])} names.",
+            _part_for(arrays, architecture, model, source) or HINT,
+        )
+    if plan.mistakes:
+        lines = _grouped(plan.mistakes)
+        more = [f"and {len(lines) - SHOWN} more such lines"] if len(lines) > SHOWN else []
+        raise UserError("\n  ".join([_headline(best, source), *lines[:SHOWN], *more]), HINT)
+
+
+def _part_for(arrays: Arrays, architecture: Architecture, model: Any, source: str) -> str:
+    """A hint where another part knows these names, perhaps with another variant."""
+    variant = type(architecture).model_fields.get("variant")
+    choices = get_args(variant.annotation) if variant else ()
+    kinds = [architecture.model_copy(update={"variant": one}) for one in choices] or [architecture]
+    for kind in kinds:
+        known: dict[str, Names] = {"own": {}} | kind.references()
+        for reference, names in known.items():
+            theirs = expected(model, reference, names)
+            if any(
+                2 * len(theirs & below.keys()) > len(theirs)
+                for _, below in _networks(arrays, theirs)
+            ):
+                part = "npz" if is_keras(reference) else "torch"
+                return (
+                    f"They have {_whose(reference)} names: write "
+                    f"`weights: {{{part}: {{path: {source}}}}}`."
+                )
+    return ""
+
+
+def _require_numbers(best: _Found, source: str) -> None:
+    arrays = {name: best.arrays[name] for name in best.arrays if name in best.plan.used}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise UserError(
+                f"weights {source}: {name} holds {array.dtype}, not numbers.",
+                "Save the weights as float32.",
+            )
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite then
+        odd = checkpoint.non_finite({n: a.astype(np.float32) for n, a in arrays.items()})
+    if odd:
+        raise UserError(f"weights {source}: {odd[0]} holds NaN or infinity.", "Fetch them again.")
+
+
+def _left_out(best: _Found, arrays: Arrays, source: str) -> list[str]:
+    """A remark that names the prefix, and what stands beside the network."""
+    taken = {best.prefix + name for name in best.arrays}
+    beside = [name for name in arrays if name not in taken and not is_counter(arrays[name])]
+    others = sorted({_group(name, best.prefix) for name in beside})
+    if not others:
+        return []
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return [f"{source}: {best.title} is taken; left out: {', '.join(others[:3])}{more}"]
+
+
+def _group(name: str, prefix: str) -> str:
+    """What to call a tensor beside the network: the first part of its name that differs."""
+    common = next(
+        (place for place in reversed(_places(prefix)) if name.startswith(prefix[:place])), 0
+    )
+    return name[:common] + re.split(r"[./]", name[common:])[0]
+
+
+def _headline(best: _Found, source: str) -> str:
+    count, whose = len(best.plan.mistakes), _whose(best.plan.reference)
+    where = f" below {best.title}" if best.prefix else ""
+    return f"weights {source} do not fit, read by {whose} names{where}: {count} differences"
+
+
+def _whose(reference: str) -> str:
+    return "this project's" if reference == "own" else f"{reference}'s"
 
 
 def _grouped(mistakes: list[Mistake]) -> list[str]:
@@ -171,49 +256,3 @@ def _grouped(mistakes: list[Mistake]) -> list[str]:
 def _likeness(mistake: Mistake) -> Mistake:
     kind, name, detail = mistake
     return kind, name[: max(name.rfind("."), name.rfind("/")) + 1], detail
-
-
-def _short(variable: Any) -> str:
-    return str(variable.name.removesuffix(":0").rsplit("/", 1)[-1])
-
-
-def _folded(layer: Any, variable: Any, short: str) -> Any:
-    """The value with which a batch norm only adds its beta."""
-    value = {"gamma": np.sqrt(1 + layer.epsilon), "moving_mean": 0.0, "moving_variance": 1.0}[short]
-    return np.full(variable.shape, value, np.float32)
-
-
-def _reshaped(array: Any, variable: Any) -> Any:
-    """A 1x1 convolution at one pixel and a dense layer are the same matrix."""
-    matrix = [side for side in array.shape if side != 1] == [s for s in variable.shape if s != 1]
-    return array.reshape(variable.shape) if matrix else array
-
-
-def _transposed(array: Any, variable: Any, short: str) -> Any:
-    """PyTorch's [out, in, height, width] as Keras' [height, width, in, out]."""
-    if short == "depthwise_kernel" and array.ndim == 4:
-        height, width, inputs, multiplier = variable.shape
-        if array.shape == (inputs * multiplier, 1, height, width):
-            return array.reshape(inputs, multiplier, height, width).transpose(2, 3, 0, 1)
-    if array.ndim == 4:
-        return _reshaped(array.transpose(2, 3, 1, 0), variable)
-    return _reshaped(array.T, variable) if array.ndim == 2 else array
-
-
-def _other_classes(known: Arrays, variables: dict[str, Any]) -> bool:
-    """Whether the arrays are a classifier of the same inputs and another number of classes."""
-    theirs = known["kernel"].shape if "kernel" in known else ()
-    ours = tuple(variables["kernel"].shape)
-    return bool(np.prod(theirs[:-1]) == np.prod(ours[:-1]) and theirs[-1:] != ours[-1:])
-
-
-def _head_remark(known: Arrays, variables: dict[str, Any]) -> str:
-    theirs, ours = known["kernel"].shape[-1], variables["kernel"].shape[-1]
-    return f"weights are for {theirs} classes, the model has {ours}: the classifier starts anew"
-
-
-def describe(path: str) -> Path:
-    """The file as a path. Raises UserError when it is not there."""
-    if not Path(path).is_file():
-        raise UserError(f"weights {path} do not exist. Give the path of a file.")
-    return Path(path)

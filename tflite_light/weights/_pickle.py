@@ -35,7 +35,8 @@ MAKERS = (
     "torch._utils._rebuild_tensor_v2",
 )
 DESCRIPTION_BYTES = 2 << 20  # a thousand tensors and their optimiser take a quarter of it
-SAVE_AGAIN = "Save model.state_dict() alone, or as .safetensors."
+DEEPEST = 20  # mappings within mappings; checkpoints of trainers have three or four
+SAVE_AGAIN = "Save `model.state_dict()` alone, or as .safetensors."
 
 
 class _RefusedError(Exception):
@@ -53,27 +54,35 @@ class _Storage(NamedTuple):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The state dict of a checkpoint. Raises UserError when it holds anything but tensors."""
+    """The tensors of a checkpoint, by their names below those of the mappings they are in.
+
+    Raises UserError when it holds what could run code, is damaged, or holds no tensors.
+    """
     if not zipfile.is_zipfile(path):
         raise UserError(
-            f"weights {path}: not a checkpoint of PyTorch 1.6 or later, or damaged. Load it in "
-            "PyTorch and save it again with torch.save, or as .safetensors."
+            f"weights {path}: not a checkpoint of PyTorch 1.6 or later, or damaged.",
+            "Load it in PyTorch and save it again with torch.save, or as .safetensors.",
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            return _state(path, _Machine(_Members(path, archive)).run())
+            value = _Machine(_Members(path, archive)).run()
+            found = _flat(value) if isinstance(value, dict) else {}
     except _RefusedError as error:
         raise UserError(
             f"weights {path} hold more than tensors ({error}). They are not read, since a pickle "
-            f"can run code. {SAVE_AGAIN}"
+            "can run code.",
+            SAVE_AGAIN,
         ) from error
     except UserError:
         raise
     except Exception as error:  # a damaged file fails in any way it likes
         raise UserError(
-            f"weights {path} are damaged ({type(error).__name__}: {str(error)[:80]}). "
-            "Fetch them again."
+            f"weights {path} are damaged ({type(error).__name__}: {str(error)[:80]}).",
+            "Fetch them again.",
         ) from error
+    if not found:
+        raise UserError(f"weights {path} hold no named tensors.", SAVE_AGAIN)
+    return found
 
 
 class _Members:
@@ -85,15 +94,16 @@ class _Members:
         if not plain or sum(one.file_size for one in members) > path.stat().st_size:
             raise UserError(
                 f"weights {path}: a zip archive, but not as torch.save writes it, without "
-                "compression. Save it again with torch.save."
+                "compression.",
+                "Save it again with torch.save.",
             )
         found = [one.filename for one in members if one.filename.endswith("/data.pkl")]
         if len(found) != 1 or archive.getinfo(found[0]).file_size > DESCRIPTION_BYTES:
-            raise UserError(f"weights {path} hold no state dict of PyTorch. {SAVE_AGAIN}")
+            raise UserError(f"weights {path} hold no state dict of PyTorch.", SAVE_AGAIN)
         self._archive, self._folder = archive, found[0].removesuffix("data.pkl")
         self.description = archive.read(found[0])
         if f"{self._folder}byteorder" in archive.namelist() and self._order() != b"little":
-            raise UserError(f"weights {path} are big-endian. Save them as .safetensors.")
+            raise UserError(f"weights {path} are big-endian.", "Save them as .safetensors.")
         self._storages: dict[tuple[str, str], Any] = {}
 
     def _order(self) -> bytes:
@@ -240,17 +250,29 @@ def _key(key: Any) -> Any:
     return key
 
 
-def _state(path: Path, value: Any) -> dict[str, Any]:
-    """The mapping of names to tensors, also below the usual keys of a training checkpoint."""
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(value, dict) and isinstance(value.get(key), dict):
-            value = value[key]
-    if not isinstance(value, dict):
-        raise UserError(
-            f"weights {path} hold a {type(value).__name__}, no state dict. {SAVE_AGAIN}"
-        )
-    strange = [str(name) for name, one in value.items() if not isinstance(one, np.ndarray)]
-    if strange or not value:
-        which = strange[0][:80] if strange else "nothing"
-        raise UserError(f"weights {path}: {which} is no tensor. {SAVE_AGAIN}")
-    return {str(name): one for name, one in value.items()}
+def _flat(value: Any) -> dict[str, Any]:
+    """The tensors of nested mappings by dotted names, such as `state_dict.model.0.weight`.
+
+    Numbers, settings and lists beside them are no weights, and nor are tensors without elements. A
+    mapping that stands at several places is read at one of them, so that a small file cannot become
+    a large result.
+    """
+    found: dict[str, Any] = {}
+    seen = set[int]()
+    waiting = [("", value, 0)]
+    while waiting:
+        prefix, mapping, depth = waiting.pop()
+        if id(mapping) in seen:
+            continue
+        seen.add(id(mapping))
+        if depth > DEEPEST:
+            raise _RefusedError("its mappings are nested too deep")
+        for key, one in mapping.items():
+            name = f"{prefix}{key}"
+            if isinstance(one, dict):
+                waiting.append((f"{name}.", one, depth + 1))
+            elif isinstance(one, np.ndarray) and one.size:
+                if name in found:
+                    raise ValueError(f"two tensors are called {name[:80]}")
+                found[name] = one
+    return found

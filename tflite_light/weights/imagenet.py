@@ -1,12 +1,16 @@
 """Google's ImageNet weights, as Keras publishes them."""
 
+import contextlib
+import os
+import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
+from tflite_light.sockets import load as load_part
 from tflite_light.weights import Arrays, Weights
 
 APPLICATIONS = {
@@ -29,8 +33,22 @@ class Imagenet(Weights):
     def arrays(self, architecture: Architecture) -> Arrays:
         return _named(self._application(architecture))
 
-    def codes(self, architecture: Architecture) -> dict[str, Names]:
+    def references(self, architecture: Architecture) -> dict[str, Names]:
         return {"keras": architecture.references().get("keras", {})}
+
+    @classmethod
+    def example_architecture(cls) -> Architecture:
+        return load_part("models", "mobilenet_v1")(alpha=0.25)  # type: ignore[no-any-return]
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        """Its file lies in Keras' cache, where `folder` is the home of the user."""
+        from tflite_light.stack import keras
+
+        model = keras.applications.MobileNet((128, 128, 3), 0.25, weights=None)
+        (folder / ".keras" / "models").mkdir(parents=True)
+        model.save_weights(folder / ".keras" / "models" / "mobilenet_2_5_128_tf.h5")
+        return cls(size=128)
 
     def _application(self, architecture: Architecture) -> Any:
         from tflite_light.stack import keras
@@ -41,24 +59,38 @@ class Imagenet(Weights):
         ):
             raise UserError(
                 f"weights.imagenet: Keras has none for {architecture.key} with these fields, only "
-                f"for {', '.join(APPLICATIONS)}. Use weights.torch or weights.npz."
+                f"for {', '.join(APPLICATIONS)}.",
+                "Use `torch` or `npz` with a file of your own.",
             )
         name, sizes = APPLICATIONS[architecture.key]
         size = self.size or sizes[-1]
         if size not in sizes:
-            raise UserError(f"weights.imagenet.size: {name} has {', '.join(map(str, sizes))}.")
+            raise UserError(
+                f"weights.imagenet.size: {name} was not published at {size}.",
+                f"Choose among {', '.join(map(str, sizes))}.",
+            )
         keras.backend.reset_uids()  # Xception's shortcuts are numbered
         width = {} if name == "Xception" else {"alpha": architecture.alpha}  # type: ignore[attr-defined]
         try:
-            return getattr(keras.applications, name)((size, size, 3), weights="imagenet", **width)
+            with contextlib.redirect_stdout(sys.stderr):  # where progress belongs
+                return getattr(keras.applications, name)(
+                    (size, size, 3), weights="imagenet", **width
+                )
         except ValueError as error:
             raise UserError(f"weights.imagenet: {error}") from error
         except Exception as error:
-            folder = Path.home() / ".keras" / "models"
             raise UserError(
-                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}. "
-                f"Without a network put that file into {folder} under its own name."
+                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}.", _put()
             ) from error
+
+
+def _put() -> str:
+    """What to do without a network, by the folder in which Keras looks."""
+    home = Path.home() / ".keras"
+    usable = os.access(home if home.exists() else home.parent, os.W_OK)
+    folder = (home if usable else Path("/tmp/.keras")) / "models"
+    other = "" if usable else ", or set HOME to a folder that can be written"
+    return f"Without a network put that file into {folder} under its own name{other}."
 
 
 def _named(application: Any) -> Arrays:

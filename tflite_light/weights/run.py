@@ -1,6 +1,7 @@
 """The model of another run."""
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
@@ -15,23 +16,35 @@ class Run(Weights):
     path: str = Field(description="the run's folder, such as runs/mobilenet_v2")
 
     def arrays(self, architecture: Architecture) -> Arrays:
-        from tflite_light.graph import checkpoint
+        from tflite_light.weights import _checkpoint
 
+        return _checkpoint.read(self._file(), architecture)
+
+    def references(self, architecture: Architecture) -> dict[str, Names]:
+        return {"own": {}}
+
+    def classes(self) -> list[str] | None:
+        from tflite_light.weights import _checkpoint
+
+        return _checkpoint.classes(self._file())
+
+    def _file(self) -> Path:
+        if Path(self.path).is_file():
+            from tflite_light.weights._kinds import kind_of
+
+            kind_of(self.path)  # says where a file belongs
         file = Path(self.path) / "checkpoints" / "fit.npz"
         if not file.exists():
             raise UserError(
-                f"weights {self.path}: no finished fit there.",
+                f"weights {self.path}: no finished `fit` there.",
                 "Give the folder of a run, such as runs/mobilenet_v2.",
             )
-        found, note = checkpoint.read(file)
-        here = {architecture.key: architecture.model_dump(mode="json")}
-        if note.get("model") != here:
-            raise UserError(
-                f"weights {self.path} are of another network: {note.get('model')} there, {here} "
-                "here.",
-                "Write the same fields under model:.",
-            )
-        return found
+        return file
 
-    def codes(self, architecture: Architecture) -> dict[str, Names]:
-        return {"own": {}}
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        from tflite_light.weights import _checkpoint
+
+        file = folder / "checkpoints" / "fit.npz"
+        _checkpoint.write_example(file, cls.example_architecture())
+        return cls(path=str(folder))

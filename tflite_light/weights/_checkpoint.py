@@ -1,0 +1,39 @@
+"""This project's own checkpoints as weights to start from."""
+
+from pathlib import Path
+from typing import Any
+
+from tflite_light.errors import UserError
+from tflite_light.graph import checkpoint
+from tflite_light.models import Architecture
+from tflite_light.weights import Arrays
+
+
+def read(path: Path, architecture: Architecture) -> Arrays:
+    """The weights of a checkpoint. Raises UserError when it is damaged or of another network."""
+    arrays, note = checkpoint.read(path)
+    here = {architecture.key: architecture.model_dump(mode="json")}
+    if note.get("model") != here:
+        raise UserError(
+            f"weights {path} are of another network: {note.get('model')} there, {here} here.",
+            "Write the same fields under `model:`.",
+        )
+    return arrays
+
+
+def classes(path: Path) -> list[str] | None:
+    """What the logits of a checkpoint stand for."""
+    _, note = checkpoint.read(path)
+    found: Any = note.get("classes")
+    return [str(name) for name in found] if isinstance(found, list) else None
+
+
+def write_example(path: Path, architecture: Architecture) -> Path:
+    """A checkpoint as training leaves it, of ten classes."""
+    from tflite_light.graph.build import build
+
+    model = build(architecture, size=32, classes=10, seed=1)
+    names = [f"class{number}" for number in range(10)]
+    note = {"model": {architecture.key: architecture.model_dump(mode="json")}, "classes": names}
+    checkpoint.write(path, checkpoint.weights_of(model), note)
+    return path
