@@ -2,8 +2,9 @@
 
 import functools
 import gc
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 
 MODELS = names("models")
-FREE_OF_WEIGHTS = ("InputLayer", "ReLU", "Add", "GlobalAveragePooling2D", "Concatenate", "Reshape")
+SLOW = pytest.mark.slow
 
 
 def model_of(name: str) -> Architecture:
@@ -41,117 +42,113 @@ def multiply_adds(model: Any) -> int:
     return total
 
 
-# alpha: total and trainable parameters; resolution: multiply-adds. Counted from tf_keras 2.21 with
-# 1000 classes; torchvision and timm agree on the trainable ones.
-MOBILENET_V2 = {
-    1.4: (6_156_712, 6_108_776, {224: 582_195_824}),
-    1.3: (5_431_048, 5_386_792, {224: 509_374_560}),
-    1.0: (3_538_984, 3_504_872, {224: 300_774_272, 192: 221_316_608, 160: 154_083_200, 128: 99_074_048, 96: 56_289_152}),
-    0.75: (2_663_064, 2_636_424, {224: 209_069_792, 192: 153_941_888, 160: 107_295_200, 128: 69_129_728, 96: 39_445_472}),
-    0.5: (1_987_224, 1_968_680, {224: 97_131_840, 192: 71_701_760, 160: 50_184_000, 128: 32_578_560, 96: 18_885_440}),
-    0.35: (1_691_208, 1_677_128, {224: 59_285_808, 192: 43_896_512, 160: 30_874_800, 128: 20_220_672, 96: 11_934_128}),
-}  # fmt: skip
+def drawn(architecture: Architecture, size: int, classes: int) -> Any:
+    """A model whose counts matter, not its weights."""
+    with keras.utils.custom_object_scope({"glorot_uniform": keras.initializers.Zeros}):
+        return architecture.build((size, size, 3), classes)
 
 
-@pytest.mark.parametrize("alpha", MOBILENET_V2)
-def test_mobilenet_v2_has_the_published_counts(alpha: float) -> None:
-    total, trainable, costs = MOBILENET_V2[alpha]
-    for size, cost in costs.items():
-        model = MobileNetV2(alpha=alpha).build((size, size, 3), 1000)
-        assert model.count_params() == total
-        assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
-        assert multiply_adds(model) == cost
-
-
-# Key, fields, image size: trainable parameters and multiply-adds, counted from torchvision, Megvii's
-# and Huawei's code and tf_keras 2.21 with 1000 classes; None: a cell published rounded only.
-COUNTS = [
-    ("squeezenet", {"version": "1.0"}, 224, 1_248_424, 818_924_576),
-    ("squeezenet", {"version": "1.0"}, 227, 1_248_424, 832_667_936),
-    ("squeezenet", {"version": "1.0", "bypass": "simple"}, 224, 1_248_424, 818_924_576),
-    ("squeezenet", {"version": "1.0", "bypass": "complex"}, 224, 1_589_672, 1_165_298_720),
-    ("squeezenet", {"version": "1.0", "bypass": "complex"}, 227, 1_589_672, 1_183_953_184),
-    ("squeezenet", {"version": "1.1"}, 224, 1_235_496, 349_151_936),
-    ("squeezenet", {"version": "1.1"}, 227, 1_235_496, 387_747_520),
-    ("xception", {}, 299, 22_855_952, 8_357_403_496),
-    ("mobilenet_v1", {"alpha": 1.0}, 224, 4_231_976, 568_740_352),
-    ("mobilenet_v1", {"alpha": 1.0}, 192, 4_231_976, 418_121_728),
-    ("mobilenet_v1", {"alpha": 1.0}, 160, 4_231_976, 290_675_200),
-    ("mobilenet_v1", {"alpha": 1.0}, 128, 4_231_976, 186_400_768),
-    ("mobilenet_v1", {"alpha": 0.75}, 224, 2_585_560, 325_400_448),
-    ("mobilenet_v1", {"alpha": 0.75}, 192, 2_585_560, 239_273_472),
-    ("mobilenet_v1", {"alpha": 0.75}, 160, 2_585_560, 166_396_800),
-    ("mobilenet_v1", {"alpha": 0.75}, 128, 2_585_560, 106_770_432),
-    ("mobilenet_v1", {"alpha": 0.5}, 224, 1_331_592, 149_497_088),
-    ("mobilenet_v1", {"alpha": 0.5}, 192, 1_331_592, 109_970_432),
-    ("mobilenet_v1", {"alpha": 0.5}, 160, 1_331_592, 76_524_800),
-    ("mobilenet_v1", {"alpha": 0.5}, 128, 1_331_592, 49_160_192),
-    ("mobilenet_v1", {"alpha": 0.25}, 224, 470_072, 41_030_272),
-    ("mobilenet_v1", {"alpha": 0.25}, 192, 470_072, 30_212_608),
-    ("mobilenet_v1", {"alpha": 0.25}, 160, 470_072, 21_059_200),
-    ("mobilenet_v1", {"alpha": 0.25}, 128, 470_072, 13_570_048),
-    ("shufflenet_v1", {"groups": 3, "alpha": 0.5}, 224, 717_324, 37_589_856),
-    ("shufflenet_v1", {"groups": 8, "alpha": 0.5}, 224, 1_010_448, 40_469_760),
-    ("shufflenet_v1", {"groups": 3}, 224, 1_864_728, 137_460_672),
-    ("shufflenet_v1", {"groups": 8}, 224, 2_433_768, 138_365_952),
-    ("shufflenet_v1", {"groups": 3, "alpha": 1.5}, 224, 3_441_168, 292_443_552),
-    ("shufflenet_v1", {"groups": 8, "alpha": 1.5}, 224, 4_268_952, 290_188_800),
-    ("shufflenet_v1", {"groups": 3, "alpha": 2.0}, 224, 5_449_776, 524_045_184),
-    ("shufflenet_v1", {"groups": 8, "alpha": 2.0}, 224, 6_521_232, 521_942_016),
-    ("shufflenet_v1", {"groups": 1, "alpha": 0.25}, 224, 208_908, None),
-    ("shufflenet_v1", {"groups": 2, "alpha": 0.25}, 224, 266_224, None),
-    ("shufflenet_v1", {"groups": 2, "alpha": 0.5}, 224, 642_932, None),
-    ("shufflenet_v1", {"groups": 2, "alpha": 1.5}, 224, 3_271_312, None),
-    ("shufflenet_v1", {"groups": 4, "alpha": 0.25}, 224, 338_420, None),
-    ("shufflenet_v1", {"groups": 4, "alpha": 0.5}, 224, 777_040, None),
-    ("shufflenet_v1", {"groups": 4, "alpha": 1.5}, 224, 3_573_032, None),
-    ("shufflenet_v1", {"groups": 8, "alpha": 0.25}, 224, 453_888, None),
-    ("shufflenet_v2", {"alpha": 0.5}, 224, 1_365_792, 40_476_448),
-    ("shufflenet_v2", {"alpha": 1.0}, 224, 2_278_760, 145_814_296),
-    ("shufflenet_v2", {"alpha": 1.5}, 224, 3_506_720, 298_970_656),
-    ("shufflenet_v2", {"alpha": 2.0}, 224, 7_402_600, 590_783_000),
-    ("shufflenet_v2", {"alpha": 0.5, "variant": "torchvision"}, 224, 1_366_792, 40_476_448),
-    ("shufflenet_v2", {"alpha": 1.0, "variant": "torchvision"}, 224, 2_278_604, 144_907_992),
-    ("shufflenet_v2", {"alpha": 1.5, "variant": "torchvision"}, 224, 3_503_624, 295_759_392),
-    ("shufflenet_v2", {"alpha": 2.0, "variant": "torchvision"}, 224, 7_393_996, 583_253_464),
-    ("ghostnet", {"alpha": 0.5}, 224, 2_587_292, 42_328_152),
-    ("ghostnet", {"alpha": 1.0}, 224, 5_182_508, 141_150_512),
-    ("ghostnet", {"alpha": 1.3}, 224, 7_358_820, 227_003_256),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("name", "fields", "size", "parameters", "cost"), COUNTS)
-def test_the_network_has_the_reference_code_s_counts(
-    name: str, fields: dict[str, Any], size: int, parameters: int, cost: int | None
+def require_counts(
+    architecture: Architecture, parameters: int | None, costs: Mapping[int, int]
 ) -> None:
     keras.backend.clear_session()
-    architecture: Any = load("models", name)(**fields)
-    model = architecture.build((size, size, 3), 1000)
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == parameters
-    assert cost in (None, multiply_adds(model))
+    for size in costs or {224: None}:
+        model = drawn(architecture, size, 1000)
+        trained = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+        assert parameters in (None, trained)
+        assert not costs or multiply_adds(model) == costs[size]
+
+
+def costs_of(name: str) -> list[Any]:
+    """Each variant with its reference's counts; the smallest is fast, the others slow."""
+    found: dict[str, tuple[dict[str, Any], int | None, dict[int, int]]] = {}
+    for row in load("models", name).published():
+        costs = found.setdefault(row.variant, (row.fields, row.parameters, {}))[2]
+        costs.update(row.multiply_adds)
+    rows = sorted(found.items(), key=lambda item: item[1][1] or 0)
+    return [
+        pytest.param(name, *row, id=f"{name} {variant}", marks=SLOW if place else ())
+        for place, (variant, row) in enumerate(rows)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("name", "fields"),
+    ("name", "fields", "parameters", "costs"), [row for name in MODELS for row in costs_of(name)]
+)
+def test_the_network_has_its_reference_s_counts(
+    name: str, fields: dict[str, Any], parameters: int | None, costs: dict[int, int]
+) -> None:
+    require_counts(load("models", name)(**fields), parameters, costs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("groups", "alpha", "parameters", "cost"),
     [
-        *((name, {}) for name in MODELS),
-        *((name, {"variant": "torch"}) for name in ("mobilenet_v1", "mobilenet_v2", "xception")),
-        ("shufflenet_v2", {"variant": "torchvision"}),
+        (8, 1.5, 4_268_952, 290_188_800),
+        (8, 2.0, 6_521_232, 521_942_016),
+        (2, 1.5, 3_271_312, None),
+        (4, 1.5, 3_573_032, None),
     ],
 )
-def test_another_code_s_names_cover_every_layer_with_weights(
-    name: str, fields: dict[str, Any]
+def test_shufflenet_v1_counts_where_the_paper_has_no_accuracy(
+    groups: int, alpha: float, parameters: int, cost: int | None
 ) -> None:
-    architecture: Any = load("models", name)(**fields)
-    layers = {layer.name for layer in architecture.build((32, 32, 3), 3).layers if layer.weights}
-    for names_there in architecture.references().values():
+    architecture = load("models", "shufflenet_v1")(groups=groups, alpha=alpha)
+    require_counts(architecture, parameters, {224: cost} if cost else {})
+
+
+@pytest.mark.parametrize(
+    ("alpha", "total"),
+    [
+        (1.4, 6_156_712),
+        (1.3, 5_431_048),
+        (1.0, 3_538_984),
+        (0.75, 2_663_064),
+        (0.5, 1_987_224),
+        (0.35, 1_691_208),
+    ],
+)
+def test_mobilenet_v2_has_the_total_that_keras_publishes(alpha: float, total: int) -> None:
+    """With the moving statistics: as many as the batch norms have scales and shifts."""
+    rows = [row for row in MobileNetV2.published() if row.fields == {"alpha": alpha}]
+    channels = {layer.name: layer for layer in drawn(MobileNetV2(alpha=alpha), 32, 3).layers}
+    norms = [layer for layer in channels.values() if "BatchNorm" in type(layer).__name__]
+    moving = sum(2 * layer.gamma.shape[0] for layer in norms)
+    assert {row.parameters for row in rows} == {total - moving}
+
+
+def variants(name: str) -> list[Architecture]:
+    """One of each `variant`, for architectures that have such a field."""
+    field = load("models", name).model_fields.get("variant")
+    choices = get_args(field.annotation) if field else ()
+    return [load("models", name)(variant=one) for one in choices] or [model_of(name)]
+
+
+@functools.cache
+def small(name: str) -> Any:
+    """For 32-pixel pictures of three classes; the tests that only look at it share it."""
+    keras.utils.set_random_seed(0)
+    return model_of(name).build((32, 32, 3), 3)
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [one for name in MODELS for one in variants(name)],
+    ids=lambda one: f"{one.key} {getattr(one, 'variant', '')}".strip(),
+)
+def test_the_references_names_cover_every_layer_with_weights(architecture: Architecture) -> None:
+    if not (references := architecture.references()):
+        return
+    model = drawn(architecture, 32, 3)
+    layers = {layer.name for layer in model.layers if layer.weights}
+    for names_there in references.values():
         assert layers <= names_there.keys()
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_gets_a_gradient(name: str) -> None:
-    keras.utils.set_random_seed(0)
-    model = model_of(name).build((32, 32, 3), 3)
+    model = small(name)
     images = tf.random.stateless_normal((4, 32, 32, 3), seed=(1, 2))
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(
@@ -163,7 +160,7 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_graph_is_flat_named_and_within_rank_four(name: str) -> None:
-    model = model_of(name).build((32, 32, 3), 3)
+    model = small(name)
     assert model.output_shape == (None, 3)
     assert "softmax" not in str(model.get_config()).lower()  # logits
     for layer in model.layers:
@@ -173,7 +170,10 @@ def test_graph_is_flat_named_and_within_rank_four(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("size", "classes"), [(32, 2), (45, 11), (224, 1000)])
+@pytest.mark.parametrize(
+    ("size", "classes"),
+    [(45, 11), pytest.param(32, 2, marks=SLOW), pytest.param(224, 1000, marks=SLOW)],
+)
 def test_every_size_converts_with_static_shapes(name: str, size: int, classes: int) -> None:
     model = model_of(name).build((size, size, 3), classes)
     graph = File(Float32().convert(model, None))._model.subgraphs[0]  # type: ignore[arg-type]
@@ -183,15 +183,8 @@ def test_every_size_converts_with_static_shapes(name: str, size: int, classes: i
 
 
 def test_make_divisible_never_loses_more_than_a_tenth() -> None:
-    assert [make_divisible(value) for value in (1, 8, 11.2, 12, 18.9, 22, 33.6)] == [
-        8,
-        8,
-        16,
-        16,
-        24,
-        24,
-        32,
-    ]
+    rounded = [make_divisible(value) for value in (1, 8, 11.2, 12, 18.9, 22, 33.6)]
+    assert rounded == [8, 8, 16, 16, 24, 24, 32]
     assert all(make_divisible(value) >= 0.9 * value for value in range(1, 2000))
 
 
@@ -229,17 +222,26 @@ def test_the_smallest_and_the_largest_variant_fit_a_delegate(
 @pytest.mark.parametrize(
     "name", [name for name in MODELS if "alpha" in load("models", name).model_fields]
 )
-@pytest.mark.parametrize("alpha", [0.1, 0.37, 2.0])
+@pytest.mark.parametrize(
+    "alpha", [0.1, pytest.param(0.37, marks=SLOW), pytest.param(2.0, marks=SLOW)]
+)
 def test_other_widths_build_or_the_nearest_is_named(name: str, alpha: float) -> None:
-    part: Any = load("models", name)
-    if name == "shufflenet_v2" and alpha not in (0.5, 1.0, 1.5, 2.0):  # its widths are a table
-        with pytest.raises(ValidationError, match=r"the nearest is 0\.5"):
-            part(alpha=alpha)
+    """Some have widths by a table alone."""
+    try:
+        architecture = load("models", name)(alpha=alpha)
+    except ValidationError as error:
+        assert "the nearest is " in str(error)  # noqa: PT017
         return
-    architecture = part(alpha=alpha)
-    model = architecture.build((32, 32, 3), 2)
+    model = drawn(architecture, 32, 2)
     assert model.output_shape == (None, 2)
     assert all(min(weight.shape) > 0 for weight in model.weights)
+
+
+def test_a_width_that_is_not_in_a_table_is_refused_with_the_nearest() -> None:
+    for alpha in (0.1, 0.37):
+        with pytest.raises(ValidationError, match=r"the nearest is 0\.5"):
+            load("models", "shufflenet_v2")(alpha=alpha)
+    assert load("models", "shufflenet_v2")(alpha=2.0).alpha == 2.0
 
 
 NEW = '''
@@ -289,5 +291,9 @@ def test_a_new_architecture_is_its_file_and_its_recipe(
     report = as_json(call("train", "newcomer.yaml", "--json"))
     (row,) = [row for row in report["rows"] if row["name"] == "int8"]
     assert row["zeros"] >= 0.5
+    require_counts(model_of("newcomer"), None, {})
+    assert [str(row.id) for row in costs_of("newcomer")] == ["newcomer default"]
     test_graph_is_flat_named_and_within_rank_four("newcomer")
     test_every_parameter_gets_a_gradient("newcomer")
+    (own,) = variants("newcomer")
+    test_the_references_names_cover_every_layer_with_weights(own)

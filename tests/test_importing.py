@@ -117,7 +117,9 @@ def test_an_import_is_not_trained(call: Call, weights: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.exists(), reason="ImageNet's weights and photographs are not here")
+@pytest.mark.skipif(
+    not SHARED.exists(), reason="the licence of ImageNet's photographs keeps them out"
+)
 @pytest.mark.parametrize(
     ("model", "image", "least"),
     [

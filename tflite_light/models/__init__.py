@@ -8,26 +8,32 @@ no Lambda.
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tflite_light.sockets import Part
 from tflite_light.stack import keras
 
 CLASSIFIER = "logits"  # what the name of the classifier's layer starts with
-Names = dict[str, str]  # this project's layer -> another code's layer
+Names = dict[str, str]  # this project's layer -> a reference implementation's
 
 
 @dataclass(frozen=True)
 class Published:
     """A variant in the literature: its fields, the side of its pictures in pixels, and the float
     top-1 on ImageNet (None: no figure) with its source.
+
+    The tests hold a network to its reference implementation's counts with 1000 classes, where they
+    are given: parameters are those that are trained, multiply-adds those of convolutions and dense
+    layers, by the side of the pictures.
     """
 
     fields: dict[str, Any]
     size: int
     top1: float | None
     source: str
+    parameters: int | None = None
+    multiply_adds: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def variant(self) -> str:
@@ -36,11 +42,18 @@ class Published:
 
 
 def by_width_and_size(
-    top1: Mapping[float, Sequence[float]], sizes: Sequence[int], source: str
+    top1: Mapping[float, Sequence[float]],
+    sizes: Sequence[int],
+    source: str,
+    parameters: Mapping[float, int],
+    multiply_adds: Mapping[float, Sequence[int]],
 ) -> list[Published]:
     """A table of the literature: a row for each alpha, in it a figure a size, as far as it goes."""
+    costs = {alpha: dict(zip(sizes, row, strict=False)) for alpha, row in multiply_adds.items()}
     return [
-        Published({"alpha": alpha}, size, figure, source)
+        Published(
+            {"alpha": alpha}, size, figure, source, parameters[alpha], {size: costs[alpha][size]}
+        )
         for alpha, row in top1.items()
         for size, figure in zip(sizes, row, strict=False)
     ]
@@ -64,13 +77,15 @@ class Architecture(Part):
         """The network itself, tensor to tensor; its last layer with weights is `logits...`."""
 
     def references(self) -> dict[str, Names]:
-        """For each code whose weights fit: what it calls each layer here that has weights, perhaps
-        also layers that other variants have.
+        """For each reference implementation whose weights fit: what it calls each layer here that
+        has weights, perhaps also layers that other variants have.
 
         `keras` names layers as `tf_keras.applications` does; all others are PyTorch's.
         """
         return {}
 
     def translate(self, layer: str, weights: dict[str, Any]) -> dict[str, Any]:
-        """A layer's weights from another code, by Keras' names, where they mean something else."""
+        """A layer's weights from a reference implementation, by Keras' names, where they mean
+        something else.
+        """
         return weights

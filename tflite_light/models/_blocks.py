@@ -10,7 +10,10 @@ from typing import Any, Literal
 from tflite_light.stack import keras
 
 Padding = Literal["same", "symmetric", "end"]
-KERAS: dict[str, Any] = {"padding": "same", "epsilon": 1e-3}  # what a code does to every block
+KERAS: dict[str, Any] = {
+    "padding": "same",
+    "epsilon": 1e-3,
+}  # what an implementation does to every block
 TORCH: dict[str, Any] = {"padding": "symmetric", "epsilon": 1e-5}
 
 
@@ -116,5 +119,5 @@ def classify(x: Any, classes: int, use_bias: bool = True) -> Any:
 
 
 def norm_pair(own: str, conv: str, norm: str, kind: str = "conv") -> dict[str, str]:
-    """What another code calls a `conv_norm` or `depthwise_norm` block's two layers."""
+    """A reference's names of the two layers of a `conv_norm` or `depthwise_norm` block."""
     return {f"{own}_{kind}": conv, f"{own}_norm": norm}

@@ -47,10 +47,15 @@ LAYERS = (  # of a block; the reference's names of each and of its batch norm
 )
 
 TOP1 = {0.5: 0.662, 1.0: 0.739, 1.3: 0.757}  # by alpha; the paper's comparison on ImageNet
+COUNTS = {  # alpha: trained parameters and multiply-adds at 224 of Huawei's implementation
+    0.5: (2_587_292, 42_328_152),
+    1.0: (5_182_508, 141_150_512),
+    1.3: (7_358_820, 227_003_256),
+}
 
 
 class GhostNet(Architecture):
-    """Han et al. 2020, arXiv 1911.11907, table 1, as in Huawei's PyTorch code and timm.
+    """Han et al. 2020, arXiv 1911.11907, table 1, as in Huawei's implementation and timm.
 
     The gate of squeeze-and-excitation is relu6(x + 3) / 6 there; here the 3 is in its dense layer's
     bias and the 1/6 in the convolution behind the gate: the same function of as many weights, in
@@ -109,7 +114,11 @@ class GhostNet(Architecture):
 
     @classmethod
     def published(cls) -> list[Published]:
-        return [Published({"alpha": alpha}, 224, top1, "Han 2020") for alpha, top1 in TOP1.items()]
+        return [
+            Published({"alpha": alpha}, 224, top1, "Han 2020", parameters, {224: multiply_adds})
+            for alpha, top1 in TOP1.items()
+            for parameters, multiply_adds in [COUNTS[alpha]]
+        ]
 
     def references(self) -> dict[str, Names]:
         names = norm_pair("stem", "conv_stem", "bn1") | {"logits": "classifier"}

@@ -34,6 +34,13 @@ TOP1 = {  # alpha: by size; tensorflow/models, slim/nets/mobilenet_v1.md
     0.5: (0.633, 0.617, 0.591, 0.563),
     0.25: (0.498, 0.477, 0.455, 0.415),
 }
+PARAMETERS = {1.0: 4_231_976, 0.75: 2_585_560, 0.5: 1_331_592, 0.25: 470_072}  # of tf_keras 2.21
+MULTIPLY_ADDS = {  # by size; likewise
+    1.0: (568_740_352, 418_121_728, 290_675_200, 186_400_768),
+    0.75: (325_400_448, 239_273_472, 166_396_800, 106_770_432),
+    0.5: (149_497_088, 109_970_432, 76_524_800, 49_160_192),
+    0.25: (41_030_272, 30_212_608, 21_059_200, 13_570_048),
+}
 
 
 class MobileNetV1(Architecture):
@@ -71,7 +78,7 @@ class MobileNetV1(Architecture):
 
     @classmethod
     def published(cls) -> list[Published]:
-        return by_width_and_size(TOP1, SIZES, "slim, mobilenet_v1.md")
+        return by_width_and_size(TOP1, SIZES, "slim, mobilenet_v1.md", PARAMETERS, MULTIPLY_ADDS)
 
     def references(self) -> dict[str, Names]:
         applications = norm_pair("stem", "conv1", "conv1_bn") | {"logits_conv": "conv_preds"}

@@ -36,6 +36,22 @@ TOP1: dict[float, tuple[float, ...]] = {  # alpha: by size; slim/nets/mobilenet/
     0.5: (0.654, 0.639, 0.610, 0.577, 0.512),
     0.35: (0.603, 0.582, 0.557, 0.508, 0.455),
 }
+PARAMETERS = {  # of tf_keras 2.21; torchvision and timm agree
+    1.4: 6_108_776,
+    1.3: 5_386_792,
+    1.0: 3_504_872,
+    0.75: 2_636_424,
+    0.5: 1_968_680,
+    0.35: 1_677_128,
+}
+MULTIPLY_ADDS: dict[float, tuple[int, ...]] = {  # by size; likewise
+    1.4: (582_195_824,),
+    1.3: (509_374_560,),
+    1.0: (300_774_272, 221_316_608, 154_083_200, 99_074_048, 56_289_152),
+    0.75: (209_069_792, 153_941_888, 107_295_200, 69_129_728, 39_445_472),
+    0.5: (97_131_840, 71_701_760, 50_184_000, 32_578_560, 18_885_440),
+    0.35: (59_285_808, 43_896_512, 30_874_800, 20_220_672, 11_934_128),
+}
 
 
 class MobileNetV2(Architecture):
@@ -67,7 +83,9 @@ class MobileNetV2(Architecture):
 
     @classmethod
     def published(cls) -> list[Published]:
-        return by_width_and_size(TOP1, SIZES, "slim, mobilenet/README.md")
+        return by_width_and_size(
+            TOP1, SIZES, "slim, mobilenet/README.md", PARAMETERS, MULTIPLY_ADDS
+        )
 
     def references(self) -> dict[str, Names]:
         if self.variant == "keras":

@@ -42,6 +42,18 @@ TOP1 = {  # alpha: by source
     2.0: (0.749, 0.76230),
 }
 
+# Alpha, variant: trained parameters and multiply-adds at 224 of Megvii's and torchvision's networks
+COUNTS = {
+    (0.5, "paper"): (1_365_792, 40_476_448),
+    (1.0, "paper"): (2_278_760, 145_814_296),
+    (1.5, "paper"): (3_506_720, 298_970_656),
+    (2.0, "paper"): (7_402_600, 590_783_000),
+    (0.5, "torchvision"): (1_366_792, 40_476_448),
+    (1.0, "torchvision"): (2_278_604, 144_907_992),
+    (1.5, "torchvision"): (3_503_624, 295_759_392),
+    (2.0, "torchvision"): (7_393_996, 583_253_464),
+}
+
 
 class ShuffleNetV2(Architecture):
     """Ma et al. 2018, arXiv 1807.11164, table 5.
@@ -96,9 +108,17 @@ class ShuffleNetV2(Architecture):
     @classmethod
     def published(cls) -> list[Published]:
         return [
-            Published({"alpha": alpha, "variant": variant}, 224, top1, source)
+            Published(
+                {"alpha": alpha, "variant": variant},
+                224,
+                top1,
+                source,
+                parameters,
+                {224: multiply_adds},
+            )
             for alpha, row in TOP1.items()
             for (variant, source), top1 in zip(SOURCES.items(), row, strict=True)
+            for parameters, multiply_adds in [COUNTS[alpha, variant]]
         ]
 
     def references(self) -> dict[str, Names]:

@@ -30,6 +30,14 @@ TOP1: tuple[tuple[Version, str, int, float | None, str], ...] = (
     ("1.1", "complex", 224, None, ""),
 )
 
+# Trained parameters and multiply-adds by size: torchvision, and bypasses around its fire modules
+COUNTS: dict[tuple[Version, str], tuple[int, dict[int, int]]] = {
+    ("1.0", "none"): (1_248_424, {224: 818_924_576, 227: 832_667_936}),
+    ("1.0", "simple"): (1_248_424, {224: 818_924_576}),
+    ("1.0", "complex"): (1_589_672, {224: 1_165_298_720, 227: 1_183_953_184}),
+    ("1.1", "none"): (1_235_496, {224: 349_151_936, 227: 387_747_520}),
+}
+
 
 class SqueezeNet(Architecture):
     """Iandola et al. 2016, arXiv 1602.07360, table 1, and version 1.1 of the authors' repository.
@@ -67,7 +75,13 @@ class SqueezeNet(Architecture):
     @classmethod
     def published(cls) -> list[Published]:
         return [
-            Published({"version": version, "bypass": bypass}, size, top1, source)
+            Published(
+                {"version": version, "bypass": bypass},
+                size,
+                top1,
+                source,
+                *COUNTS.get((version, bypass), ()),
+            )
             for version, bypass, size, top1, source in TOP1
         ]
 

@@ -87,7 +87,8 @@ class Xception(Architecture):
 
     @classmethod
     def published(cls) -> list[Published]:
-        return [Published({}, 299, 0.790, "tf_keras.applications")]
+        counts = 22_855_952, {299: 8_357_403_496}  # of tf_keras 2.21
+        return [Published({}, 299, 0.790, "tf_keras.applications", *counts)]
 
     def references(self) -> dict[str, Names]:
         last = 5 + self.middle_blocks
