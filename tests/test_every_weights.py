@@ -377,7 +377,8 @@ def test_what_is_alike_in_a_layer_is_one_line(tmp_path: Path) -> None:
     names_there = architecture.references()["torchvision"]
     shapes = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
               "moving_variance": "running_var"}  # fmt: skip
-    model, arrays = architecture.build((32, 32, 3), 10), {}
+    model = architecture.build((32, 32, 3), 10)
+    arrays: dict[str, Any] = {}
     for layer in model.layers:
         for weight in layer.weights:
             short = weight.name.removesuffix(":0").rsplit("/", 1)[-1]
@@ -559,6 +560,14 @@ def test_a_damaged_file_is_refused(content: bytes, suffix: str, tmp_path: Path) 
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"damaged"):
         Torch(path=str(path)).arrays(SqueezeNet())
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """By its name, here; a user who is root may read every file."""
+    path = str(tmp_path / ("w" * 300))
+    for part in (Npz, Run, Torch):
+        message = refused(part(path=path), tiny_arrays()[0], Tiny(width=4))
+        assert "www cannot be read: File name too long." in message
 
 
 KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96.h5"

@@ -65,7 +65,7 @@ def test_a_checkpoint_that_torch_wrote_is_read(tmp_path: Path) -> None:
         "a.weight": base.reshape(2, 3, 2, 2),
         "a.bias": base[5:7],
         "b.weight": np.arange(12, dtype=np.float16).reshape(4, 3).T,
-        "b.bias": np.float32([0.5, -2, 3]),
+        "b.bias": np.array([0.5, -2, 3], np.float32),
         "n.num_batches_tracked": np.int64(3),
     }
     assert found.keys() == {f"state_dict.{name}" for name in expected}

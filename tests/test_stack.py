@@ -28,3 +28,11 @@ def test_keras_3_before_us_is_explained() -> None:
     assert UserError.__name__ in done.stderr
     assert "Keras 3." in done.stderr
     assert "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1." in done.stderr
+
+
+def test_a_user_without_a_home_has_caches_in_tmp() -> None:
+    """As in a container that runs as a number; Keras would make a folder called `~`."""
+    code = (
+        "import os; os.environ['HOME'] = '~'; import tflite_light.stack; print(os.environ['HOME'])"
+    )
+    assert python(code).stdout == "/tmp\n"

@@ -48,7 +48,7 @@ def assign_weights(
     whole: bool,
 ) -> list[str]:
     """Assign what fits best; remarks for a person. As `Weights.load` says."""
-    arrays = weights.arrays(architecture)
+    arrays = _read(weights, architecture)
     references = weights.references(architecture)
     if not references:
         raise UserError(
@@ -79,6 +79,16 @@ def assign_weights(
     if named.order:
         remarks.append("the classifier's classes are put into the order of the model's")
     return remarks
+
+
+def _read(weights: Weights, architecture: Architecture) -> Arrays:
+    try:
+        return weights.arrays(architecture)
+    except OSError as error:
+        raise UserError(
+            f"weights {weights.source} cannot be read: {error.strerror or error}.",
+            "Give a file that you may read.",
+        ) from error
 
 
 def _networks(arrays: Arrays, names: set[str]) -> list[tuple[str, Arrays]]:

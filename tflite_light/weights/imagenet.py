@@ -77,7 +77,10 @@ class Imagenet(Weights):
                     (size, size, 3), weights="imagenet", **width
                 )
         except ValueError as error:
-            raise UserError(f"weights.imagenet: {error}") from error
+            raise UserError(
+                f"weights.imagenet: {error}.",
+                "Choose fields that Keras published, or give `torch` or `npz` a file.",
+            ) from error
         except Exception as error:
             raise UserError(
                 f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}.", _put()
