@@ -88,7 +88,7 @@ BAD_CALLS = [
     (["train", "none.yaml"], "recipe none.yaml does not exist"),
     (["export", "--int8"], "no run in runs yet.\nhint: Make one: `tflite-light train"),
     (["export", "nowhere", "--int8"], "nowhere is not a run"),
-    (["evaluate", "none.tflite"], "which pictures?"),
+    (["evaluate", "none.tflite"], "missing option `--data`"),
     (["evaluate", "none.tflite", "--data", "x"], "none.tflite cannot be read"),
     (["predict", "none.tflite", "x.jpg"], "none.tflite cannot be read"),
     (["inspect", "none.tflite"], "none.tflite does not exist"),

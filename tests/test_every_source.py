@@ -1,12 +1,15 @@
-"""Every data source gives three parts of labelled pictures; a new one is tested by standing here."""
+"""Every data source gives three parts of labelled pictures; a new one is tested by existing."""
 
-import csv
+import gzip
 import hashlib
 import io
 import os
 import random
+import re
 import shutil
+import unicodedata
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,119 +18,23 @@ import pytest
 from conftest import Call, complaint, write_photos
 from PIL import Image as Pillow
 
+from tflite_light import classes
 from tflite_light.contract import Image
 from tflite_light.data import Source
-from tflite_light.data._split import split_of
+from tflite_light.data._split import THREE, divide, require_usable, split_of
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import read
-from tflite_light.pipeline.pictures import SPLITS, UNKNOWN
+from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf
 
 
-def directory(folder: Path) -> dict[str, Any]:
-    return {"path": str(write_photos(folder / "photos", classes=3, each=20))}
-
-
-def table(folder: Path) -> dict[str, Any]:
-    photos = write_photos(folder / "photos", classes=3, each=20)
-    with (folder / "labels.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["path", "label"])
-        rows.writerows(
-            [path.relative_to(folder), path.parent.name] for path in photos.rglob("*.jpg")
-        )
-    return {"path": str(folder / "labels.csv")}
-
-
-def tfrecord(folder: Path) -> dict[str, Any]:
-    photos = write_photos(folder / "photos", classes=3, each=20)
-    parts: dict[str, str] = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
-    writers = {name: tf.io.TFRecordWriter(path) for name, path in parts.items()}
-    for path in sorted(photos.rglob("*.jpg")):
-        features = {
-            "image/encoded": tf.train.Feature(
-                bytes_list=tf.train.BytesList(value=[path.read_bytes()])
-            ),
-            "image/class/label": tf.train.Feature(
-                int64_list=tf.train.Int64List(value=[int(path.parent.name[-1]) + 1])
-            ),
-        }
-        example = tf.train.Example(features=tf.train.Features(feature=features))
-        writers[split_of(path.read_bytes())].write(example.SerializeToString())
-    for writer in writers.values():
-        writer.close()
-    (folder / "labels.txt").write_text("sign0\nsign1\nsign2\n")
-    return {**parts, "labels": str(folder / "labels.txt"), "first_label": 1}
-
-
-def tfds(folder: Path) -> dict[str, Any]:
-    import tensorflow_datasets
-
-    photos = write_photos(folder / "photos", classes=3, each=20)
-    paths = sorted(photos.rglob("*.jpg"))
-    features = tensorflow_datasets.features.FeaturesDict(
-        {
-            "image": tensorflow_datasets.features.Image(encoding_format="jpeg"),
-            "label": tensorflow_datasets.features.ClassLabel(names=["sign0", "sign1", "sign2"]),
-        }
-    )
-
-    writers = {
-        "train": [
-            (path, path.parent.name) for path in paths if split_of(path.read_bytes()) != "test"
-        ],
-        "test": [
-            (path, path.parent.name) for path in paths if split_of(path.read_bytes()) == "test"
-        ],
-    }
-
-    class Builder(tensorflow_datasets.core.GeneratorBasedBuilder):  # type: ignore[misc]
-        name = "three_signs"
-        VERSION = tensorflow_datasets.core.Version("1.0.0")
-        pkg_dir_path = folder
-
-        def _info(self) -> Any:
-            return tensorflow_datasets.core.DatasetInfo(builder=self, features=features)
-
-        def _split_generators(self, manager: Any) -> Any:
-            return {name: self._generate_examples(pairs) for name, pairs in writers.items()}
-
-        def _generate_examples(self, pairs: Any) -> Any:
-            for number, (path, label) in enumerate(pairs):
-                yield number, {"image": str(path), "label": label}
-
-    Builder(data_dir=folder / "tfds").download_and_prepare()
-    return {
-        "name": "three_signs",
-        "data_dir": str(folder / "tfds"),
-        "train": "train[:80%]",
-        "val": "train[80%:]",
-    }
-
-
-MAKERS = {
-    "csv": table,
-    "directory": directory,
-    "pictures": directory,
-    "sign_digits": lambda _: {},
-    "synthetic": lambda _: {"count": 60, "number_of_classes": 3},
-    "tfds": tfds,
-    "tfrecord": tfrecord,
-}
-
-
-def test_every_source_is_made_here() -> None:
-    assert sorted(MAKERS) == names("data")
-
-
-@pytest.fixture(scope="module", params=sorted(MAKERS))
+@pytest.fixture(scope="module", params=names("data"))
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Source:
-    fields = MAKERS[request.param](tmp_path_factory.mktemp(request.param))
-    made: Source = load("data", request.param).model_validate(fields)
+    made: Source = load("data", request.param).example(tmp_path_factory.mktemp(request.param))
     return made
 
 
@@ -142,8 +49,6 @@ def test_parts_are_disjoint_and_all_decode(source: Source) -> None:
     ]
     assert all(prints)
     assert len(prints[0] | prints[1] | prints[2]) == sum(map(len, prints))
-    total = sum(map(len, data.values()))
-    assert total == (2059 if source.key == "sign_digits" else 60)
 
 
 def test_every_class_is_in_train_and_test(source: Source) -> None:
@@ -159,11 +64,11 @@ def test_reading_twice_gives_the_same(source: Source) -> None:
 
 
 def test_file_sources_agree_on_the_split(tmp_path: Path) -> None:
-    """The same files as a folder, a table or records: the same pictures in each part."""
+    """The same files as a folder or a table: the same pictures in each part."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-    one = load("data", "directory").model_validate(directory(tmp_path / "one"))
-    two = load("data", "csv").model_validate(table(tmp_path / "two"))
+    one = load("data", "directory").example(tmp_path / "one")
+    two = load("data", "csv").example(tmp_path / "two")
     for name in SPLITS:
         assert sorted(Path(p).name for p in one.split(name).names) == sorted(
             Path(p).name for p in two.split(name).names
@@ -246,14 +151,16 @@ def refuse(folder: Path) -> str:
 
 
 def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
-    assert "does not exist. Set data.directory.path" in refuse(tmp_path / "nowhere")
+    assert "nowhere does not exist.\nhint: Set data.directory.path" in refuse(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "has no class folders: it needs one for each class" in refuse(tmp_path / "empty")
+    assert "has no class folders.\nhint: It needs one for each class" in refuse(tmp_path / "empty")
     shutil.copytree(photos / "sign0", tmp_path / "lonely" / "sign0")
     assert "at least two classes are needed, found only 'sign0'" in refuse(tmp_path / "lonely")
-    shutil.copytree(photos, tmp_path / "torn" / "train")
+    shutil.copytree(photos, tmp_path / "torn" / "test")
     shutil.copytree(photos, tmp_path / "torn" / "val")
-    assert "has train and val, but train and test are both needed" in refuse(tmp_path / "torn")
+    assert "has val and test, but train and one of val and test are needed" in refuse(
+        tmp_path / "torn"
+    )
     few = tmp_path / "few"
     shutil.copytree(photos, few)
     for path in sorted((few / "sign1").iterdir())[2:]:
@@ -261,7 +168,7 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     assert "class 'sign1' has 2 pictures, too few to split" in refuse(few)
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     (tmp_path / "hollow" / "b").mkdir()
-    assert "class 'a' has 0 pictures" in refuse(tmp_path / "hollow")
+    assert "holds 2 class folders without a picture" in refuse(tmp_path / "hollow")
 
 
 @pytest.mark.parametrize("names", [("Train", "Val", "Test"), ("train", "test", "validation")])
@@ -270,14 +177,17 @@ def test_parts_by_other_names_are_no_classes(
 ) -> None:
     for name in names:
         shutil.copytree(photos, tmp_path / "divided" / name)
-    told = refuse(tmp_path / "divided")
-    assert f"has {' and '.join(sorted(names))}. Rename them to train, val and test" in told
+    divided = Directory(path=str(tmp_path / "divided"))
+    assert divided.classes() == ["sign0", "sign1", "sign2"]
+    assert [len(divided.split(name)) for name in SPLITS] == [60, 60, 60]
 
 
-@pytest.mark.parametrize("name", [b"two\nlines", b"caf\xe9"], ids=["newline", "not utf-8"])
+@pytest.mark.parametrize(
+    "name", [b"two\nlines", b"caf\xe9", "a\x85b".encode(), "a\u2028b".encode()]
+)
 def test_a_class_whose_name_cannot_be_written_is_refused(photos: Path, name: bytes) -> None:
     (photos / "sign1").rename(photos / os.fsdecode(name))
-    assert "has characters that cannot be written. Rename it" in refuse(photos)
+    assert "has characters that cannot be written.\nhint: Rename it" in refuse(photos)
 
 
 def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
@@ -285,7 +195,7 @@ def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
     rows = [f"{path},{path.parent},{part}" for path in paths for part in SPLITS]
     (photos / "labels.csv").write_text("\n".join(["path,label,split", *rows]))
     source: Any = load("data", "csv").model_validate({"path": str(photos / "labels.csv")})
-    with pytest.raises(UserError, match=r"jpg is in both train and val. Keep it in one"):
+    with pytest.raises(UserError, match=r"line 3: .*jpg is in both train and val"):
         source.load(Image(size=32))
 
 
@@ -298,26 +208,32 @@ def test_other_formats_are_no_pictures(kind: str) -> None:
 
 
 def test_records_without_a_picture_or_a_label_are_named(tmp_path: Path) -> None:
-    fields = tfrecord(tmp_path)
+    source: Any = load("data", "tfrecord").example(tmp_path)
     features = tf.train.Features(feature={"image/class/label": tf.train.Feature()})
     empty = tf.train.Example(features=features).SerializeToString()
     for record, told in (
-        (b"junk", "at byte 12 holds no tf.train.Example"),
+        (b"junk", "record 1 holds no tf.train.Example"),
         (empty, "image/class/label has 0 values in its int64_list, not one"),
     ):
-        with tf.io.TFRecordWriter(fields["test"]) as writer:
+        with tf.io.TFRecordWriter(source.test) as writer:
             writer.write(record)
-        source: Any = load("data", "tfrecord").model_validate(fields)
         with pytest.raises(UserError, match=told):
-            source.split("test")
+            source.absolute().split("test")
 
 
 TABLES = {
-    "picture,label\na.jpg,x\n": "the first row must name the columns path and label",
+    "picture,label\na.jpg,x\n": "line 1 is 'picture,label', which does not name the columns path",
+    "path|label\na.jpg|x\n": "line 1 is 'path|label', which does not name the columns",
+    "": "line 1 is ''",
     "path,label\n": "has no rows",
-    "path,label\nmissing.jpg,x\n": "line 2:",
-    "path,label,split\n,x,train\n": "path and label are both needed",
+    "path,label\nmissing.jpg,x\n": "1 file or folder cannot be read: {}/missing.jpg of line 2 (No",
+    "path,label,split\n,x,train\n": "line 2 has no path: ', x, train'",
+    "path,label\nlabels.csv\n": "line 2 has no label: 'labels.csv'",
     "path,label,split\nlabels.csv,x,valid\n": "split must be train, val or test, not 'valid'",
+    "path,label\na.jpg,crane, bird\n": "line 2 has 3 cells, line 1 names 2 columns",
+    "path,label,Label\na.jpg,x,y\n": "line 1 names the column label twice",
+    "path,label\na.jpg,x\nb.jpg,x\n./a.jpg,y\n": "line 4: {}/a.jpg is 'y', but 'x' in line 2",
+    'path,label\na.jpg,"x\nb.jpg,y\n': "cannot be read as a table: unexpected end of data",
 }
 
 
@@ -327,7 +243,7 @@ def test_unfit_tables_are_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError, match=r"labels.csv") as caught:
         load("data", "csv").model_validate({"path": str(path)}).split("train")
-    assert TABLES[text] in str(caught.value)
+    assert TABLES[text].format(tmp_path) in str(caught.value)
 
 
 def test_bad_data_stops_before_anything_is_written(call: Call, tiny: Path, photos: Path) -> None:
@@ -342,3 +258,333 @@ def test_bad_data_stops_before_anything_is_written(call: Call, tiny: Path, photo
     told = complaint(call("train", tiny, "--set", "data.tfds.name=no_such_set"))
     assert "dataset no_such_set cannot be prepared" in told
     assert not Path("runs").exists()
+
+
+def taken(folder: Path, **fields: Any) -> tuple[list[str], int]:
+    """Class names of a folder and how many pictures it has, wherever they fall."""
+    source = Directory(path=str(folder), **fields)
+    return source.classes(), sum(len(source.split(name)) for name in SPLITS)
+
+
+def test_hidden_files_and_litter_of_systems_are_ignored(photos: Path) -> None:
+    before = Directory(path=str(photos)).listing_digest()
+    some = next((photos / "sign0").iterdir())
+    for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir", ".git"):
+        for place in (photos, photos / "sign0"):
+            (place / name).mkdir()
+            shutil.copy(some, place / name / "0-checkpoint.jpg")
+    for name in ("Thumbs.db", "desktop.ini", ".DS_Store", f"._{some.name}"):
+        (photos / "sign1" / name).write_bytes(b"\xd0\xcf\x11\xe0")
+    (photos / "README.md").write_text("beside the classes, any file may lie")
+    assert Directory(path=str(photos)).listing_digest() == before
+    (photos / "README.md").unlink()
+    unlabelled: Any = load("data", "pictures").model_validate({"path": str(photos)})
+    assert len(unlabelled.measured()) == 60
+
+
+def test_linked_folders_and_files_are_followed_and_circles_end(
+    photos: Path, tmp_path: Path
+) -> None:
+    elsewhere = write_photos(tmp_path / "disk2", classes=3, each=30)
+    (photos / "sign0" / "external").symlink_to(elsewhere / "sign0")
+    (photos / "cherry").symlink_to(elsewhere / "sign1")
+    (photos / "sign2" / "linked.jpg").symlink_to(next((elsewhere / "sign2").iterdir()))
+    assert taken(photos) == (["cherry", "sign0", "sign1", "sign2"], 60 + 30 + 30 + 1)
+    (photos / "all").symlink_to(photos)
+    (photos / "sign1" / "up").symlink_to(photos)
+    (elsewhere / "sign0" / "back").symlink_to(photos / "sign0")
+    assert taken(photos) == (["cherry", "sign0", "sign1", "sign2"], 60 + 30 + 30 + 1)
+
+
+def test_what_cannot_be_read_is_counted_and_named(photos: Path) -> None:
+    for number in range(12):
+        (photos / "sign1" / f"{number:02d}.jpg").symlink_to(f"/nowhere/cache/{number}")
+    told = refuse(photos)
+    assert "12 files or folders cannot be read" in told
+    assert "sign1/00.jpg (links to /nowhere/cache/0: No such file or directory)" in told
+    assert "; and 2 more" in told
+    with pytest.raises(UserError, match="12 files or folders cannot be read"):
+        load("data", "pictures").model_validate({"path": str(photos)}).classes()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read every folder")
+def test_a_folder_of_another_user_is_named(photos: Path) -> None:
+    (photos / "sign1" / "theirs").mkdir(mode=0)
+    assert "sign1/theirs (Permission denied)" in refuse(photos)
+
+
+def test_strangers_are_refused_by_name_or_left_out_by_name(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "sign0" / "notes.txt").write_text("apples")
+    (photos / "sign1" / "labels.csv").write_text("path,label")
+    (photos / "sign2" / "new.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    shutil.copy(next((photos / "sign0").glob("*.jpg")), photos / "loose.jpg")
+    (photos / "grape").mkdir()
+    told = refuse(photos)
+    assert f"3 files that are no JPEG, PNG, BMP or WebP: {photos}/sign0/notes.txt; " in told
+    assert f"1 picture outside the class folders: {photos}/loose.jpg" in told
+    assert f"1 class folder without a picture: {photos}/grape." in told
+    assert "leave them out by `data.directory.skip_strangers=true`" in told
+    assert taken(photos, skip_strangers=True) == (["sign0", "sign1", "sign2"], 60)
+    assert "left out 3 files that are no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
+
+
+def test_pictures_without_a_suffix_are_pictures(photos: Path) -> None:
+    for path in (photos / "sign0").iterdir():
+        path.rename(path.with_suffix(""))
+    assert taken(photos) == (["sign0", "sign1", "sign2"], 60)
+
+
+def test_classes_called_as_parts_are_classes_where_that_is_clear(photos: Path) -> None:
+    (photos / "sign0").rename(photos / "test")
+    assert taken(photos) == (["sign1", "sign2", "test"], 60)
+    (photos / "sign1").rename(photos / "train")
+    assert taken(photos) == (["sign2", "test", "train"], 60)  # they hold pictures, as classes do
+    (photos / "test" / "deep").mkdir()
+    for path in (photos / "test").glob("*.jpg"):
+        path.rename(photos / "test" / "deep" / path.name)
+    told = refuse(photos)
+    assert "has test and train, which are either parts or classes: it has train with" in told
+
+
+def test_without_test_the_val_part_is_measured_on(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As Ultralytics' and ImageNet's folders are used; val then comes out of train."""
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    shutil.copytree(photos, tmp_path / "set" / "valid")
+    (tmp_path / "set" / "data.yaml").write_text("names: [a, b, c]")
+    source = Directory(path=str(tmp_path / "set"))
+    counts = [len(source.split(name)) for name in SPLITS]
+    assert counts[0] + counts[1] == 60
+    assert 3 <= counts[1] <= 15
+    assert counts[2] == 60
+    assert all("/set/valid/" in name for name in source.split("test").names)
+    assert source.measured().names == source.split("test").names
+    assert "has no test: its val is the test part" in capsys.readouterr().err
+    shutil.copytree(photos, tmp_path / "set" / "val")
+    assert "has train and val and valid" in refuse(tmp_path / "set")
+    assert "one part twice" in refuse(tmp_path / "set")
+
+
+def test_folders_beside_the_parts_are_strangers(photos: Path, tmp_path: Path) -> None:
+    for name in ("train", "test", "unlabelled"):
+        shutil.copytree(photos, tmp_path / "set" / name)
+    assert "60 pictures outside the class folders" in refuse(tmp_path / "set")
+    assert taken(tmp_path / "set", skip_strangers=True)[1] == 120
+
+
+def test_both_unicode_forms_of_a_name_are_one_class(photos: Path, tmp_path: Path) -> None:
+    one, other = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    (photos / "sign0").rename(photos / other)
+    assert taken(photos)[0] == [one, "sign1", "sign2"]
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    shutil.copytree(photos, tmp_path / "set" / "test")
+    (tmp_path / "set" / "test" / other).rename(tmp_path / "set" / "test" / one)
+    assert taken(tmp_path / "set")[0] == [one, "sign1", "sign2"]
+    shutil.copytree(photos / other, photos / one)
+    assert "'cafe\u0301' and 'café' in" in refuse(photos) or "'café' and 'cafe\u0301' in" in refuse(
+        photos
+    )
+    rows = [f"{path},{name}\n" for name in (one, other) for path in (photos / name).iterdir()]
+    (tmp_path / "t.csv").write_text("".join(["path,label\n", *rows]))
+    assert load("data", "csv").model_validate({"path": str(tmp_path / "t.csv")}).classes() == [one]
+
+
+def random_pictures(classes: int, each: int, seed: int) -> Pictures:
+    """Contents that no decoder sees."""
+    numbers = random.Random(seed)
+    contents = [numbers.randbytes(16) for _ in range(classes * each)]
+    labels = [index // each for index in range(len(contents))]
+    return Pictures([str(index) for index in range(len(contents))], labels, lambda i: contents[i])
+
+
+def by_bytes(pictures: Pictures) -> dict[str, str]:
+    return {name: split_of(bytes(pictures.read(i))) for i, name in enumerate(pictures.names)}
+
+
+def by_name(parts: dict[Split, Pictures]) -> dict[str, str]:
+    return {name: part for part in parts for name in parts[part].names}
+
+
+def test_twenty_a_class_are_enough_and_splits_by_bytes_stand() -> None:
+    """Sets that bytes alone divide well are divided so; in others each class gets each part."""
+    by_content = 0
+    for seed in range(20):
+        pictures = random_pictures(classes=100, each=20, seed=seed)
+        parts = divide("data", pictures, THREE)
+        old, new = by_bytes(pictures), by_name(parts)
+        in_test = {pictures.labels[int(name)] for name in old if old[name] == "test"}
+        if len(in_test) == 100:
+            by_content += 1
+            assert new == old
+        else:
+            assert all(len(set(parts[name].labels)) == 100 for name in SPLITS)
+            assert sum(new[name] != old[name] for name in old) <= 2 * 100 * 0.12
+        require_usable("data", [str(label) for label in range(100)], parts)
+    assert 3 <= by_content <= 12
+
+
+def test_adding_pictures_moves_only_borrowed_ones() -> None:
+    for seed in range(20):
+        few = random_pictures(classes=10, each=20, seed=seed)
+        contents = [bytes(few.read(index)) for index in range(200)]
+        before = by_name(divide("data", few, THREE))
+        more = random_pictures(classes=10, each=10, seed=seed + 1000)
+        contents += [bytes(more.read(index)) for index in range(100)]
+        labels = few.labels + more.labels
+        after = by_name(
+            divide("data", Pictures([*map(str, range(300))], labels, lambda i: contents[i]), THREE)  # noqa: B023
+        )
+        old = by_bytes(few)
+        moved = [name for name in before if after[name] != before[name]]
+        assert all(after[name] == old[name] or before[name] == old[name] for name in moved)
+        assert len(moved) <= 10
+
+
+def test_three_pictures_fall_to_three_parts_and_copies_do_not_count() -> None:
+    contents = [b"a", b"b", b"c", b"a", b"a"]
+    pictures = Pictures([*"01234"], [0] * 5, lambda index: contents[index])
+    parts = divide("data", pictures, THREE)
+    assert sorted(len(parts[name]) for name in SPLITS) == [1, 1, 3]
+    alike = Pictures([*"012"], [0] * 3, lambda _: b"a")
+    assert sorted(len(part) for part in divide("data", alike, THREE).values()) == [0, 0, 3]
+
+
+def test_one_content_in_two_classes_is_said(photos: Path, capsys: Any) -> None:
+    some = next((photos / "sign0").iterdir())
+    shutil.copy(some, photos / "sign1" / "again.jpg")
+    Directory(path=str(photos)).split("train")
+    told = capsys.readouterr().err
+    assert "1 picture of two classes at once" in told
+    assert f"{photos}/sign1/again.jpg is {some}" in told
+
+
+def write_table(photos: Path, head: str, row: str) -> dict[str, str]:
+    paths = sorted(photos.rglob("*.jpg"))
+    rows = [row.format(path.relative_to(photos), path.parent.name) for path in paths]
+    (photos / "t.csv").write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+    return {"path": str(photos / "t.csv")}
+
+
+@pytest.mark.parametrize(
+    ("head", "row"),
+    [
+        ("path;label", "{};{}"),
+        ("path\tlabel", "{}\t{}"),
+        ("path, label", "{}, {}"),
+        ("\ufeffPath,LABEL", "{},{}"),
+        ("path,label,,", "{},{},,"),
+        ("id,label,path", '7,"{1}","{0}"'),
+        ("path,label", "{},{}\n,\n"),
+        ("path,label", "{0},{1}\n./{0},{1}"),
+    ],
+    ids=["semicolon", "tab", "blanks", "bom", "empty", "order", "blank rows", "rows twice"],
+)
+def test_tables_of_other_programs_are_read(photos: Path, head: str, row: str) -> None:
+    table: Any = load("data", "csv").model_validate(write_table(photos, head, row))
+    assert table.classes() == ["sign0", "sign1", "sign2"]
+    assert len(table.measured()) == 60
+
+
+def test_rows_that_stand_twice_count_once_and_that_is_said(photos: Path, capsys: Any) -> None:
+    source: Any = load("data", "csv").model_validate(
+        write_table(photos, "path,label", "{0},{1}\n./{0},{1}")
+    )
+    source.classes()
+    assert "60 rows said before, counted once: lines 3; 5; 7" in capsys.readouterr().err
+
+
+def test_brackets_and_wildcards_in_paths_are_names(tmp_path: Path) -> None:
+    home = tmp_path / "set [2024]" / "what?*"
+    for name in names("data"):
+        (home / name).mkdir(parents=True)
+        if name != "tfds":  # whose library takes data_dir for a pattern
+            source = load("data", name).example(home / name)
+            assert len(source.split("train")) >= 20
+            assert source.absent() == {}
+
+
+def test_records_by_pattern_below_a_name_with_brackets(tmp_path: Path) -> None:
+    (tmp_path / "set [2024]").mkdir()
+    source: Any = load("data", "tfrecord").example(tmp_path / "set [2024]")
+    fields = source.model_dump() | {"test": f"{tmp_path}/set [2024]/t*[nt].tfrecord"}
+    both = load("data", "tfrecord").model_validate(fields)
+    assert len(both.split("test")) == 40
+    fields["test"] = f"{tmp_path}/set [2024]/x*.tfrecord"
+    assert list(load("data", "tfrecord").model_validate(fields).absent()) == ["test"]
+
+
+def test_damaged_records_are_named_by_file_and_number(tmp_path: Path) -> None:
+    source: Any = load("data", "tfrecord").example(tmp_path)
+    path = Path(source.test)
+    whole = path.read_bytes()
+    length = int.from_bytes(whole[:8], "little")
+    second = 12 + length + 4
+
+    def told(content: bytes) -> str:
+        path.write_bytes(content)
+        with pytest.raises(UserError) as caught:
+            source.absolute().split("test")
+        return str(caught.value)
+
+    def flipped(place: int) -> bytes:
+        return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+
+    assert "test.tfrecord, record 2 is damaged: its checksum is wrong" in told(flipped(second + 99))
+    assert "record 2 is damaged: its checksum is wrong" in told(flipped(second + 8))
+    assert "record 1 is damaged" in told(flipped(12 + length))
+    assert "record 2 is cut short" in told(whole[: second + 500])
+    assert "record 2 is cut short" in told(whole[: second + 5])
+    assert "or the file is no TFRecord" in told(b"path,label" * 9)
+    assert "record 2 is cut short" in told(gzip.compress(whole[: second + 500]))
+    assert "cut short" in told(gzip.compress(whole)[:5000])
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_compressed_records_are_read(tmp_path: Path, compress: Any) -> None:
+    source: Any = load("data", "tfrecord").example(tmp_path)
+    path = Path(source.test)
+    before = [source.split("test").read(index) for index in range(20)]
+    path.write_bytes(compress(path.read_bytes()))
+    after = source.absolute().split("test")
+    assert [after.read(index) for index in range(20)] == before
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("1:apple\n2:pear\n3:fig\n", ["apple", "pear", "fig"]),
+        ("\ufeffcrane\r\ntench\r\ncrane\r\n", ["crane (0)", "tench", "crane (2)"]),
+        ("cafe\u0301\nb\nc\n\n", ["café", "b", "c"]),
+        ("a:b\n0:x\nc\n", ["a:b", "0:x", "c"]),
+        ("a\x85b\nc\nd", ["a\x85b", "c", "d"]),
+    ],
+    ids=["slim", "twice", "nfd", "colons", "next line"],
+)
+def test_labels_files_are_read_as_they_are_meant(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    (tmp_path / "labels.txt").write_bytes(text.encode())
+    assert classes.read(tmp_path / "labels.txt") == names
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("0:apple\n2:pear\n", "line 2 has the number 2, where 1 is due"),
+        ("apple\n\npear\n", "line 2 is empty, which leaves a label without a name"),
+        ("crane\ncrane\ncrane (0)\n", "two classes are called 'crane (0)'"),
+    ],
+)
+def test_labels_files_that_shift_labels_are_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(UserError, match=re.escape(told)):
+        classes.read(tmp_path / "labels.txt")
+
+
+def test_what_a_source_names_and_is_not_there_is_told_without_reading(tmp_path: Path) -> None:
+    for name in ("csv", "directory", "pictures"):
+        part: Any = load("data", name).model_validate({"path": f"{tmp_path}/none"})
+        assert part.absent() == {"path": f"{tmp_path}/none"}

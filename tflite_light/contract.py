@@ -8,7 +8,6 @@ them inside the file, in the zip archive that TFLite appends to a flatbuffer for
 
 import io
 import json
-import unicodedata
 import zipfile
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,15 +107,6 @@ class Contract(Part):
     output: Tensor
     output_is: Literal["logits"] = "logits"
     golden: list[Golden] = []
-
-
-def require_printable(where: str, classes: list[str]) -> None:
-    """Raises UserError where a class name cannot go into the contract's JSON, or on one line."""
-    for name in classes:
-        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-            raise UserError(
-                f"{where}: class {name!r} has characters that cannot be written. Rename it."
-            )
 
 
 def beside(model: Path) -> Path:

@@ -80,16 +80,6 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} cannot be read: {error}. Restore it or make it anew.") from error
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines that are not empty. Raises UserError when `path` cannot be read as text."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise UserError(f"{path} cannot be read: {reason}. Give a text file.") from error
-    return [line.strip() for line in lines if line.strip()]
-
-
 def _discard(path: Path) -> None:
     with contextlib.suppress(OSError):  # the folder may be out of reach; then nothing was written
         path.unlink(missing_ok=True)

@@ -14,8 +14,11 @@ from tflite_light.errors import UserError
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Class folders or a .csv table, for a FILE."
 )
+@click.option(
+    "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
+)
 @reports
-def command(target: Path, data: Path | None) -> dict[str, Any]:
+def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, Any]:
     """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
 
     if target.is_dir():
@@ -27,8 +30,9 @@ def command(target: Path, data: Path | None) -> dict[str, Any]:
 
         if not data:
             raise UserError(
-                f"which pictures? tflite-light evaluate {target} --data FOLDER|LABELS.csv"
+                "missing option `--data`: the pictures to measure on.",
+                f"`tflite-light evaluate {target} --data FOLDER|LABELS.csv`",
             )
-        rows = [evaluate_file(target, data)]
+        rows = [evaluate_file(target, data, skip_strangers)]
     show_measured(rows)
     return {"rows": [row.to_json() for row in rows]}

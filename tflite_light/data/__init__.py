@@ -2,18 +2,19 @@
 
 A new source is one file here with one public class derived from `Source`. It only says which
 pictures there are; the rooms of `pipeline/` turn them into numbers, the same way for every source.
+It reads folders by the rule in `_files.py` and makes class names differ by `classes.distinct`.
 Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 
-import glob
 import hashlib
 import json
 import os
 import unicodedata
 from abc import abstractmethod
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
@@ -23,7 +24,9 @@ from tflite_light.sockets import Part
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data
 
-Scan = tuple[list[str], dict[Split, Pictures]]
+ALL: Literal["all"] = "all"  # pictures that are to be divided
+Given = Split | Literal["all"]
+Scan = tuple[list[str], dict[Given, Pictures]]
 
 
 class IsLocation:
@@ -38,10 +41,17 @@ class Source(Part):
 
     @abstractmethod
     def scan(self) -> Scan:
-        """Class names, and each part's pictures in an order that depends on nothing but them.
+        """Class names, all different, and the pictures in an order that depends on them alone.
 
-        Raises UserError where there are none. Whether a training can do with them is asked after.
+        Pictures come in the parts that their owner gave, some of `SPLITS`; or under `ALL`, to be
+        divided by content. Raises UserError where there are none, or some would be left out
+        silently. Whether a training can do with them is asked after.
         """
+
+    @classmethod
+    def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
+        """The source that `evaluate FILE --data path` measures on, if this kind reads `path`."""
+        return None
 
     @property
     def where(self) -> str:
@@ -57,16 +67,33 @@ class Source(Part):
         """Class names; a picture's label is an index into them."""
         return self.scanned[0]
 
+    @cached_property
+    def parts(self) -> dict[Split, Pictures]:
+        """The pictures of all three parts."""
+        from tflite_light.data._split import complete
+
+        return complete(self.where, self.scanned[1])
+
     def split(self, name: Split) -> Pictures:
         """The pictures of one part."""
-        return self.scanned[1][name]
+        return self.parts[name]
 
     def measured(self) -> Pictures:
         """What a file that was trained elsewhere is measured on.
 
-        The test pictures; all of them where it is the kit, not the user, that divides.
+        The part test, else val; all of them where it is the kit, not the user, that divides: which
+        of them a file was trained on is then unknown.
         """
-        return self.split("test")
+        found = self.scanned[1]
+        if ALL in found:
+            return replace(found[ALL], kind="test or training pictures")
+        part: Split | None = next((name for name in ("test", "val") if name in found), None)
+        if not part:
+            raise UserError(
+                f"{self.where} has train alone, and figures on what was trained on mean little.",
+                "Add test, or name the folder of the pictures to measure on.",
+            )
+        return found[part]
 
     def load(self, image: Image) -> "Data":
         """Every picture, decoded and sized for training.
@@ -76,9 +103,8 @@ class Source(Part):
         from tflite_light.data._split import require_usable
         from tflite_light.pipeline.examples import Data, read
 
-        parts = {name: self.split(name) for name in SPLITS}
-        require_usable(self.where, self.classes(), parts)
-        return Data(self.classes(), **read(parts, image))
+        require_usable(self.where, self.classes(), self.parts)
+        return Data(self.classes(), **read(self.parts, image))
 
     def listing_digest(self) -> str:
         """SHA-256, in hex, of what a training sees: class names, each part's pictures and labels.
@@ -102,7 +128,10 @@ class Source(Part):
         """
         fields = self._locations()
         if not fields:
-            raise UserError(f"data {self.key} reads no files, so it cannot be read from {where}.")
+            raise UserError(
+                f"data {self.key} reads no files, so it cannot be read from {where}.",
+                "Leave out `--data`.",
+            )
         if len(fields) == 1:
             return self._with(dict.fromkeys(fields, str(where)))
         root = self._root()
@@ -121,14 +150,10 @@ class Source(Part):
         )
 
     def absent(self) -> dict[str, str]:
-        """Fields that name files or folders of which none exists, and what they name; cheap."""
+        """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}
-        return {
-            key: path
-            for key, path in named.items()
-            # not Path's, which raise where a name is too long and take no absolute pattern
-            if not os.path.exists(path) and not any(glob.iglob(path))  # noqa: PTH110, PTH207
-        }
+        # not Path's, which raises where a name is too long
+        return {key: path for key, path in named.items() if not os.path.exists(path)}  # noqa: PTH110
 
     def _locations(self) -> dict[str, str | None]:
         """Fields that hold paths, and the paths."""

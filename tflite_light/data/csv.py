@@ -1,76 +1,165 @@
 """A table of pictures: a path and a label a row, and perhaps the part each belongs to."""
 
 import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
-from tflite_light.data import Location, Scan, Source
-from tflite_light.data._split import split_of
+from tflite_light.classes import plain
+from tflite_light.data import ALL, Location, Scan, Source
+from tflite_light.data._files import counted, require_read, some
 from tflite_light.errors import UserError
-from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
+from tflite_light.pipeline.pictures import SPLITS, pictures_of
+from tflite_light.progress import say
 
-Row = tuple[Path, str, str]  # picture, class name, part ("" where the table has no such column)
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+COLUMNS = ("path", "label", "split")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture of a table; `part` is empty where the table has no column `split`."""
+
+    line: int
+    path: Path
+    label: str
+    part: str
 
 
 class CSV(Source):
     """Columns `path`, `label` and optionally `split` (train, val, test), named in the first row.
 
-    Paths are relative to the table. Without a split column pictures are divided 70/10/20 by
-    content.
+    Cells are separated by commas, semicolons or tabs; other columns are ignored. Paths are relative
+    to the table. Without a split column pictures are divided 70/10/20 by content. Rows that
+    contradict each other are refused; equal ones count once.
     """
 
     path: Location = Field(
         min_length=1, description="the table; relative to where the command is typed"
     )
 
+    @classmethod
+    def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
+        return cls(path=str(path)) if path.is_file() else None
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        from tflite_light.data._examples import write_photographs
+
+        photographs = sorted(write_photographs(folder / "photos").rglob("*.jpg"))
+        rows = [f"{path.relative_to(folder)},{path.parent.name}\n" for path in photographs]
+        (folder / "labels.csv").write_text("".join(["path,label\n", *rows]), encoding="utf-8")
+        return cls(path=str(folder / "labels.csv"))
+
     def scan(self) -> Scan:
-        return _scan(Path(self.path))
+        rows = _once(self.where, Path(self.path), list(_rows(Path(self.path))))
+        require_read(self.where, [problem for row in rows if (problem := _problem(row))])
+        classes = sorted({row.label for row in rows})
+        labels = {name: label for label, name in enumerate(classes)}
+        files: dict[str, list[tuple[Path, int]]] = {}
+        for row in rows:
+            files.setdefault(row.part, []).append((row.path, labels[row.label]))
+        if "" in files:
+            return classes, {ALL: pictures_of(files[""])}
+        return classes, {name: pictures_of(files[name]) for name in SPLITS if name in files}
 
 
-def labelled(table: Path) -> list[tuple[Path, str]]:
-    """All pictures of a table with their class, those of `test` where it has a split column."""
-    return [(picture, label) for picture, label, part in _rows(table) if part in ("", "test")]
-
-
-def _scan(path: Path) -> Scan:
-    rows = _rows(path)
-    classes = sorted({label for _, label, _ in rows})
-    files: dict[str, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
-    for picture, label, part in rows:
-        files[part or split_of(picture.read_bytes())].append((picture, classes.index(label)))
-    parts: dict[Split, Pictures] = {name: pictures_of(files[name]) for name in SPLITS}
-    return classes, parts
-
-
-def _rows(table: Path) -> list[Row]:
+def _rows(table: Path) -> Iterator[Row]:
     """The rows of a table. Raises UserError that names the line of the first mistake."""
     try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            if "path" not in columns or "label" not in columns:
-                raise UserError(
-                    f"{table}: the first row must name the columns path and label (and perhaps "
-                    f"split)."
-                )
-            rows = [_row(table, reader.line_num, cells) for cells in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} cannot be read as a table: {error}.") from error
-    if not rows:
-        raise UserError(f"{table} has no rows: it needs a path and a label for each picture.")
-    return rows
-
-
-def _row(table: Path, line: int, cells: dict[str, str | None]) -> Row:
-    path, label, part = ((cells.get(column) or "").strip() for column in ("path", "label", "split"))
-    if not path or not label:
-        raise UserError(f"{table}, line {line}: path and label are both needed.")
-    picture = table.parent / path
-    if not picture.is_file():
-        raise UserError(
-            f"{table}, line {line}: {picture} does not exist. Paths are relative to the table."
+        text = table.read_text(encoding="utf-8-sig")
+        separator, columns = _header(table, text)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
         )
-    if "split" in cells and part not in SPLITS:
-        raise UserError(f"{table}, line {line}: split must be train, val or test, not {part!r}.")
-    return picture, label, part
+        next(reader)
+        rows = [_row(table, reader.line_num, columns, cells) for cells in reader if any(cells)]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{table} cannot be read as a table: {reason}.", "Give a .csv table in UTF-8."
+        ) from error
+    if not rows:
+        raise UserError(f"{table} has no rows.", "It needs a path and a label for each picture.")
+    yield from rows
+
+
+def _header(table: Path, text: str) -> tuple[str, list[str]]:
+    """The separator, and the columns' names in lower case without blanks."""
+    first = text.split("\n", 1)[0]
+    found = {}
+    for separator in SEPARATORS:
+        cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
+        columns = [cell.strip().casefold() for cell in cells]
+        if {"path", "label"} <= set(columns):
+            found[separator] = columns
+    if not found:
+        raise UserError(
+            f"{table}, line 1 is {first.strip()[:80]!r}, which does not name the columns path and "
+            "label.",
+            "Name them there, separated by commas, semicolons or tabs; a column split may follow.",
+        )
+    separator, columns = found.popitem()
+    twice = [name for name in COLUMNS if columns.count(name) > 1]
+    if twice:
+        raise UserError(f"{table}, line 1 names the column {twice[0]} twice.", "Keep one of them.")
+    return separator, columns
+
+
+def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
+    if any(cell.strip() for cell in cells[len(columns) :]):
+        raise UserError(
+            f"{table}, line {line} has {len(cells)} cells, line 1 names {len(columns)} columns.",
+            "Put a label that holds the separator in double quotes.",
+        )
+    named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+    path, label, part = (named.get(column, "") for column in COLUMNS)
+    if not path or not label:
+        lack, found = "label" if path else "path", ", ".join(cells)[:80]
+        raise UserError(
+            f"{table}, line {line} has no {lack}: {found!r}.",
+            "A row needs both.",
+        )
+    if "split" in columns and part not in SPLITS:
+        raise UserError(
+            f"{table}, line {line}: split must be train, val or test, not {part!r}.",
+            "Write one of these.",
+        )
+    return Row(line, table.parent / path, plain(label), part)
+
+
+def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
+    """Each picture once. Raises UserError where two rows contradict each other."""
+    first: dict[str, Row] = {}
+    for row in rows:
+        other = first.setdefault(os.path.normpath(row.path), row)
+        if row.label != other.label:
+            raise UserError(
+                f"{table}, line {row.line}: {row.path} is {row.label!r}, but {other.label!r} in "
+                f"line {other.line}.",
+                "Keep one of the rows.",
+            )
+        if row.part != other.part:
+            raise UserError(
+                f"{table}, line {row.line}: {row.path} is in both {other.part} and {row.part}.",
+                "Keep it in one.",
+            )
+    kept = list(first.values())
+    again = [row.line for row in rows if row not in kept]
+    if again:
+        say(f"{where}: {counted(again, 'row')} said before, counted once: lines {some(again)}")
+    return list(first.values())
+
+
+def _problem(row: Row) -> str | None:
+    """Why a picture cannot be read, if it is not there."""
+    try:
+        row.path.stat()
+    except OSError as error:
+        return f"{row.path} of line {row.line} ({error.strerror})"
+    return None if row.path.is_file() else f"{row.path} of line {row.line} (not a file)"

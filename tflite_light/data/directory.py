@@ -1,109 +1,128 @@
 """A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
 
 from pathlib import Path
+from typing import Self
 
 from pydantic import Field
 
-from tflite_light.data import Location, Scan, Source
-from tflite_light.data._split import held_out, split_of
+from tflite_light.data import ALL, Location, Scan, Source
+from tflite_light.data._files import SKIP, Walk
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
 
-ALIKE = {*SPLITS, "training", "valid", "validation", "dev", "testing"}  # what others call parts
+NAMES: dict[str, Split] = {  # in lower case
+    **{"train": "train", "training": "train"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val"},
+    **{"test": "test", "testing": "test"},
+}
+ByClass = dict[str, list[Path]]
 
 
 class Directory(Source):
     """JPEG, PNG, BMP or WebP files, one folder a class.
 
-    Class folders alone are divided 70/10/20 by each picture's content. Folders named `train`, `val`
-    and `test` are taken as they are; a missing `val` is taken out of `train` by content.
+    Class folders alone are divided 70/10/20 by each picture's content. `train` beside `val` or
+    `test` (or `valid`, `validation`, `testing` ...) is taken as divided, where they hold class
+    folders: without `val` an eighth of `train` is; without `test` (ImageNet, Ultralytics) `val` is
+    the test part, and `val` comes out of `train`. `_files.py` says which files are pictures.
     """
 
     path: Location = Field(
         min_length=1, description="the folder; relative to where the command is typed"
     )
+    skip_strangers: bool = Field(False, description=SKIP)
 
-    def classes(self) -> list[str]:
-        return _layout(Path(self.path))[0]
+    @classmethod
+    def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
+        return cls(path=str(path), skip_strangers=skip_strangers) if path.is_dir() else None
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        from tflite_light.data._examples import write_photographs
+
+        return cls(path=str(write_photographs(folder / "photos")))
 
     def scan(self) -> Scan:
         folder = Path(self.path)
-        classes, given = _layout(folder)
-        files = _divided(folder, classes, given) if given else _by_content(_files(folder, classes))
-        return classes, {name: pictures_of(files[name]) for name in SPLITS}
+        if not folder.is_dir():
+            raise UserError(
+                f"data folder {folder} {'is a file' if folder.exists() else 'does not exist'}.",
+                "Set data.directory.path to a folder of class folders.",
+            )
+        walk = Walk(folder)
+        parts, whole = _find(walk, folder)
+        classes = sorted({name for part in (whole, *parts.values()) for name in part if part[name]})
+        walk.empty = [path for name, path in walk.classes.items() if name not in classes]
+        walk.conclude(self.where, "data.directory", self.skip_strangers)
+        if not classes:
+            raise UserError(
+                f"data folder {folder} has no class folders.",
+                "It needs one for each class, with its pictures inside.",
+            )
+        if "train" in parts:
+            _require_trained(folder, parts)
+        if not parts:
+            return classes, {ALL: pictures_of(_labelled(whole, classes))}
+        return classes, {name: pictures_of(_labelled(parts[name], classes)) for name in parts}
 
 
-def labelled(folder: Path) -> list[tuple[Path, str]]:
-    """Pictures of a folder of class folders with their class; where it is divided, of `test`."""
-    folder = folder / "test" if (folder / "test").is_dir() else folder
-    classes = _classes(folder)
-    return [(path, classes[label]) for path, label in _files(folder, classes)]
+def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
+    """Pictures by class: of each part, or of the whole folder where it is not divided."""
+    top = walk.folders(folder)
+    parts = _parts(folder, top)
+    if not parts:
+        return {}, _by_class(walk, top)
+    beside = [top[name] for name in top if top[name] not in parts.values()]
+    walk.outside += [picture for path in beside for picture in walk.pictures(path)]
+    return {name: _by_class(walk, walk.folders(path)) for name, path in parts.items()}, {}
 
 
-def _layout(folder: Path) -> tuple[list[str], list[Split]]:
-    """Class names, and the parts that the folder is divided into; none where it is not."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
+def _parts(folder: Path, top: dict[str, Path]) -> dict[Split, Path]:
+    """The parts that a folder is divided into; none where all its folders are classes.
+
+    It is divided where `train` stands beside another part, or parts are all there is. Raises
+    UserError where that cannot be told from classes of these names.
+    """
+    alike = [name for name in top if name.casefold() in NAMES]
+    named = [NAMES[name.casefold()] for name in alike]
+    if not alike or not (len(alike) == len(top) or ("train" in named and len(set(named)) > 1)):
+        return {}
+    flat = [name for name in alike if _holds_pictures(top[name])]
+    if flat == alike and len(top) > len(alike):
+        return {}
+    if flat or len(set(named)) < len(named):
+        why = f"{' and '.join(flat)} with pictures, not class folders" if flat else "one part twice"
         raise UserError(
-            f"data folder {folder} {what}. Set data.directory.path to a folder of class folders."
+            f"data folder {folder} has {' and '.join(alike)}, which are either parts or classes: "
+            f"it has {why}.",
+            "Parts hold class folders and are called train, val and test. Rename what is a class.",
         )
-    given = [name for name in SPLITS if (folder / name).is_dir()]
-    divided = "train" in given and "test" in given
-    alike = [name for name in _classes(folder) if name.casefold() in ALIKE]
-    if len(alike) > 1 and alike != sorted(given):
-        raise UserError(
-            f"data folder {folder} has {' and '.join(alike)}. Rename them to train, val and test, "
-            "which are the names of the parts."
-        )
-    if given and not divided and len(_classes(folder)) == len(given):
-        raise UserError(
-            f"data folder {folder} has {' and '.join(given)}, but train and test are both needed. "
-            "Move some pictures there, or leave the class folders alone to have them divided."
-        )
-    classes = _classes(folder / "train" if divided else folder)
-    if not classes:
-        raise UserError(
-            f"data folder {folder} has no class folders: it needs one for each class with its "
-            "pictures inside."
-        )
-    return classes, given if divided else []
+    return {part: top[name] for part in SPLITS for name in alike if NAMES[name.casefold()] == part}
 
 
-def _classes(folder: Path) -> list[str]:
-    return sorted(
-        child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != "."
-    )
+def _holds_pictures(folder: Path) -> bool:
+    """Whether pictures lie directly in a folder, as they do in a class folder."""
+    walk = Walk(folder)
+    walk.folders(folder)
+    return bool(walk.outside)
 
 
-def _files(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    return [
-        (path, label)
-        for label, name in enumerate(classes)
-        for path in sorted((folder / name).rglob("*"))
-        if path.is_file() and path.name[0] != "."
-    ]
-
-
-def _by_content(files: list[tuple[Path, int]]) -> dict[Split, list[tuple[Path, int]]]:
-    parts: dict[Split, list[tuple[Path, int]]] = {name: [] for name in SPLITS}
-    for path, label in files:
-        parts[split_of(path.read_bytes())].append((path, label))
-    return parts
-
-
-def _divided(
-    folder: Path, classes: list[str], found: list[Split]
-) -> dict[Split, list[tuple[Path, int]]]:
-    for name in found:
-        strange = sorted(set(_classes(folder / name)) - set(classes))
+def _require_trained(folder: Path, parts: dict[Split, ByClass]) -> None:
+    """Raises UserError where a class to choose by or to measure on has no pictures in train."""
+    for part, by_class in parts.items():
+        found = [name for name in by_class if by_class[name]]
+        strange = [name for name in found if not parts["train"].get(name)]
         if strange:
-            raise UserError(f"{folder / name}: class {strange[0]!r} is not in {folder / 'train'}.")
-    parts: dict[Split, list[tuple[Path, int]]] = {
-        name: _files(folder / name, classes) for name in found
-    }
-    if "val" not in parts:
-        given = parts["train"]
-        parts["val"] = [file for file in given if held_out(file[0].read_bytes())]
-        held = set(parts["val"])
-        parts["train"] = [file for file in given if file not in held]
-    return parts
+            raise UserError(
+                f"{folder}: class {strange[0]!r} of {part} is not in train.",
+                "Add pictures of it there, or remove it here.",
+            )
+
+
+def _by_class(walk: Walk, folders: dict[str, Path]) -> ByClass:
+    walk.classes |= folders
+    return {name: walk.pictures(path) for name, path in folders.items()}
+
+
+def _labelled(by_class: ByClass, classes: list[str]) -> list[tuple[Path, int]]:
+    return [(path, label) for label, name in enumerate(classes) for path in by_class.get(name, [])]

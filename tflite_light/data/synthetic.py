@@ -1,11 +1,12 @@
 """Made-up pictures that need no files: for trying a recipe out, and for tests."""
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field
 
-from tflite_light.data import Scan, Source
-from tflite_light.pipeline.pictures import Pictures, Split
+from tflite_light.data import Given, Scan, Source
+from tflite_light.pipeline.pictures import Pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +22,13 @@ class Synthetic(Source):
     side: int = Field(64, ge=8, le=1024, description="side of the pictures, pixels")
     seed: int = Field(0, ge=0, description="other seeds, other pictures")
 
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        return cls(count=60, number_of_classes=3)
+
     def scan(self) -> Scan:
         classes = [f"pattern{label}" for label in range(self.number_of_classes)]
-        bounds: dict[Split, tuple[float, float]] = {
+        bounds: dict[Given, tuple[float, float]] = {
             "train": (0, 0.7),
             "val": (0.7, 0.8),
             "test": (0.8, 1),

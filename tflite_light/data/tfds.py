@@ -1,10 +1,12 @@
 """TensorFlow Datasets that are prepared on this machine; needs the extra `tflite-light[tfds]`."""
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from tflite_light.data import IsLocation, Scan, Source
+from tflite_light.classes import distinct
+from tflite_light.data import Given, IsLocation, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 
@@ -20,13 +22,28 @@ class TFDS(Source):
     val: str = Field("train[90%:]", description="split to choose by")
     test: str = Field("test", description="split to measure on; `validation` for ImageNet")
 
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        _prepare_example(folder)
+        train = {"train": "train[:70%]", "val": "train[70%:]"}
+        return cls(name="three_signs", data_dir=str(folder / "tfds"), **train)
+
+    def absent(self) -> dict[str, str]:
+        return {}  # where a data set is not prepared yet, it is
+
     def classes(self) -> list[str]:
-        return list(_builder(self, prepared=False).info.features["label"].names)
+        return _names(self, _builder(self, prepared=False))
 
     def scan(self) -> Scan:
         builder = _builder(self, prepared=True)
-        parts = {name: _pictures(builder, getattr(self, name)) for name in SPLITS}
-        return list(builder.info.features["label"].names), parts
+        parts: dict[Given, Pictures] = {
+            name: _pictures(builder, getattr(self, name)) for name in SPLITS
+        }
+        return _names(self, builder), parts
+
+
+def _names(source: TFDS, builder: Any) -> list[str]:
+    return distinct(source.where, list(builder.info.features["label"].names))
 
 
 def _builder(source: TFDS, prepared: bool) -> Any:
@@ -34,7 +51,7 @@ def _builder(source: TFDS, prepared: bool) -> Any:
         import tensorflow_datasets
     except ImportError:
         raise UserError(
-            "data.tfds needs TensorFlow Datasets: pip install 'tflite-light[tfds]'"
+            "data.tfds needs TensorFlow Datasets.", "`pip install 'tflite-light[tfds]'`"
         ) from None
     try:
         builder = tensorflow_datasets.builder(source.name, data_dir=source.data_dir, try_gcs=False)
@@ -45,7 +62,7 @@ def _builder(source: TFDS, prepared: bool) -> Any:
     ) as error:  # its registry, its downloads and its builders raise whatever they like
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
-            f"dataset {source.name} cannot be prepared: {reason}. See data.tfds.name."
+            f"dataset {source.name} cannot be prepared: {reason}.", "See data.tfds.name."
         ) from error
     return builder
 
@@ -61,8 +78,46 @@ def _pictures(builder: Any, split: str) -> Pictures:
     except (ValueError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
         raise UserError(
-            f"dataset {builder.name} has no split {split!r}; it has {known}."
+            f"dataset {builder.name} has no split {split!r}; it has {known}.",
+            "Set data.tfds.train, val and test to these or to slices of them.",
         ) from error
     records = [(record["image"], int(record["label"])) for record in dataset.as_numpy_iterator()]
     names = [f"{builder.name} {split} picture {number}" for number in range(len(records))]
     return Pictures(names, [label for _, label in records], lambda index: records[index][0])
+
+
+def _prepare_example(folder: Path) -> None:
+    """Prepare photographs of three classes as a data set of parts train and test."""
+    import tensorflow_datasets
+
+    from tflite_light.data._examples import CLASSES, write_photographs
+
+    paths = sorted(write_photographs(folder / "photos").rglob("*.jpg"))
+    names = [f"sign{label}" for label in range(CLASSES)]
+    features = {
+        "image": tensorflow_datasets.features.Image(encoding_format="jpeg"),
+        "label": tensorflow_datasets.features.ClassLabel(names=names),
+    }
+
+    class Builder(tensorflow_datasets.core.GeneratorBasedBuilder):  # type: ignore[misc]
+        __module__ = "three_signs"  # TFDS looks for the code of a package's, by a package it lacks
+        name = "three_signs"
+        VERSION = tensorflow_datasets.core.Version("1.0.0")
+        pkg_dir_path = folder
+
+        def _info(self) -> Any:
+            described = tensorflow_datasets.features.FeaturesDict(features)
+            return tensorflow_datasets.core.DatasetInfo(builder=self, features=described)
+
+        def _split_generators(self, manager: Any) -> Any:
+            return {"train": self._pairs(0, 1, 2, 3), "test": self._pairs(4)}
+
+        def _generate_examples(self, pairs: Any) -> Any:
+            return pairs
+
+        def _pairs(self, *turns: int) -> Any:
+            for number, path in enumerate(paths):
+                if number % 5 in turns:
+                    yield number, {"image": str(path), "label": path.parent.name}
+
+    Builder(data_dir=folder / "tfds").download_and_prepare()

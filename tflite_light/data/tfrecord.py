@@ -1,32 +1,39 @@
 """TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
 
-import glob
-import struct
+import fnmatch
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field
 
-from tflite_light import files
+from tflite_light import classes
 from tflite_light.data import Location, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.stack import tf
 
 _HEADER, _FOOTER = 12, 4  # length and its checksum; checksum of the record
+_AGAIN = "Fetch the file again, or write it anew."
 
 
 class TFRecord(Source):
     """Records with an encoded picture and an integer label.
 
-    Files are indexed by the places of their records, so that pictures are read when needed.
+    Files are read once, which checks the checksums of every record, and indexed, so that pictures
+    are read when needed; those of files compressed by gzip or zlib are held in memory. A name that
+    exists as it stands is that file; else `*`, `?` and `[...]` are a pattern. Class names that
+    occur twice get their label: `crane (134)`.
     """
 
     train: Location = Field(description="files, a pattern such as data/train-*")
     val: Location = Field(description="files, a pattern")
     test: Location = Field(description="files, a pattern")
     labels: Location = Field(
-        description="text file with a class name a line, in the order of the labels"
+        description="text file with a class name a line, in the order of the labels, or 0:name"
     )
     first_label: int = Field(
         0, ge=0, description="the label of the first name; 1 where 0 means background"
@@ -34,78 +41,173 @@ class TFRecord(Source):
     image_key: str = Field("image/encoded", description="feature with the encoded picture")
     label_key: str = Field("image/class/label", description="feature with the integer label")
 
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        from tflite_light.data._examples import CLASSES, write_photographs
+
+        photographs = sorted(write_photographs(folder / "photos").rglob("*.jpg"))
+        (folder / "labels.txt").write_text("".join(f"sign{n}\n" for n in range(CLASSES)))
+        parts = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
+        for turn, name in enumerate(SPLITS):
+            with tf.io.TFRecordWriter(parts[name]) as writer:
+                for path in photographs[turn :: len(SPLITS)]:
+                    writer.write(_example(path.read_bytes(), int(path.parent.name[-1]) + 1))
+        return cls(**parts, labels=str(folder / "labels.txt"), first_label=1)
+
+    def absent(self) -> dict[str, str]:
+        return {key: path for key, path in super().absent().items() if not _matching(path)}
+
     def classes(self) -> list[str]:
-        return files.read_lines(Path(self.labels))
+        return classes.read(Path(self.labels), self.first_label)
 
     def scan(self) -> Scan:
-        classes = self.classes()
-        parts = {name: _pictures(self, getattr(self, name), len(classes)) for name in SPLITS}
-        return classes, parts
+        names = self.classes()
+        return names, {part: _pictures(self, getattr(self, part), len(names)) for part in SPLITS}
 
 
-def _pictures(source: TFRecord, pattern: str, classes: int) -> Pictures:
-    paths = sorted(glob.glob(pattern))  # noqa: PTH207  absolute patterns, too
+@dataclass(frozen=True)
+class _Record:
+    """Where a record's data lies; `content` is kept where it cannot be found again quickly."""
+
+    path: str
+    number: int
+    start: int
+    size: int
+    checksum: int
+    content: bytes | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}, record {self.number}"
+
+    def read(self) -> bytes:
+        if self.content is not None:
+            return self.content
+        with Path(self.path).open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
+
+
+def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
+    paths = _matching(pattern)
     if not paths:
         raise UserError(
-            f"no file matches {pattern}. Patterns are relative to where the command is typed."
+            f"no file matches {pattern}.", "Patterns are relative to where the command is typed."
         )
-    places = [(path, start, size) for path in paths for start, size in _records(path)]
-    labels = [_label(source, place, classes) for place in places]
-    names = [f"{path} at byte {start}" for path, start, _ in places]
-    return Pictures(
-        names, labels, lambda index: bytes(_value(source.image_key, places[index], "bytes_list"))
-    )
+    records, labels = [], []
+    for path in paths:
+        for record, content in _records(path):
+            records.append(record)
+            labels.append(_label(source, record, content, count))
+
+    def read(index: int) -> bytes:
+        record = records[index]
+        return bytes(_value(source.image_key, record, record.read(), "bytes_list"))
+
+    checksums = [record.checksum for record in records]
+    return Pictures([str(record) for record in records], labels, read, checksums)
 
 
-def _records(path: str) -> list[tuple[int, int]]:
-    """Start and size of each record's data."""
-    places, size = [], Path(path).stat().st_size
-    with Path(path).open("rb") as file:
-        while file.tell() < size:
-            header = file.read(_HEADER)
-            length = struct.unpack("<Q", header[:8])[0] if len(header) == _HEADER else size
-            places.append((file.tell(), length))
-            if file.tell() + length + _FOOTER > size:
-                raise UserError(
-                    f"{path} is cut short or no TFRecord file, at record {len(places)}. Fetch it "
-                    f"again."
-                )
-            file.seek(length + _FOOTER, 1)
-    return places
+def _matching(pattern: str) -> list[str]:
+    """Files of that name or pattern, sorted; each step of a path is a name where that exists."""
+    anchor = Path(pattern).anchor
+    found = [Path(anchor)]
+    for step in Path(pattern).relative_to(anchor).parts:
+        found = [path for folder in found for path in _step(folder, step)]
+    return sorted(map(str, found))
 
 
-def _value(key: str, place: tuple[str, int, int], kind: str) -> Any:
+def _step(folder: Path, step: str) -> list[Path]:
+    path = folder / step
+    if os.path.lexists(path) or not any(sign in step for sign in "*?["):
+        return [path] if os.path.exists(path) else []  # noqa: PTH110  Path's raises for long names
+    try:
+        inside = [path for path in folder.iterdir() if fnmatch.fnmatchcase(path.name, step)]
+    except OSError:
+        return []
+    return [path for path in inside if not path.name.startswith(".") or step.startswith(".")]
+
+
+def _records(path: str) -> Iterator[tuple[_Record, bytes]]:
+    """Each record and its data. Raises UserError where a checksum is wrong or the file is cut."""
+    compression = _compression(path)
+    number, start = 0, _HEADER
+    try:
+        for content in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
+            number += 1
+            kept = content if compression else None
+            yield _Record(path, number, start, len(content), zlib.crc32(content), kept), content
+            start += len(content) + _FOOTER + _HEADER
+        # TensorFlow takes a file that is cut within a record's header for whole
+        if not compression and start - _HEADER != Path(path).stat().st_size:
+            raise UserError(f"{path}, record {number + 1} is cut short.", _AGAIN)
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        what = "is cut short" if "truncated" in str(error) else "is damaged: its checksum is wrong"
+        what += "" if number else "; or the file is no TFRecord"
+        raise UserError(f"{path}, record {number + 1} {what}.", _AGAIN) from error
+    except tf.errors.OpError as error:
+        raise UserError(f"{path} cannot be read: {_reason(error)}.", _AGAIN) from error
+
+
+def _compression(path: str) -> str:
+    """How a file is compressed, by its first bytes, unless they are a record's length."""
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(2)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.", _AGAIN) from error
+    kind = "GZIP" if head == b"\x1f\x8b" else ""
+    if head[:1] == b"\x78" and int.from_bytes(head, "big") % 31 == 0:
+        kind = "ZLIB"
+    try:
+        next(tf.data.TFRecordDataset(path, "").take(1).as_numpy_iterator())
+    except (StopIteration, tf.errors.OpError):
+        return kind
+    return ""
+
+
+def _reason(error: Any) -> str:
+    return str(error.message).splitlines()[0]
+
+
+def _value(key: str, record: _Record, content: bytes, kind: str) -> Any:
     """The one value of a record's feature; `kind` is `bytes_list` or `int64_list`."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-    path, start, size = place
-    with Path(path).open("rb") as file:
-        file.seek(start)
-        try:
-            example = tf.train.Example.FromString(file.read(size))
-        except DecodeError as error:
-            raise UserError(f"{path} at byte {start} holds no tf.train.Example.") from error
-    if key not in example.features.feature:
-        found = ", ".join(sorted(example.features.feature))
+    try:
+        features = tf.train.Example.FromString(content).features.feature
+    except DecodeError as error:
+        raise UserError(f"{record} holds no tf.train.Example.", _AGAIN) from error
+    if key not in features:
+        found = ", ".join(sorted(features)) or "none"
         raise UserError(
-            f"{path} at byte {start} has no feature {key}; it has {found}. Set image_key and "
-            f"label_key."
+            f"{record} has no feature {key}; it has {found}.", "Set image_key and label_key."
         )
-    values = getattr(example.features.feature[key], kind).value
+    values = getattr(features[key], kind).value
     if len(values) != 1:
         raise UserError(
-            f"{path} at byte {start}: {key} has {len(values)} values in its {kind}, not one."
+            f"{record}: {key} has {len(values)} values in its {kind}, not one.",
+            "Set image_key and label_key to features with one value.",
         )
     return values[0]
 
 
-def _label(source: TFRecord, place: tuple[str, int, int], classes: int) -> int:
-    label = int(_value(source.label_key, place, "int64_list")) - source.first_label
-    if not 0 <= label < classes:
+def _label(source: TFRecord, record: _Record, content: bytes, count: int) -> int:
+    found = int(_value(source.label_key, record, content, "int64_list"))
+    label = found - source.first_label
+    if not 0 <= label < count:
         raise UserError(
-            f"{place[0]} at byte {place[1]}: label {label + source.first_label} has no name in "
-            f"{source.labels}, "
-            f"which has {classes} from {source.first_label} on. Set first_label or "
-            f"add the name."
+            f"{record}: label {found} has no name in {source.labels}, which has {count} from "
+            f"{source.first_label} on.",
+            "Set first_label or add the name.",
         )
     return label
+
+
+def _example(picture: bytes, label: int) -> bytes:
+    """A record as slim's converters write it."""
+    feature = {
+        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture])),
+        "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    }
+    features = tf.train.Features(feature=feature)
+    return bytes(tf.train.Example(features=features).SerializeToString())

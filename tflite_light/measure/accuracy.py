@@ -17,7 +17,7 @@ from tflite_light.tflite.file import File
 class Measured:
     """One row of a report. `agreement` is the share of pictures on which it answers as its Keras
     model does; `zeros` the share of zero kernel weights and sizes are bytes, both counted in the
-    file."""
+    file. `kind` says what the pictures are."""
 
     name: str
     pictures: int
@@ -28,6 +28,7 @@ class Measured:
     deflated_bytes: int | None = None
     milliseconds: float | None = None
     seconds: float | None = None
+    kind: str = "test pictures"
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -53,6 +54,7 @@ def measure(name: str, predictor: Predictor, examples: Examples) -> tuple[Measur
     logits = answers(predictor, examples)
     milliseconds = 1000 * (time.perf_counter() - start) / len(examples)
     row = Measured(name, len(examples), top1(logits, examples.labels), milliseconds=milliseconds)
+    row.kind = examples.pictures.kind
     return row, logits
 
 

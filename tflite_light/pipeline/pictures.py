@@ -1,6 +1,6 @@
 """The pictures of a split before they are decoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,9 +25,20 @@ class Pictures:
     labels: list[int]
     read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
     stamps: list[int] | None = None  # numbers that change with the content, where they are cheap
+    kind: str = "test pictures"  # what to call them where something is measured on them
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def chosen(self, indices: Sequence[int]) -> "Pictures":
+        """Some of the pictures, in the order of the indices."""
+        return Pictures(
+            [self.names[index] for index in indices],
+            [self.labels[index] for index in indices],
+            lambda index: self.read(indices[index]),
+            self.stamps and [self.stamps[index] for index in indices],
+            self.kind,
+        )
 
 
 def pictures_of(files: list[tuple[Path, int]]) -> Pictures:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from tflite_light import files
+from tflite_light import classes
 from tflite_light.compress import Stage, misfit
-from tflite_light.contract import Image, require_printable
+from tflite_light.contract import Image
 from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
@@ -153,13 +153,13 @@ class Recipe(Part):
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
         if self.classes:
             return [str(number) for number in range(self.classes)]
-        names = files.read_lines(Path(self.labels)) if self.labels else self.source.classes()
+        names = classes.read(Path(self.labels)) if self.labels else self.source.classes()
         if len(names) < 2:
             raise UserError(
                 f"{self.labels or self.source.where} names {len(names)} classes, but a classifier "
                 "needs two. Give labels: a file with a class name a line, or classes: their number."
             )
-        require_printable(self.labels or self.source.where, names)
+        classes.require_printable(self.labels or self.source.where, names)
         return names
 
     def modes(self, keys: Sequence[str]) -> list[Mode]:

@@ -24,7 +24,10 @@ def show(rows: list[Measured]) -> None:
     from rich.table import Table
 
     table = Table(
-        box=None, pad_edge=False, title_justify="left", title=f"on {rows[0].pictures} test pictures"
+        box=None,
+        pad_edge=False,
+        title_justify="left",
+        title=f"on {rows[0].pictures} {rows[0].kind}",
     )
     for name in COLUMNS:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)

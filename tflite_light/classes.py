@@ -1,0 +1,76 @@
+"""Class names: compared in one form, told apart, and read from a file with one a line."""
+
+import re
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+from tflite_light.errors import UserError
+
+_NUMBERED = re.compile(r"(\d+)\s*:\s*(.+)")  # as TF-Slim's converters write them: 0:apple
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # controls (U+0085 too), halves of characters, separators
+
+
+def plain(name: str) -> str:
+    """A name in Unicode's form NFC, in which class names are compared and kept.
+
+    macOS writes the same name in form NFD, which looks alike and has other bytes.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def require_printable(where: str, classes: list[str]) -> None:
+    """Raises UserError where a class name cannot go into the contract's JSON, or on one line."""
+    for name in classes:
+        if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
+            raise UserError(
+                f"{where}: class {name!r} has characters that cannot be written.", "Rename it."
+            )
+
+
+def distinct(where: str, names: list[str]) -> list[str]:
+    """The names in form NFC; one that occurs twice gets its label, as in `crane (134)`.
+
+    ImageNet has two cranes and two maillots. Raises UserError where that makes other names equal.
+    """
+    names = [plain(name) for name in names]
+    counts = Counter(names)
+    made = [f"{name} ({label})" if counts[name] > 1 else name for label, name in enumerate(names)]
+    if len(set(made)) < len(made):
+        twice = next(name for name, count in Counter(made).items() if count > 1)
+        raise UserError(f"{where}: two classes are called {twice!r}.", "Rename one of them.")
+    return made
+
+
+def read(path: Path, first: int | None = None) -> list[str]:
+    """The class names of a text file, one a line, in the order of the labels; `distinct`.
+
+    Lines may be numbered, `0:apple`; they must then count up from `first`, if that is given.
+    Raises UserError where the file cannot be read, or an empty line would shift the labels.
+    """
+    try:  # not splitlines(), which also parts a line at U+0085
+        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise UserError(f"{path} cannot be read: {reason}.", "Give a text file.") from error
+    names = [line.strip(" \t") for line in lines]
+    if "" in names and names != [""]:
+        raise UserError(
+            f"{path}, line {names.index('') + 1} is empty, which leaves a label without a name.",
+            "Remove the line, or write the name.",
+        )
+    numbered = [_NUMBERED.fullmatch(name) for name in names]
+    if all(numbered):
+        names = _in_order(path, [(int(line[1]), line[2]) for line in numbered if line], first)
+    return distinct(str(path), [name for name in names if name])
+
+
+def _in_order(path: Path, lines: list[tuple[int, str]], first: int | None) -> list[str]:
+    start = lines[0][0] if first is None else first
+    for line, (number, _) in enumerate(lines):
+        if number != start + line:
+            raise UserError(
+                f"{path}, line {line + 1} has the number {number}, where {start + line} is due.",
+                "Number the classes upwards, one a line; `first_label` is the first number.",
+            )
+    return [name for _, name in lines]

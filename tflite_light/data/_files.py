@@ -1,0 +1,172 @@
+"""Which files below a folder are pictures: one rule for every source that reads folders.
+
+* A file whose name or first bytes are a JPEG's, PNG's, BMP's or WebP's is a picture.
+* Hidden files and folders (`.ipynb_checkpoints`, `._photo.jpg`) and what systems leave behind
+  (`Thumbs.db`, `@eaDir`, `__MACOSX`) are ignored at any depth.
+* Linked files and folders are followed; a link to a folder that holds it is not, since all that is
+  there is found without it.
+* What cannot be read (a dangling link, a folder of another user) is refused by count and name.
+* Strangers are refused by count and name, or left out and named where the source is set to
+  `skip_strangers`: other files among pictures, pictures outside the class folders, empty classes.
+"""
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tflite_light.classes import plain
+from tflite_light.errors import UserError
+from tflite_light.progress import say
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"}
+LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("icon\r", "__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "lost+found"),
+    "__pycache__",
+}
+SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
+
+Identity = tuple[int, int]
+
+
+class Walk:
+    """Finds pictures below `root`, and keeps account of what lies among them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.broken: list[str] = []
+        self.others: list[Path] = []
+        self.outside: list[Path] = []
+        self.classes: dict[str, Path] = {}  # folders that were taken for classes
+        self.empty: list[Path] = []
+
+    def pictures(self, folder: Path) -> list[Path]:
+        """Pictures below a folder, at any depth, sorted by name in each."""
+        return list(self._below(folder, self._above(folder)))
+
+    def folders(self, folder: Path) -> dict[str, Path]:
+        """Folders directly in a folder by their names, sorted; pictures beside them are outside.
+
+        Raises UserError where two have names that look the same.
+        """
+        found: dict[str, Path] = {}
+        for path, status in self._entries(folder):
+            name = plain(path.name)
+            if stat.S_ISDIR(status.st_mode) and _identity(status) not in self._above(folder):
+                if name in found:
+                    raise UserError(
+                        f"{found[name].name!r} and {path.name!r} in {folder} look the same: one "
+                        "name in two forms of Unicode.",
+                        "Move the pictures of one into the other, or rename one.",
+                    )
+                found[name] = path
+            elif stat.S_ISREG(status.st_mode) and self._is_picture(path):
+                self.outside.append(path)
+        return found
+
+    def conclude(self, where: str, place: str, skip_strangers: bool) -> None:
+        """Raises UserError where something cannot be read, or is strange and not to be left out.
+
+        `place` is how a recipe sets the option. What is left out is named.
+        """
+        require_read(where, self.broken)
+        strangers = {
+            "file that is no JPEG, PNG, BMP or WebP": self.others,
+            "picture outside the class folders": self.outside,
+            "class folder without a picture": self.empty,
+        }
+        found = [
+            f"{counted(paths, what)}: {some(paths)}" for what, paths in strangers.items() if paths
+        ]
+        if found and not skip_strangers:
+            raise UserError(
+                f"{where} holds {'; and '.join(found)}.",
+                f"Move or remove them, or leave them out by `{place}.skip_strangers=true` "
+                "(`--skip-strangers` of evaluate).",
+            )
+        for line in found:
+            say(f"{where}: left out {line}")
+
+    def _below(self, folder: Path, above: set[Identity]) -> Iterator[Path]:
+        for path, status in self._entries(folder):
+            if stat.S_ISDIR(status.st_mode):
+                if _identity(status) not in above:
+                    yield from self._below(path, above | {_identity(status)})
+            elif stat.S_ISREG(status.st_mode) and self._is_picture(path):
+                yield path
+            else:
+                self.others.append(path)
+
+    def _above(self, folder: Path) -> set[Identity]:
+        """The folder and those that hold it, up to the root."""
+        return {
+            _identity(path.stat())
+            for path in (folder, *folder.parents)
+            if path.is_relative_to(self.root)
+        }
+
+    def _entries(self, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+        """What lies in a folder and is not ignored, sorted by name."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: plain(entry.name))
+        except OSError as error:
+            self.broken.append(f"{folder} ({error.strerror})")
+            return
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name.casefold() in LITTER:
+                continue
+            path = Path(entry.path)
+            try:
+                status = entry.stat()
+            except OSError as error:
+                link = f"links to {path.readlink()}: " if entry.is_symlink() else ""
+                self.broken.append(f"{path} ({link}{error.strerror})")
+            else:
+                yield path, status
+
+    def _is_picture(self, path: Path) -> bool:
+        if path.suffix.lower() in SUFFIXES:
+            return True
+        try:
+            with path.open("rb") as file:
+                head = file.read(12)
+        except OSError as error:
+            self.broken.append(f"{path} ({error.strerror})")
+            return False
+        webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
+        bmp = head[:2] == b"BM" and head[6:10] == b"\0\0\0\0"  # two reserved words
+        return webp or bmp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
+
+
+def require_read(where: str, problems: list[str]) -> None:
+    """Raises UserError with the names of what cannot be read, and why."""
+    if problems:
+        raise UserError(
+            f"{where}: {counted(problems, 'file or folder')} cannot be read: {some(problems)}.",
+            "Restore or remove them, or give this user the right to read them.",
+        )
+
+
+def some(names: Sequence[object], most: int = 10) -> str:
+    """Up to ten names, and how many there are besides."""
+    more = f"; and {len(names) - most} more" if len(names) > most else ""
+    return "; ".join(str(name) for name in names[:most]) + more
+
+
+def counted(things: Sequence[object], what: str) -> str:
+    """`1 picture of it`, `2 pictures of it`."""
+    if len(things) == 1:
+        return f"1 {what}"
+    plurals = {
+        "file": "files",
+        "picture": "pictures",
+        "folder": "folders",
+        "is": "are",
+        "row": "rows",
+    }
+    return " ".join([str(len(things)), *(plurals.get(word, word) for word in what.split())])
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
