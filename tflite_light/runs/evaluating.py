@@ -14,9 +14,7 @@ from tflite_light.pipeline.pictures import Pictures
 from tflite_light.sockets import load, names
 
 
-def evaluate_file(
-    path: str | Path, data: str | Path, skip_strangers: bool = False
-) -> Measured:
+def evaluate_file(path: str | Path, data: str | Path, skip_strangers: bool = False) -> Measured:
     """Accuracy of a `.tflite` on the labelled pictures of a folder or a table.
 
     Raises UserError when the labels are not the file's or a picture cannot be read.
