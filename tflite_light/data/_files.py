@@ -77,7 +77,7 @@ class Walk:
             "class folder without a picture": self.empty,
         }
         found = [
-            f"{counted(paths, what)}: {some(paths)}" for what, paths in strangers.items() if paths
+            f"{count_of(paths, what)}: {some(paths)}" for what, paths in strangers.items() if paths
         ]
         if found and not skip_strangers:
             raise UserError(
@@ -143,7 +143,7 @@ def require_read(where: str, problems: list[str]) -> None:
     """Raises UserError with the names of what cannot be read, and why."""
     if problems:
         raise UserError(
-            f"{where}: {counted(problems, 'file or folder')} cannot be read: {some(problems)}.",
+            f"{where}: {count_of(problems, 'file or folder')} cannot be read: {some(problems)}.",
             "Restore or remove them, or give this user the right to read them.",
         )
 
@@ -154,7 +154,7 @@ def some(names: Sequence[object], most: int = 10) -> str:
     return "; ".join(str(name) for name in names[:most]) + more
 
 
-def counted(things: Sequence[object], what: str) -> str:
+def count_of(things: Sequence[object], what: str) -> str:
     """`1 picture of it`, `2 pictures of it`."""
     if len(things) == 1:
         return f"1 {what}"

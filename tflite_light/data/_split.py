@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tflite_light.classes import require_printable
-from tflite_light.data._files import counted, require_read, some
+from tflite_light.data._files import count_of, require_read, some
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
-from tflite_light.progress import say
+from tflite_light.progress import counted, say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +121,8 @@ def _borrow(cut: Cut, parts: dict[bytes, Split], mine: set[bytes], free: set[byt
 def _digests(where: str, pictures: Pictures) -> list[bytes]:
     """SHA-256 of each picture. Raises UserError that names those that cannot be read."""
     digests, problems = [], []
-    for index, name in enumerate(pictures.names):
+    doing = f"{where}: dividing pictures by content"
+    for index, name in enumerate(counted(pictures.names, len(pictures), doing)):
         try:
             digests.append(hashlib.sha256(_bytes(pictures.read(index))).digest())
         except OSError as error:
@@ -143,7 +144,7 @@ def _report_contradictions(where: str, pictures: Pictures, digests: list[bytes])
         if pictures.labels[other] != pictures.labels[index]:
             pairs.append(f"{pictures.names[index]} is {pictures.names[other]}")
     if pairs:
-        say(f"{where}: {counted(pairs, 'picture')} of two classes at once: {some(pairs)}")
+        say(f"{where}: {count_of(pairs, 'picture')} of two classes at once: {some(pairs)}")
 
 
 def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:

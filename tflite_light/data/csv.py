@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import counted, require_read, some
+from tflite_light.data._files import count_of, require_read, some
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
 from tflite_light.progress import say
@@ -152,7 +152,7 @@ def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
     kept = list(first.values())
     again = [row.line for row in rows if row not in kept]
     if again:
-        say(f"{where}: {counted(again, 'row')} said before, counted once: lines {some(again)}")
+        say(f"{where}: {count_of(again, 'row')} said before, counted once: lines {some(again)}")
     return list(first.values())
 
 
