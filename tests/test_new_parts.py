@@ -1,0 +1,168 @@
+"""A new part is one file: one of each kind in a copy of the project, and its tests find them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+
+MODEL = '''
+"""Two convolutions."""
+
+from typing import Any
+
+from tflite_light.models import Architecture
+from tflite_light.models._blocks import conv_norm, relu6
+from tflite_light.stack import keras
+
+
+class NewModel(Architecture):
+    """Two convolutions and a mean; no paper."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = relu6(conv_norm(image, 8, "first", kernel=3, strides=2), "first")
+        x = relu6(conv_norm(x, 16, "second", kernel=3, strides=2), "second")
+        x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        return keras.layers.Dense(classes, name="logits")(x)
+'''
+WEIGHTS = '''
+"""Small random numbers, by this project's names."""
+
+import zlib
+from typing import Any
+
+from tflite_light.models import Architecture, Names
+from tflite_light.weights import Arrays, Weights
+
+
+class NewWeights(Weights):
+    """What the architecture starts with, each array shifted by its name."""
+
+    def arrays(self, architecture: Architecture) -> Arrays:
+        built: Any = architecture.build((32, 32, 3), 10)
+        return {
+            weight.name.removesuffix(":0"): weight.numpy() + zlib.crc32(weight.name.encode()) % 7
+            for weight in built.weights
+        }
+
+    def references(self, architecture: Architecture) -> dict[str, Names]:
+        return {"own": {}}
+'''
+DATA = '''
+"""Stripes, wider by class."""
+
+from typing import Any
+
+from tflite_light.data import Scan, Source
+from tflite_light.pipeline.pictures import SPLITS, Pictures
+
+
+class NewData(Source):
+    """Three classes of stripes with noise."""
+
+    def scan(self) -> Scan:
+        parts = {part: self._pictures(seed) for seed, part in enumerate(SPLITS)}
+        return ["narrow", "middle", "wide"], parts
+
+    def _pictures(self, seed: int) -> Pictures:
+        names = [f"stripes {seed} {number}" for number in range(30)]
+        labels = [number % 3 for number in range(30)]
+        return Pictures(names, labels, lambda index: _draw(labels[index], seed * 30 + index))
+
+
+def _draw(label: int, number: int) -> Any:
+    import numpy as np
+
+    stripes = np.arange(40) // 2 ** (label + 1) % 2 * 100
+    noise = np.random.default_rng(number).normal(60, 10, (40, 40, 3))
+    return (stripes[:, None, None] + noise).clip(0, 255).astype(np.uint8)
+'''
+STAGE = '''
+"""Training on, with nothing changed."""
+
+from typing import Any
+
+from tflite_light.compress import Plan, Stage
+from tflite_light.stack import keras
+
+
+class NewStage(Stage):
+    """A copy that trains on."""
+
+    def plan(self, model: Any, data: Any) -> Plan:
+        return {"layers": len(model.layers)}
+
+    def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        return copy
+'''
+MODE = '''
+"""Weights in 16 bits."""
+
+from typing import Any, ClassVar
+
+from tflite_light.export import Mode
+from tflite_light.graph.convert import convert, converter_for
+from tflite_light.stack import tf
+
+
+class NewMode(Mode):
+    """Weights rounded to float16, computed in float32."""
+
+    logit_error: ClassVar[float] = 5e-3
+    agreement: ClassVar[float] = 0.99
+    size_ratio: ClassVar[float] = 0.6
+
+    def convert(self, model: Any, examples: Any) -> bytes:
+        converter = converter_for(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        return convert(converter)
+'''
+COMMAND = '''
+"""`tflite-light new_command`"""
+
+import click
+
+from tflite_light.commands._options import reports
+
+
+@click.command()
+@reports
+def command() -> dict[str, str]:
+    """Greet."""
+    click.echo("hello")
+    return {"greeting": "hello"}
+'''
+FILES = {
+    "models/new_model.py": MODEL,
+    "weights/new_weights.py": WEIGHTS,
+    "data/new_data.py": DATA,
+    "compress/new_stage.py": STAGE,
+    "export/new_mode.py": MODE,
+    "commands/new_command.py": COMMAND,
+}
+
+
+def test_one_new_file_of_each_kind_is_known_and_tested(tmp_path: Path) -> None:
+    for part in ("tflite_light", "tests", "recipes", "docs", "README.md", "pyproject.toml"):
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+        copy(ROOT / part, tmp_path / part)
+    for name, content in FILES.items():
+        (tmp_path / "tflite_light" / name).write_text(content.lstrip())
+    tests = [str(path) for path in sorted((tmp_path / "tests").glob("test_every_*.py"))]
+    command = [sys.executable, "-m", "pytest", "-v", "-m", "not slow", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, *tests, str(tmp_path / "tests" / "test_cli.py"), "-k", "new_ or list or help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    for name in FILES:
+        assert Path(name).stem in done.stdout, f"no test has run on {name}"
