@@ -188,10 +188,10 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
             continue
         if stage and not run.begun(phase):
             stage.prepare(wrapped, data.train)
-        display = Display(phase, *epochs_around(run, phase))
-        history = train_phase(
-            wrapped, _phase(run, phase), run.recipe, data, run.places(phase), display
-        )
+        with Display(phase, *epochs_around(run, phase)) as display:
+            history = train_phase(
+                wrapped, _phase(run, phase), run.recipe, data, run.places(phase), display
+            )
         model = wrapped if stage is None else stage.strip(wrapped)
         seconds = sum(row["seconds"] for row in history)
         note = {"seconds": seconds, **_facts(run.recipe, data.classes)}

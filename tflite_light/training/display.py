@@ -2,14 +2,14 @@
 
 import sys
 import time
-from typing import Any
+from typing import Any, Self
 
 from tflite_light.progress import duration, say
 from tflite_light.stack import keras
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
-    """Shows one phase, and how far the whole run is.
+    """Shows one phase, and how far the whole run is, inside a `with`.
 
     `before` and `after` are the other phases' epochs, in time that one of this phase's takes.
     """
@@ -20,6 +20,14 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         self._bar: Any = None
         self._epochs = 0  # seen by this process
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """Take the bars away, which hide the cursor, however training ended."""
+        if self._bar:
+            self._bar.stop()
 
     def on_train_begin(self, logs: Any = None) -> None:
         if sys.stderr.isatty():
@@ -55,10 +63,6 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
             f"accuracy {values['accuracy']:.4f}  val accuracy {values['val_accuracy']:.4f}"
             f"{self._left(epoch)}"
         )
-
-    def on_train_end(self, logs: Any = None) -> None:
-        if self._bar:
-            self._bar.stop()
 
     def _left(self, epoch: int) -> str:
         """Time left for training, as the last epoch went; the first also traces the graph."""
