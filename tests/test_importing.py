@@ -82,10 +82,10 @@ REFUSED = [
     (["classes: 5"], ["--int8", "--out", "app"], "int8 needs pictures to set its ranges by"),
     (["data: {pictures: {path: alone}}"], ["--out", "app"], "data alone names 0 classes"),
     (["data: {directory: {path: alone}}"], ["--out", "app"], "data alone names 1 classes"),
-    (["classes: 5"], ["--float32"], "where to? tflite-light export mine.yaml --out FOLDER"),
+    (["classes: 5"], ["--float32"], "missing option `--out`: the folder for the files.\nhint: `tflite-light export mine.yaml --out FOLDER`"),
     (["classes: 4"], ["--float32", "--out", "app"], "weights are for 5 classes, the model has 4"),
     (["classes: 1"], ["--out", "app"], "classes: Input should be greater than or equal to 2"),
-    (["classes: 5"], ["--float32", "--out", "empty.txt/app"], "cannot write into empty.txt/app: empty.txt: Not a directory. Choose another folder"),
+    (["classes: 5"], ["--float32", "--out", "empty.txt/app"], "cannot write into empty.txt/app: empty.txt: Not a directory.\nhint: Choose another folder."),
     (["classes: 5", "data: {pictures: {path: alone}}"], ["--out", "app"], "alone has too few pictures: of its 2, none fell to t"),
     (["labels: none.txt"], ["--float32", "--out", "app"], "none.txt cannot be read"),
     (["labels: empty.txt"], ["--float32", "--out", "app"], "empty.txt names 0 classes, but a classifier needs two"),
@@ -94,7 +94,7 @@ REFUSED = [
     ([], ["--out", "app"], "needs one of labels: FILE or classes: N"),
     (["classes: 5", "compress: [qat]"], ["--out", "app"], "compress needs train"),
     (["classes: 5", "train: {}"], ["--out", "app"], "train needs data"),
-    (["data: synthetic", "train: {}"], ["--out", "app"], "mine.yaml is to be trained first: tflite-light train"),
+    (["data: synthetic", "train: {}"], ["--out", "app"], "mine.yaml has train:, and only a recipe without it is exported directly.\nhint: Train it first: `tflite-light train mine.yaml`"),
     (["classes: 5", "data: {synthetic: {}}"], ["--out", "app"], "data synthetic has classes that are not among the 5 labels: pattern0"),
 ]  # fmt: skip
 

@@ -290,16 +290,39 @@ def test_predict_refuses_what_is_no_picture_no_model_or_has_no_contract(
 def test_a_contract_that_is_another_file_s_is_refused(copy: Path, call: Call) -> None:
     exports = copy / "runs" / "tiny" / "exports"
     golden = exports / "int8_golden" / "0.png"
-    agreed = json.loads((exports / "int8.json").read_text())
-    (exports / "int8.json").write_text(json.dumps({**agreed, "labels": agreed["labels"][:2]}))
-    told = complaint(call("predict", exports / "int8.tflite", golden))
-    assert "has 2 labels, but the file answers with 3 classes" in told
     (exports / "int8.json").write_text((exports / "float32.json").read_text())
-    assert "its input differs" in complaint(call("predict", exports / "int8.tflite", golden))
+    told = complaint(call("predict", exports / "int8.tflite", golden))
+    assert "disagree: flatbuffer.size_bytes, flatbuffer.sha256, input.dtype, input.scale" in told
     (exports / "int8.json").write_text('{"version": 1}')
     assert "is damaged, model: is missing" in complaint(
         call("predict", exports / "int8.tflite", golden)
     )
+
+
+def test_a_run_predicts_with_its_int8_file_or_its_only_one(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    exports, picture = run / "exports", run / "exports" / "int8_golden" / "0.png"
+
+    def answering() -> str:
+        return str(as_json(call("predict", run, picture, "--json"))["file"])
+
+    assert answering() == str(exports / "int8.tflite")
+    (exports / "int8.tflite").unlink()
+    assert answering() == str(exports / "float32.tflite")
+    shutil.copy(exports / "float32.tflite", exports / "other.tflite")
+    told = complaint(call("predict", run, picture))
+    assert f"Name one: {exports}/float32.tflite, {exports}/other.tflite" in told
+    assert "is not a run with exported files" in complaint(call("predict", exports, picture))
+    told = complaint(call("predict", run / "checkpoints" / "fit.npz", picture))
+    assert "fit.npz holds weights, not a network.\nhint: Give a run, or a .tflite file" in told
+
+
+def test_an_export_inside_a_run_s_folder_is_named_after_it(
+    copy: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy / "runs" / "tiny")
+    made = as_json(call("export", ".", "--float32", "--out", "app", "--json"))
+    assert made["exports"] == ["app/tiny_float32.tflite"]
 
 
 def test_a_folder_that_cannot_be_written_is_said_before_training(call: Call, tiny: Path) -> None:
@@ -365,7 +388,7 @@ def test_a_full_disk_loses_nothing(copy: Path, call: Call, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "write_bytes", full)
     told = complaint(call("export", copy / "runs" / "tiny", "--int8"))
-    assert "No space left on device. Free some space or choose another folder." in told
+    assert "No space left on device.\nhint: Free some space or choose another folder." in told
     monkeypatch.undo()
     assert {
         path: path.read_bytes() for path in (copy / "runs").rglob("*") if path.is_file()

@@ -4,7 +4,10 @@ import atexit
 import errno
 import gc
 import importlib
+import io
+import os
 import pkgutil
+import sys
 from typing import Any
 
 import click
@@ -13,12 +16,22 @@ from tflite_light import __version__, commands
 from tflite_light.errors import UserError
 from tflite_light.interrupts import stop_at_once
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
+_DEVICE = "the disk or device that is written to"
+_LESS = "Lower `train.batch_size` or `image.size`, or use a machine with more."
+
 
 class Cli(click.Group):
     """A command is a file in `commands/`, imported when it is needed.
 
     A UserError becomes its lines on stderr and exit code 2.
     """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what a terminal lacks is written as \\u0447
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **options)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_files())
@@ -34,15 +47,34 @@ class Cli(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except UserError as error:
-            click.echo(f"error: {error}", err=True)
-            ctx.exit(2)
-        except OSError as error:
-            if not error.filename and error.errno != errno.ENOSPC:
+        except Exception as error:
+            explained = _explained(error)
+            if not explained:
                 raise
-            where = error.filename or "the disk or device that is written to"
-            click.echo(f"error: cannot use {where}: {error.strerror}.", err=True)
+            click.echo(f"error: {explained}", err=True)
             ctx.exit(2)
+
+
+def _explained(error: Exception) -> UserError | None:
+    """What a person can mend; None for a bug."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MemoryError):
+        return UserError(": ".join(filter(None, ("not enough memory", str(error)))) + ".", _LESS)
+    if isinstance(error, OSError) and (error.filename or error.errno in _DISK):
+        return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.")
+    return _explained_tensorflow(error)
+
+
+def _explained_tensorflow(error: Exception) -> UserError | None:
+    """TensorFlow's own errors: they name what the system refused in their text only."""
+    tensorflow = sys.modules.get("tensorflow")
+    if not tensorflow or not isinstance(error, tensorflow.errors.OpError):
+        return None
+    if isinstance(error, tensorflow.errors.ResourceExhaustedError) and "OOM" in error.message:
+        return UserError(f"not enough memory: {error.message.splitlines()[0]}.", _LESS)
+    refused = next((os.strerror(n) for n in _DISK if os.strerror(n) in error.message), None)
+    return UserError(f"cannot use {_DEVICE}: {refused}.") if refused else None
 
 
 def _files() -> dict[str, str]:

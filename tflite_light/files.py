@@ -36,7 +36,8 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
         for temporary in temporaries.values():
             _discard(temporary)
         raise UserError(
-            f"cannot write {path}: {error.strerror}. Free some space or choose another folder."
+            f"cannot write {path}: {error.strerror}.",
+            "Free some space or choose another folder.",
         ) from error
 
 
@@ -52,8 +53,9 @@ def require_writable(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
+        where = "" if there == folder else f"{there.name}: "
         raise UserError(
-            f"cannot write into {folder}: {there.name}: {error.strerror}. Choose another folder."
+            f"cannot write into {folder}: {where}{error.strerror}.", "Choose another folder."
         ) from error
 
 
@@ -76,8 +78,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}. Restore it or make it anew.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path} cannot be read: {error}.", "Restore it or make it anew."
+        ) from error
 
 
 def _discard(path: Path) -> None:

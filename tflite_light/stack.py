@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 from tflite_light.errors import UserError
 
@@ -48,8 +48,8 @@ def _require_keras_2() -> None:
     version = getattr(chosen, "__version__", "2.")  # tf_keras' facade has none
     if not version.startswith("2."):
         raise UserError(
-            f"Keras {version} was loaded before tflite_light, which needs Keras 2. "
-            "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1."
+            f"Keras {version} was loaded before tflite_light, which needs Keras 2.",
+            "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1.",
         )
 
 
@@ -62,11 +62,9 @@ keras_cv: Any = Lazy("keras_cv")
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hold back what native code writes to stderr, which no log level silences; show on error."""
-    import tempfile  # here, since instant commands need none of it
-
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _unnamed_file() as held:
         os.dup2(held.fileno(), 2)
         try:
             with contextlib.redirect_stdout(sys.stderr):  # keras-core greets on stdout
@@ -79,3 +77,12 @@ def quiet() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def _unnamed_file() -> IO[bytes]:
+    """In memory where the system can: a container may have no folder that can be written."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("stderr"), "w+b")
+    import tempfile  # here, since instant commands need none of it
+
+    return tempfile.TemporaryFile()

@@ -1,5 +1,6 @@
 """`tflite-light predict`"""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tflite_light.commands._options import reports
 
 
 @click.command()
-@click.argument("model", metavar="FILE.tflite", type=click.Path(path_type=Path))
+@click.argument("model", metavar="FILE.tflite|RUN", type=click.Path(path_type=Path))
 @click.argument(
     "pictures", metavar="PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
@@ -18,13 +19,23 @@ from tflite_light.commands._options import reports
 )
 @reports
 def command(model: Path, pictures: tuple[Path, ...], top: int) -> dict[str, Any]:
-    """Name what is on each PICTURE, as an app that obeys the file's contract would."""
-    from tflite_light.measure.predict import classify
+    """Name what is on each PICTURE, as an app that obeys the file's contract would.
 
-    found = classify(model, pictures, top)
-    for picture, answers in found.items():
+    Of a RUN, its int8 file answers, or its only one.
+    """
+    from tflite_light.measure.predict import Predictor
+    from tflite_light.runs.predicting import file_of
+
+    file = file_of(model)
+    predictor = Predictor(file)
+    found = list(zip(pictures, predictor.predict_files(pictures, top), strict=True))
+    for picture, answers in found:
         for answer in answers:
-            click.echo(f"{picture}\t{answer['label']}\t{answer['probability']:.4f}")
+            click.echo(f"{picture}\t{predictor.title(answer)}\t{answer.probability:.4f}")
     return {
-        "pictures": [{"picture": picture, "answers": answers} for picture, answers in found.items()]
+        "file": str(file),
+        "pictures": [
+            {"picture": str(picture), "answers": [asdict(answer) for answer in answers]}
+            for picture, answers in found
+        ],
     }

@@ -28,5 +28,9 @@ class Mode(Part):
     def convert(self, model: Any, examples: "Examples") -> bytes:
         """`examples` are training pictures, for calibration."""
 
+    def calibration_pictures(self, model: Any, examples: "Examples") -> int | None:
+        """Examples that set the ranges; 0 where they were trained, None where there are none."""
+        return None
+
     def check(self, file: "File") -> None:
         """Raises UserError when the file is not what the mode promises."""

@@ -44,6 +44,9 @@ class Int8(Mode):
             converter.representative_dataset = lambda: self._calibration(examples)
         return convert(converter)
 
+    def calibration_pictures(self, model: Any, examples: "Examples") -> int | None:
+        return 0 if is_quantised(model) else len(examples.sample(self.calibration_images))
+
     def check(self, file: "File") -> None:
         strays = file.float_operators()
         if strays:

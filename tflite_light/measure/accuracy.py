@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.measure.runners import Predictor
+from tflite_light import contract
+from tflite_light.measure.runners import Runner
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
@@ -17,7 +18,8 @@ from tflite_light.tflite.file import File
 class Measured:
     """One row of a report. `agreement` is the share of pictures on which it answers as its Keras
     model does; `zeros` the share of zero kernel weights and sizes are bytes, both counted in the
-    file. `kind` says what the pictures are."""
+    file. `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where
+    the file has none or does not say. `kind` says what the pictures are."""
 
     name: str
     pictures: int
@@ -26,7 +28,8 @@ class Measured:
     zeros: float | None = None
     size_bytes: int | None = None
     deflated_bytes: int | None = None
-    milliseconds: float | None = None
+    latency_ms: float | None = None
+    calibration_pictures: int | None = None
     seconds: float | None = None
     kind: str = "test pictures"
 
@@ -34,9 +37,9 @@ class Measured:
         return asdict(self)
 
 
-def answers(predictor: Predictor, examples: Examples) -> Floats:
+def answers(runner: Runner, examples: Examples) -> Floats:
     """Logits for every picture."""
-    return predictor.logits(examples.inputs(range(len(examples))))
+    return runner.logits(examples.inputs(range(len(examples))))
 
 
 def top1(logits: Floats, labels: np.ndarray[Any, Any]) -> float | None:
@@ -48,12 +51,12 @@ def agreement(logits: Floats, reference: Floats) -> float:
     return float((logits.argmax(axis=1) == reference.argmax(axis=1)).mean())
 
 
-def measure(name: str, predictor: Predictor, examples: Examples) -> tuple[Measured, Floats]:
+def measure(name: str, runner: Runner, examples: Examples) -> tuple[Measured, Floats]:
     """A row for a model, and its logits for others to be compared with."""
     start = time.perf_counter()
-    logits = answers(predictor, examples)
-    milliseconds = 1000 * (time.perf_counter() - start) / len(examples)
-    row = Measured(name, len(examples), top1(logits, examples.labels), milliseconds=milliseconds)
+    logits = answers(runner, examples)
+    latency_ms = 1000 * (time.perf_counter() - start) / len(examples)
+    row = Measured(name, len(examples), top1(logits, examples.labels), latency_ms=latency_ms)
     row.kind = examples.pictures.kind
     return row, logits
 
@@ -61,17 +64,18 @@ def measure(name: str, predictor: Predictor, examples: Examples) -> tuple[Measur
 def measure_file(
     name: str,
     content: bytes,
-    predictor: Predictor,
+    runner: Runner,
     examples: Examples,
     reference: Floats | None,
 ) -> Measured:
     """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given."""
-    row, logits = measure(name, predictor, examples)
-    file = File(content)
+    row, logits = measure(name, runner, examples)
+    file, agreed = File(content), contract.read_inside(content, name)
     row.agreement = None if reference is None else agreement(logits, reference)
     row.zeros, row.size_bytes, row.deflated_bytes = (
         file.zeros(),
         len(content),
         file.deflated_bytes(),
     )
+    row.calibration_pictures = agreed.calibration_pictures if agreed else None
     return row

@@ -1,6 +1,8 @@
 """Asking a model: Keras models and `.tflite` files alike take inputs and give logits."""
 
+import importlib.metadata
 import os
+import platform
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -11,7 +13,7 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
 
 
-class Predictor(Protocol):
+class Runner(Protocol):
     def logits(self, batches: Iterable[Floats]) -> Floats:
         """Float32 batches [n, size, size, 3] -> logits [sum of n, classes]."""
 
@@ -22,6 +24,12 @@ class KerasModel:
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
         return np.concatenate([self.model.predict_on_batch(batch) for batch in batches])
+
+
+def runtime() -> str:
+    """What `TFLiteModel` runs a file with, such as `ai-edge-litert 2.3.0, XNNPACK, x86_64`."""
+    version = importlib.metadata.version("ai-edge-litert")
+    return f"ai-edge-litert {version}, XNNPACK, {platform.machine()}"
 
 
 class TFLiteModel:

@@ -12,10 +12,11 @@ COLUMNS: dict[str, Callable[[Measured], str]] = {
     "KiB": lambda row: _kib(row.size_bytes),
     "deflated": lambda row: _kib(row.deflated_bytes),
     "zeros": lambda row: _share(row.zeros),
-    "ms/picture": lambda row: f"{row.milliseconds:.2f}",
+    "latency_ms": lambda row: f"{row.latency_ms:.2f}",
     "time": lambda row: "" if row.seconds is None else f"{row.seconds:.0f} s",
 }
 ENOUGH = 0.98  # agreement below it deserves a word
+FEW_PICTURES = 200  # more than these hardly change the ranges they set
 
 
 def show(rows: list[Measured]) -> None:
@@ -40,10 +41,23 @@ def warnings(rows: list[Measured]) -> list[str]:
     """What a person should not overlook."""
     return [
         f"warning: {row.name} answers as its Keras model on only {row.agreement:.3f} of the "
-        "pictures. More pictures to calibrate on help, or a recipe with train and a qat stage."
+        f"pictures.{_advice(row.calibration_pictures)}"
         for row in rows
         if row.agreement is not None and row.agreement < ENOUGH
     ]
+
+
+def _advice(calibration_pictures: int | None) -> str:
+    """What would help a file whose ranges were set by so many pictures; 0 if they were trained."""
+    if calibration_pictures is None:
+        return ""
+    if calibration_pictures == 0:
+        return "\nhint: give the qat stage more epochs."
+    qat = "train the network with a qat stage"
+    if calibration_pictures >= FEW_PICTURES:
+        return f"\nhint: {qat}."
+    count = "1 picture" if calibration_pictures == 1 else f"{calibration_pictures} pictures"
+    return f"\nhint: its ranges come from {count}; give more, or {qat}."
 
 
 def _title(row: Measured) -> str:

@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image as Pillow
 
 from tflite_light import contract, files
-from tflite_light.contract import Contract, Golden
+from tflite_light.contract import MINOR, Contract, Flatbuffer
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import Measured, measure_file
-from tflite_light.measure.runners import TFLiteModel, quantise
+from tflite_light.measure.goldens import golden
+from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
-from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
+from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.promises import Promise
@@ -51,11 +52,14 @@ def deliver(
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
     runner = _runnable(bare, path)
     agreed = Contract(
+        minor=MINOR,
         model=model.name,
+        flatbuffer=Flatbuffer.of(bare),
         image=data.test.image,
         labels=data.classes,
         input=runner.input,
         output=runner.output,
+        calibration_pictures=mode.calibration_pictures(model, data.train),
     )
     content = contract.embed(bare, agreed)
     final = TFLiteModel(content)
@@ -72,7 +76,8 @@ def _runnable(content: bytes, path: Path) -> TFLiteModel:
         raise UserError(
             f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
             "cause is a network whose training diverged, so that a layer's values are out of all "
-            "proportion to its inputs. Look at val_loss in history.csv, and lower learning_rate."
+            "proportion to its inputs.",
+            "Look at val_loss in history.csv, and lower learning_rate.",
         ) from error
 
 
@@ -83,10 +88,7 @@ def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, dat
         picture = _reduced(data.test.original(index))
         name = f"{path.stem}_golden/{number}.png"
         contents[path.parent / name] = _png(picture)
-        pixels = crop_and_resize(picture, agreed.image).astype(np.float32)
-        inputs = quantise(normalise(pixels, agreed.image), agreed.input)
-        output = [float(value) for value in model.answer(inputs)]
-        goldens.append(Golden(picture=name, label=data.label(index), output=output))
+        goldens.append(golden(picture, name, data.label(index), agreed, model))
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})

@@ -33,19 +33,23 @@ def export(
     recipe = recipes.load(path, changes)
     if recipe.train:
         raise UserError(
-            f"{path} is to be trained first: tflite-light train {path}. "
-            "Only a recipe without train: is exported directly."
+            f"{path} has train:, and only a recipe without it is exported directly.",
+            f"Train it first: `tflite-light train {path}`",
         )
     if not out:
-        raise UserError(f"where to? tflite-light export {path} --out FOLDER")
+        raise UserError(
+            "missing option `--out`: the folder for the files.",
+            f"`tflite-light export {path} --out FOLDER`",
+        )
     path, out = Path(path), Path(out)
     files.require_writable(out)
     chosen = recipe.modes(modes)
     blind = [mode.key for mode in chosen if mode.needs_pictures and not recipe.data]
     if blind:
         raise UserError(
-            f"{blind[0]} needs pictures to set its ranges by. Give {path} some, such as "
-            "data: {pictures: {path: FOLDER}}, or export --float32 alone."
+            f"{blind[0]} needs pictures to set its ranges by.",
+            f"Give {path} some, such as `data: {{pictures: {{path: FOLDER}}}}`, or export "
+            "`--float32` alone.",
         )
     labels = recipe.class_names()
     data = Data(labels, **read(_parts(recipe, labels), recipe.image))
@@ -73,7 +77,8 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
     if strange:
         raise UserError(
             f"{recipe.data.where} has classes that are not among the {len(labels)} labels: "
-            f"{', '.join(strange[:5])}. The labels are {', '.join(labels[:5])} ..."
+            f"{_some(strange)}.",
+            f"The labels are {_some(labels)}. Give `labels:` a file that has them all.",
         )
     places = {UNKNOWN: UNKNOWN} | {n: labels.index(name) for n, name in enumerate(classes)}
     parts = {name: recipe.data.split(name) for name in SPLITS}
@@ -82,12 +87,18 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
         count = sum(len(part.names) for part in parts.values())
         raise UserError(
             f"{recipe.data.where} has too few pictures: of its {count}, none fell to {without[0]}, "
-            "by their content. Twenty or more are safe."
+            "by their content.",
+            "Twenty or more are enough.",
         )
     return {
         name: replace(part, labels=[places[label] for label in part.labels])
         for name, part in parts.items()
     }
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> None:

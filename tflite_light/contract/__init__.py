@@ -1,0 +1,35 @@
+"""The preprocessing contract: what a consumer must do to pixels to get the answers training
+promised.
+
+It is part of the recipe (`image:`), is obeyed by training, calibration, evaluation and prediction,
+and travels with every exported file: as `<name>.json` beside it with golden pictures, and without
+them inside the file, in the zip archive that TFLite appends to a flatbuffer for associated files.
+"""
+
+from tflite_light.contract.archive import embed
+from tflite_light.contract.image import Image
+from tflite_light.contract.reading import beside, read, read_inside
+from tflite_light.contract.values import (
+    MINOR,
+    Contract,
+    Flatbuffer,
+    Golden,
+    Tensor,
+    sha256,
+    to_json,
+)
+
+__all__ = [
+    "MINOR",
+    "Contract",
+    "Flatbuffer",
+    "Golden",
+    "Image",
+    "Tensor",
+    "beside",
+    "embed",
+    "read",
+    "read_inside",
+    "sha256",
+    "to_json",
+]

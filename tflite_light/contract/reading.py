@@ -1,0 +1,126 @@
+"""Reading the contract of a file: beside it, inside it, and whether they belong to it."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, StrictInt, ValidationError
+
+from tflite_light.contract.archive import CONTRACT, LABELS, LIMIT_BYTES, labels_text, members_of
+from tflite_light.contract.image import AS_WRITTEN, Image
+from tflite_light.contract.values import Contract
+from tflite_light.errors import UserError
+from tflite_light.progress import say
+
+_AGAIN = "Export the model again, or copy the .json that was written beside it."
+
+
+class _Version(BaseModel):
+    """What tells a contract from other JSON."""
+
+    version: StrictInt
+
+
+def beside(model: Path) -> Path:
+    """Where the contract of a file lies."""
+    return model.with_suffix(".json")
+
+
+def read(model: Path) -> Contract:
+    """The contract of a `.tflite` file: the one beside it, else the one inside it.
+
+    Raises UserError when there is none, it is damaged, it was written for another file, or the two
+    disagree.
+    """
+    try:
+        content = model.read_bytes()
+    except OSError as error:
+        raise UserError(f"{model} cannot be read: {error.strerror}.") from error
+    inside, side = read_inside(content, str(model)), _read_beside(beside(model))
+    stray = beside(model).is_file() and not side
+    if stray and inside:
+        say(f"{beside(model)} is not a contract: the one inside {model} is used")
+    if side and inside:
+        _require_equal(side, inside, model)
+    agreed = side or inside
+    if not agreed:
+        state = "is not one" if stray else "is missing"
+        problem = f"{model} has no contract: {beside(model)} {state} and none is inside the file."
+        raise UserError(problem, _AGAIN)
+    if agreed.flatbuffer and not agreed.flatbuffer.begins(content):
+        where = beside(model) if side else f"the contract inside {model}"
+        raise UserError(f"{where} is another file's: the sha256 of {model} differs.", _AGAIN)
+    return agreed
+
+
+def read_inside(content: bytes, where: str) -> Contract | None:
+    """The contract inside a file's bytes, if one is; `where` names the file in messages.
+
+    Raises UserError where it is damaged, or `labels.txt` has other labels.
+    """
+    members = members_of(content, where)
+    if CONTRACT not in members:
+        return None
+    found = _parse(members[CONTRACT], f"the contract inside {where}")
+    if found and LABELS in members and members[LABELS] != labels_text(found).encode():
+        raise UserError(
+            f"{CONTRACT} and {LABELS} inside {where} have different labels.",
+            "Copy the file again, or export the model again.",
+        )
+    return found
+
+
+def _read_beside(path: Path) -> Contract | None:
+    try:
+        if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
+            return None
+        return _parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _parse(content: bytes, where: str) -> Contract | None:
+    """None for what is no contract at all, but other JSON, or none."""
+    try:
+        version = _Version.model_validate_json(content).version
+    except ValidationError:
+        return None
+    if version > 1:
+        raise UserError(
+            f"{where} has version {version}; this tflite-light reads version 1.",
+            "Install a newer tflite-light.",
+        )
+    try:
+        found = Contract.model_validate_json(content, extra="ignore", context=AS_WRITTEN)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _damaged(where, ".".join(map(str, first["loc"])), first["msg"]) from error
+    missing = Image.model_fields.keys() - found.image.model_fields_set
+    if missing:  # a default would stand for what the model was trained with
+        raise _damaged(where, f"image.{min(missing)}", "is missing")
+    return found
+
+
+def _damaged(where: str, place: str, problem: str) -> UserError:
+    return UserError(f"{where} is damaged, {place}: {problem}.", _AGAIN)
+
+
+def _require_equal(side: Contract, inside: Contract, model: Path) -> None:
+    one, other = (found.bare().model_dump() for found in (side, inside))
+    if one != other:
+        raise UserError(
+            f"{beside(model)} and the contract inside {model} disagree: "
+            f"{', '.join(_differences(one, other))} differ.",
+            f"Remove {beside(model)}: the one inside was written with the file. "
+            "For other labels, export the model again.",
+        )
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Places such as `image.mean`."""
+    places = []
+    for key in one:
+        if isinstance(one[key], dict) and isinstance(other[key], dict):
+            places += [f"{key}.{place}" for place in _differences(one[key], other[key])]
+        elif one[key] != other[key]:
+            places.append(key)
+    return places

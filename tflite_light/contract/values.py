@@ -1,0 +1,89 @@
+"""What a contract holds."""
+
+import hashlib
+import json
+from typing import Annotated, Literal, Self
+
+from pydantic import FailFast, Field
+
+from tflite_light.contract.image import Image
+from tflite_light.sockets import Part
+
+MINOR = 1  # of version 1; it grows when keys are added, which older readers ignore
+
+
+class Tensor(Part):
+    """One end of the file: real = (value - zero_point) * scale, or the value where scale is 0."""
+
+    shape: list[int]
+    dtype: Literal["float32", "int8", "uint8"]
+    scale: float = Field(0.0, ge=0)
+    zero_point: int = 0
+
+
+class Flatbuffer(Part):
+    """The network that a contract belongs to: the file's first `size_bytes` bytes.
+
+    What follows them is the zip archive, which may be changed, extended or left out.
+    """
+
+    size_bytes: int = Field(ge=8)
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        return cls(size_bytes=len(content), sha256=sha256(content))
+
+    def begins(self, content: bytes) -> bool:
+        """Whether a file is this network, whatever follows it."""
+        start = content[: self.size_bytes]
+        return len(start) == self.size_bytes and sha256(start) == self.sha256
+
+
+class Golden(Part):
+    """A picture beside the file, and the file's own answer to it.
+
+    A consumer compares its input first: `input_sha256` is of the input tensor's bytes, in the
+    file's own type, [1, size, size, 3] in C order, little-endian. If it differs, the preprocessing
+    does. Then the output, which may differ a little where the runtime is another.
+    """
+
+    picture: str = Field(description="path, from the folder of the .json")
+    label: str | None = Field(description="what is on it, where that is known")
+    input_sha256: str | None = Field(None, description="of the input tensor; null before minor 1")
+    output: list[float] = Field(description="in the output's own type, as numbers")
+    runtime: str | None = Field(None, description="what gave the output, its version and processor")
+
+
+class Contract(Part):
+    """All that a consumer of the file needs to know.
+
+    A reader ignores keys it does not know, and refuses a higher `version`; a higher `minor` only
+    adds keys.
+    """
+
+    version: Literal[1] = 1
+    minor: int = Field(0, ge=0)
+    model: str
+    flatbuffer: Flatbuffer | None = Field(None, description="null before minor 1")
+    image: Image
+    labels: Annotated[list[str], FailFast()] = Field(min_length=2)
+    input: Tensor
+    output: Tensor
+    output_is: Literal["logits"] = "logits"
+    calibration_pictures: int | None = Field(
+        None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"
+    )
+    golden: Annotated[list[Golden], FailFast()] = []
+
+    def bare(self) -> "Contract":
+        """Without its golden pictures, as it is inside the file."""
+        return self.model_copy(update={"golden": []})
+
+
+def to_json(contract: Contract) -> str:
+    return json.dumps(contract.model_dump(mode="json"), indent=2) + "\n"
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,38 @@
+"""The file that answers for a run."""
+
+from pathlib import Path
+
+from tflite_light.errors import UserError
+from tflite_light.runs.inspecting import CHECKPOINTS
+
+FIRST_CHOICE = "int8"  # of a run's files, the one that phones run fastest
+
+
+def file_of(target: Path) -> Path:
+    """`target`, or where it is the folder of a run, its int8 file, else its only one.
+
+    Raises UserError where there is none, or several and none of them int8, or `target` is a
+    checkpoint.
+    """
+    if target.suffix in CHECKPOINTS:
+        raise UserError(
+            f"{target} holds weights, not a network.",
+            "Give a run, or a .tflite file that was exported from it: "
+            "`tflite-light predict RUN PICTURE`",
+        )
+    return _exported(target) if target.is_dir() else target
+
+
+def _exported(run: Path) -> Path:
+    files = sorted((run / "exports").glob("*.tflite"))
+    chosen = [path for path in files if path.stem == FIRST_CHOICE] or files
+    if not chosen:
+        raise UserError(
+            f"{run} is not a run with exported files.",
+            f"Give a .tflite file, or the folder of a run; write its files with "
+            f"`tflite-light export {run}`.",
+        )
+    if len(chosen) > 1:
+        names = ", ".join(str(path) for path in chosen)
+        raise UserError(f"{run} has several exported files and none is int8.", f"Name one: {names}")
+    return chosen[0]
