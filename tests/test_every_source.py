@@ -10,6 +10,7 @@ import shutil
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,11 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
+from tflite_light.runs.evaluating import _labelled, _source
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf
+
+NOBODY = 65534  # a user without rights
 
 
 @pytest.fixture(scope="module", params=names("data"))
@@ -307,10 +311,15 @@ def test_what_cannot_be_read_is_counted_and_named(photos: Path) -> None:
         load("data", "pictures").model_validate({"path": str(photos)}).classes()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read every folder")
-def test_a_folder_of_another_user_is_named(photos: Path) -> None:
+def test_a_folder_of_another_user_is_named(photos: Path, monkeypatch: Any) -> None:
     (photos / "sign1" / "theirs").mkdir(mode=0)
-    assert "sign1/theirs (Permission denied)" in refuse(photos)
+    monkeypatch.chdir(photos)  # nobody may not come here from /
+    user = os.geteuid()
+    try:
+        os.seteuid(NOBODY if user == 0 else user)  # root may read every folder
+        assert "1 file or folder cannot be read: sign1/theirs (Permission denied)" in refuse(Path())
+    finally:
+        os.seteuid(user)
 
 
 def test_strangers_are_refused_by_name_or_left_out_by_name(
@@ -457,8 +466,7 @@ def test_one_content_in_two_classes_is_said(photos: Path, capsys: Any) -> None:
     shutil.copy(some, photos / "sign1" / "again.jpg")
     Directory(path=str(photos)).split("train")
     told = capsys.readouterr().err
-    assert "1 picture of two classes at once" in told
-    assert f"{photos}/sign1/again.jpg is {some}" in told
+    assert f"1 picture in two classes: {photos}/sign1/again.jpg equals {some}" in told
 
 
 def write_table(photos: Path, head: str, row: str) -> dict[str, str]:
@@ -588,3 +596,39 @@ def test_what_a_source_names_and_is_not_there_is_told_without_reading(tmp_path: 
     for name in ("csv", "directory", "pictures"):
         part: Any = load("data", name).model_validate({"path": f"{tmp_path}/none"})
         assert part.absent() == {"path": f"{tmp_path}/none"}
+
+
+def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -> None:
+    """Folders and tables, by the sources' own rules; what was perhaps trained on is called so."""
+    pictures = _labelled(_source(photos, False), ["sign2", "other", "sign1", "sign0"])
+    assert Counter(pictures.labels) == {0: 20, 2: 20, 3: 20}
+    assert pictures.kind == "test or training pictures"
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    shutil.copytree(photos / "sign1", tmp_path / "set" / "valid" / "sign1")
+    (tmp_path / "set" / "valid" / "sign1" / "notes.txt").write_text("")
+    labels = ["sign0", "sign1", "sign2"]
+    with pytest.raises(
+        UserError, match=r"(?s)1 file that is no JPEG.*`--skip-strangers` of evaluate"
+    ):
+        _labelled(_source(tmp_path / "set", False), labels)
+    pictures = _labelled(_source(tmp_path / "set", True), labels)
+    assert (pictures.labels, pictures.kind) == ([1] * 20, "test pictures")
+    table = write_table(photos, "path;label", "{};{}")["path"]
+    assert len(_labelled(_source(Path(table), False), labels)) == 60
+    shutil.copytree(photos, tmp_path / "alone" / "test")
+    assert _labelled(_source(tmp_path / "alone", False), labels).kind == "test pictures"
+    shutil.copytree(photos, tmp_path / "only" / "train")
+    with pytest.raises(UserError, match="has train alone"):
+        _labelled(_source(tmp_path / "only", False), labels)
+    with pytest.raises(UserError, match="does not exist"):
+        _source(tmp_path / "none", False)
+
+
+def test_a_files_labels_are_matched_by_name_where_that_is_clear(photos: Path) -> None:
+    (photos / "sign0").rename(photos / "café")
+    labels = [unicodedata.normalize("NFD", "café"), "sign1", "sign2", "sign2"]
+    with pytest.raises(UserError, match="labels 2 and 3 are both 'sign2'"):
+        _labelled(_source(photos, False), labels)
+    with pytest.raises(UserError, match=r"sign2 is more than one class: write sign2 \(2\) or"):
+        _labelled(_source(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
+    assert set(_labelled(_source(photos, False), labels[:3]).labels) == {0, 1, 2}

@@ -142,9 +142,9 @@ def _report_contradictions(where: str, pictures: Pictures, digests: list[bytes])
     for index, digest in enumerate(digests):
         other = first.setdefault(digest, index)
         if pictures.labels[other] != pictures.labels[index]:
-            pairs.append(f"{pictures.names[index]} is {pictures.names[other]}")
+            pairs.append(f"{pictures.names[index]} equals {pictures.names[other]}")
     if pairs:
-        say(f"{where}: {count_of(pairs, 'picture')} of two classes at once: {some(pairs)}")
+        say(f"{where}: {count_of(pairs, 'picture')} in two classes: {some(pairs, most=3)}")
 
 
 def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:

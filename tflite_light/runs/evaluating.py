@@ -1,6 +1,6 @@
 """Measuring a `.tflite` file on pictures that it has not come with."""
 
-from collections import Counter
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,23 +39,27 @@ def _source(data: Path, skip_strangers: bool) -> Source:
 
 def _labelled(source: Source, labels: list[str]) -> Pictures:
     """The source's pictures, with the file's labels in place of its own; names are matched."""
-    known = [plain(label) for label in labels]
-    found = source.classes()
-    strange = [name for name in found if name not in known]
-    if strange:
+    known, found = [plain(label) for label in labels], source.classes()
+    if strange := [name for name in found if name not in known]:
         raise UserError(
             f"{source.where} has classes the file does not know: {', '.join(strange[:5])}. "
             f"The file's {len(labels)} labels are {', '.join(labels[:10])}.",
-            "Rename them to the file's labels, or leave them out.",
+            _suggestion(strange[0], known),
         )
-    counts = Counter(known)
-    twice = [name for name in found if counts[name] > 1]
-    if twice:
+    if twice := [name for name in found if known.count(name) > 1]:
         indices = [str(index) for index, name in enumerate(known) if name == twice[0]]
         raise UserError(
-            f"the file has {counts[twice[0]]} labels {twice[0]!r} (classes {', '.join(indices)}), "
-            f"so the pictures of {source.where} cannot be told apart by that name.",
-            "Export the file with labels that differ.",
+            f"the file's labels {' and '.join(indices)} are both {twice[0]!r}, so the pictures of "
+            f"{source.where} cannot be told apart by that name.",
+            "Export the file again, which makes its labels differ.",
         )
     pictures = source.measured()
     return replace(pictures, labels=[known.index(found[label]) for label in pictures.labels])
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    """What to do about a class that is no label; one that occurred twice has its index there."""
+    alike = [label for label in known if re.fullmatch(re.escape(name) + r" \(\d+\)", label)]
+    if alike:
+        return f"{name} is more than one class: write {' or '.join(alike)}."
+    return "Rename them to the file's labels, or leave them out."
