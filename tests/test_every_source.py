@@ -354,7 +354,7 @@ def test_classes_called_as_parts_are_classes_where_that_is_clear(photos: Path) -
     for path in (photos / "test").glob("*.jpg"):
         path.rename(photos / "test" / "deep" / path.name)
     told = refuse(photos)
-    assert "has test and train, which are either parts or classes: it has train with" in told
+    assert "has test and train, which may be parts or classes: train has pictures and no" in told
 
 
 def test_without_test_the_val_part_is_measured_on(
@@ -373,8 +373,7 @@ def test_without_test_the_val_part_is_measured_on(
     assert source.measured().names == source.split("test").names
     assert "has no test: its val is the test part" in capsys.readouterr().err
     shutil.copytree(photos, tmp_path / "set" / "val")
-    assert "has train and val and valid" in refuse(tmp_path / "set")
-    assert "one part twice" in refuse(tmp_path / "set")
+    assert "has train and val and valid, so one part twice" in refuse(tmp_path / "set")
 
 
 def test_folders_beside_the_parts_are_strangers(photos: Path, tmp_path: Path) -> None:
@@ -501,7 +500,7 @@ def test_rows_that_stand_twice_count_once_and_that_is_said(photos: Path, capsys:
         write_table(photos, "path,label", "{0},{1}\n./{0},{1}")
     )
     source.classes()
-    assert "60 rows said before, counted once: lines 3; 5; 7" in capsys.readouterr().err
+    assert "60 rows repeated, counted once: lines 3; 5; 7" in capsys.readouterr().err
 
 
 def test_brackets_and_wildcards_in_paths_are_names(tmp_path: Path) -> None:

@@ -71,6 +71,6 @@ def _in_order(path: Path, lines: list[tuple[int, str]], first: int | None) -> li
         if number != start + line:
             raise UserError(
                 f"{path}, line {line + 1} has the number {number}, where {start + line} is due.",
-                "Number the classes upwards, one a line; `first_label` is the first number.",
+                "Number the classes upwards from the first label, one a line.",
             )
     return [name for _, name in lines]

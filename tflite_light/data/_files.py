@@ -51,9 +51,10 @@ class Walk:
         Raises UserError where two have names that look the same.
         """
         found: dict[str, Path] = {}
+        above = self._above(folder)
         for path, status in self._entries(folder):
             name = plain(path.name)
-            if stat.S_ISDIR(status.st_mode) and _identity(status) not in self._above(folder):
+            if stat.S_ISDIR(status.st_mode) and _identity(status) not in above:
                 if name in found:
                     raise UserError(
                         f"{found[name].name!r} and {path.name!r} in {folder} look the same: one "

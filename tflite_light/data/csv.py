@@ -152,7 +152,7 @@ def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
     kept = list(first.values())
     again = [row.line for row in rows if row not in kept]
     if again:
-        say(f"{where}: {count_of(again, 'row')} said before, counted once: lines {some(again)}")
+        say(f"{where}: {count_of(again, 'row')} repeated, counted once: lines {some(again)}")
     return list(first.values())
 
 

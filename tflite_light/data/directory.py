@@ -72,8 +72,10 @@ def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
     parts = _parts(folder, top)
     if not parts:
         return {}, _by_class(walk, top)
-    beside = [top[name] for name in top if top[name] not in parts.values()]
-    walk.outside += [picture for path in beside for picture in walk.pictures(path)]
+    other = Walk(folder)  # what else lies beside the parts may hold any files
+    beside = [path for path in top.values() if path not in parts.values()]
+    walk.outside += [picture for path in beside for picture in other.pictures(path)]
+    walk.broken += other.broken
     return {name: _by_class(walk, walk.folders(path)) for name, path in parts.items()}, {}
 
 
@@ -90,11 +92,13 @@ def _parts(folder: Path, top: dict[str, Path]) -> dict[Split, Path]:
     flat = [name for name in alike if _holds_pictures(top[name])]
     if flat == alike and len(top) > len(alike):
         return {}
-    if flat or len(set(named)) < len(named):
-        why = f"{' and '.join(flat)} with pictures, not class folders" if flat else "one part twice"
+    why = "so one part twice" if len(set(named)) < len(named) else ""
+    if flat:
+        flats = " and ".join(flat)
+        why = f"which may be parts or classes: {flats} has pictures and no class folders"
+    if why:
         raise UserError(
-            f"data folder {folder} has {' and '.join(alike)}, which are either parts or classes: "
-            f"it has {why}.",
+            f"data folder {folder} has {' and '.join(alike)}, {why}.",
             "Parts hold class folders and are called train, val and test. Rename what is a class.",
         )
     return {part: top[name] for part in SPLITS for name in alike if NAMES[name.casefold()] == part}
