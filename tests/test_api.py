@@ -29,12 +29,16 @@ def test_the_page_runs_as_written(
     write_photos(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "import.yaml").write_text(IMPORT)
+    picture = next((tmp_path / "photos" / "sign2").iterdir())
+    (tmp_path / "photo.jpg").write_bytes(picture.read_bytes())
     here: dict[str, Any] = {}
     for example in EXAMPLES:
         exec(compile(example, "docs/api.md", "exec"), here)
     assert [row.name for row in here["rows"]] == ["fit", "int8"]
     assert list(here["files"]) == [Path("app/import_float32.tflite")]
     assert Path("app/signs_int8.tflite").stat().st_size == here["row"].size_bytes
+    assert here["answers"][0] == here["answer"]
+    assert sum(answer.probability for answer in here["answers"]) == pytest.approx(1)
     assert here["run"].classes == ["sign0", "sign1", "sign2"]
     assert here["run"].recipe.training.epochs == 2
     lines = capsys.readouterr().out.splitlines()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tflite_light.cost.inspection import Inspected
     from tflite_light.errors import UserError
     from tflite_light.measure.accuracy import Measured
+    from tflite_light.measure.predict import Answer, Predictor
     from tflite_light.recipe import Recipe
     from tflite_light.recipe import load as load_recipe
     from tflite_light.runs.conductor import evaluate as evaluate_run
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answer",
     "Inspected",
     "Measured",
+    "Predictor",
     "Recipe",
     "Run",
     "UserError",
@@ -40,8 +43,10 @@ __all__ = [
 ]
 
 _HOMES = {  # name here -> module, and the name there where it is another
+    "Answer": "measure.predict",
     "Inspected": "cost.inspection",
     "Measured": "measure.accuracy",
+    "Predictor": "measure.predict",
     "Recipe": "recipe",
     "Run": "runs.folder",
     "UserError": "errors",
