@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,9 +75,23 @@ def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:
     try:
         complaint(call("evaluate", home / "runs/mine"))
         rows = as_json(call("evaluate", home / "runs/mine", "--data", home / "moved", "--json"))
+        shutil.copytree(home / "moved", home / "alone" / "test")
+        alone = as_json(call("evaluate", home / "runs/mine", "--data", home / "alone", "--json"))
+        for path in (home / "moved").glob("sign*/*.jpg"):
+            shutil.copy(path, home / "alone" / "test" / path.parent.name / f"again_{path.name}")
+        shutil.move(home / "alone" / "test", home / "more")
+        more = as_json(call("evaluate", home / "runs/mine", "--data", home / "more", "--json"))
     finally:
         (home / "moved").rename(home / "photos")
-    assert rows["rows"][0]["pictures"] > 0
+    held_out = json.loads((home / "runs/mine/metrics.json").read_text())["pictures"]["test"]
+    found = [
+        (row["pictures"], row["kind"]) for (row, *_) in (one["rows"] for one in (rows, alone, more))
+    ]
+    assert found == [
+        (held_out, "test pictures"),
+        (60, "test pictures"),
+        (120, "test or training pictures"),
+    ]
 
 
 def test_metrics_hold_what_was_exported_last(home: Path, call: Call) -> None:

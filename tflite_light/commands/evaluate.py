@@ -12,7 +12,9 @@ from tflite_light.errors import UserError
 @click.command()
 @click.argument("target", metavar="RUN|FILE.tflite", type=click.Path(path_type=Path))
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Class folders or a .csv table, for a FILE."
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Class folders or a .csv table, for a FILE; where the pictures of a RUN are now.",
 )
 @click.option(
     "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
@@ -24,7 +26,7 @@ def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, 
     if target.is_dir():
         from tflite_light.runs import conductor, folder
 
-        rows = conductor.evaluate(folder.open_run(target), data)
+        rows = conductor.evaluate(folder.open_run(target), data, skip_strangers)
     else:
         from tflite_light.runs.evaluating import evaluate_file
 

@@ -121,9 +121,10 @@ class Source(Part):
             digest.update(json.dumps([name, rows]).encode())
         return digest.hexdigest()
 
-    def located(self, where: Path) -> Self:
+    def located(self, where: Path, skip_strangers: bool = False) -> Self:
         """The same source at `where`: its path, or the folder that all its paths share.
 
+        It leaves out strangers if `skip_strangers` is set and it can.
         Raises UserError for a source that reads no files.
         """
         fields = self._locations()
@@ -133,7 +134,10 @@ class Source(Part):
                 "Leave out `--data`.",
             )
         if len(fields) == 1:
-            return self._with(dict.fromkeys(fields, str(where)))
+            can_skip = skip_strangers and "skip_strangers" in type(self).model_fields
+            return self._with(
+                dict.fromkeys(fields, str(where)) | ({"skip_strangers": True} if can_skip else {})
+            )
         root = self._root()
         return self._with(
             {

@@ -102,15 +102,19 @@ def export(
     return rows
 
 
-def evaluate(run: Run, data: str | Path | None = None) -> list[Measured]:
+def evaluate(
+    run: Run, data: str | Path | None = None, skip_strangers: bool = False
+) -> list[Measured]:
     """Every Keras model and every exported file of a finished run, on the same test pictures.
 
-    They are the run's own, which must be as they were, or those at `data`, of the same classes.
+    They are the run's own, which must be as they were, at `data` if they were moved; or those of
+    other pictures at `data`, of the same classes.
     """
     require_finished(run)
-    recipe = _moved(run, data)
+    recipe = _moved(run, data, skip_strangers)
     run.require_same_classes(recipe) if data else run.require_same_data(recipe)
-    pictures = recipe.source.measured() if data else recipe.source.split("test")
+    others = data and not run.has_same_data(recipe)
+    pictures = recipe.source.measured() if others else recipe.source.split("test")
     test = read({"test": pictures}, recipe.image)["test"]
     rows, logits = [], {}
     for phase, model in zip(run.phases, _models(run), strict=True):
@@ -138,11 +142,12 @@ def source_phase(run: Run, mode: Mode) -> str:
     )
 
 
-def _moved(run: Run, data: str | Path | None) -> Recipe:
+def _moved(run: Run, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
     """The run's recipe, with its pictures at `data` where that is given."""
     if data is None:
         return run.recipe
-    return run.recipe.model_copy(update={"data": run.recipe.source.located(Path(data))})
+    source = run.recipe.source.located(Path(data), skip_strangers)
+    return run.recipe.model_copy(update={"data": source})
 
 
 def _train(run: Run, data: Data) -> list[Measured]:

@@ -118,11 +118,18 @@ class Run:
             )
         return found
 
+    def has_same_data(self, recipe: Recipe) -> bool:
+        """Whether the pictures and their parts are those that the run was started on."""
+        try:
+            return bool(recipe.source.listing_digest() == self._data["digest"])
+        except UserError:  # pictures to measure on alone, which cannot be divided for a training
+            return False
+
     def require_same_data(self, recipe: Recipe) -> None:
         """Raises UserError where the pictures are not those that the run was started on."""
         self.require_same_classes(recipe)
         now = _counts(recipe)
-        if recipe.source.listing_digest() == self._data["digest"]:
+        if self.has_same_data(recipe):
             return
         then = self._data["pictures"]
         counts = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
