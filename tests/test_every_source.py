@@ -354,7 +354,9 @@ def test_classes_called_as_parts_are_classes_where_that_is_clear(photos: Path) -
     for path in (photos / "test").glob("*.jpg"):
         path.rename(photos / "test" / "deep" / path.name)
     told = refuse(photos)
-    assert "has test and train, which may be parts or classes: train has pictures and no" in told
+    assert (
+        "has test and train, which may be parts or classes: pictures lie directly in train." in told
+    )
 
 
 def test_without_test_the_val_part_is_measured_on(
@@ -593,8 +595,11 @@ def test_labels_files_that_shift_labels_are_refused(tmp_path: Path, text: str, t
 
 def test_what_a_source_names_and_is_not_there_is_told_without_reading(tmp_path: Path) -> None:
     for name in ("csv", "directory", "pictures"):
-        part: Any = load("data", name).model_validate({"path": f"{tmp_path}/none"})
-        assert part.absent() == {"path": f"{tmp_path}/none"}
+        for path in (f"{tmp_path}/none", "a" * 5000, "a\0b"):
+            part: Any = load("data", name).model_validate({"path": path})
+            assert part.absent() == {"path": path}
+            with pytest.raises(UserError):
+                part.classes()
 
 
 def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -> None:

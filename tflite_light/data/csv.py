@@ -79,7 +79,7 @@ def _rows(table: Path) -> Iterator[Row]:
         )
         next(reader)
         rows = [_row(table, reader.line_num, columns, cells) for cells in reader if any(cells)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"{table} cannot be read as a table: {reason}.", "Give a .csv table in UTF-8."
@@ -119,6 +119,7 @@ def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
         )
     named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
     path, label, part = (named.get(column, "") for column in COLUMNS)
+    part = part.casefold()
     if not path or not label:
         lack, found = "label" if path else "path", ", ".join(cells)[:80]
         raise UserError(

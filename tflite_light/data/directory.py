@@ -1,5 +1,6 @@
 """A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -44,9 +45,10 @@ class Directory(Source):
 
     def scan(self) -> Scan:
         folder = Path(self.path)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):  # noqa: PTH112  Path's raises for long names
+            found = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
             raise UserError(
-                f"data folder {folder} {'is a file' if folder.exists() else 'does not exist'}.",
+                f"data folder {folder} {found}.",
                 "Set data.directory.path to a folder of class folders.",
             )
         walk = Walk(folder)
@@ -94,8 +96,7 @@ def _parts(folder: Path, top: dict[str, Path]) -> dict[Split, Path]:
         return {}
     why = "so one part twice" if len(set(named)) < len(named) else ""
     if flat:
-        flats = " and ".join(flat)
-        why = f"which may be parts or classes: {flats} has pictures and no class folders"
+        why = f"which may be parts or classes: pictures lie directly in {' and '.join(flat)}"
     if why:
         raise UserError(
             f"data folder {folder} has {' and '.join(alike)}, {why}.",

@@ -1,5 +1,6 @@
 """A folder of pictures without labels: what an import is calibrated and compared on."""
 
+import os
 from pathlib import Path
 from typing import Self
 
@@ -31,7 +32,8 @@ class Unlabelled(Source):
     def scan(self) -> Scan:
         folder = Path(self.path)
         walk = Walk(folder)
-        files = [(path, UNKNOWN) for path in walk.pictures(folder)] if folder.is_dir() else []
+        there = os.path.isdir(folder)  # noqa: PTH112  Path's raises for long names
+        files = [(path, UNKNOWN) for path in walk.pictures(folder)] if there else []
         walk.conclude(self.where, "data.pictures", self.skip_strangers)
         if not files:
             raise UserError(
