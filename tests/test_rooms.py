@@ -14,6 +14,7 @@ import pytest
 from conftest import TINY, Call, as_json, complaint, invoke, write_photos
 
 from tflite_light.compress import misfit
+from tflite_light.data._split import split_of
 from tflite_light.runs.folder import open_run
 from tflite_light.sockets import load
 
@@ -68,6 +69,32 @@ def test_pictures_that_were_removed_since_are_refused(home: Path, call: Call, co
         assert "has other pictures than" in complaint(call(command, home / "runs/mine"))
     finally:
         (home / "away.jpg").rename(picture)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export"])
+def test_pictures_that_were_changed_since_are_refused(home: Path, call: Call, command: str) -> None:
+    """Of the same name and size, and of a content that belongs to the same part."""
+    pictures = {path: path.read_bytes() for path in (home / "photos").glob("*/*.jpg")}
+    path, content = next(one for one in pictures.items() if split_of(one[1]) == "test")
+    others = (content[:-40] + bytes([value]) + content[-39:] for value in range(256))
+    path.write_bytes(next(one for one in others if one != content and split_of(one) == "test"))
+    try:
+        message = complaint(call(command, home / "runs/mine"))
+    finally:
+        path.write_bytes(content)
+    assert "test pictures hold other bytes than" in message
+
+
+def test_a_run_s_weights_are_imported_with_its_pixels_alone(home: Path, call: Call) -> None:
+    """Else the file answers wrongly, and agrees with its Keras model all the same."""
+    weights = f"weights: {{run: {{path: {home / 'runs/mine'}}}}}"
+    recipe = f"model: {{tiny: {{width: 4}}}}\n{weights}\nclasses: 3\nexport: [float32]\n"
+    Path("same.yaml").write_text(f"{recipe}image: {{size: 32, mean: 127.5, std: 127.5}}")
+    as_json(call("export", "same.yaml", "--out", "app", "--json"))
+    for pixels in ("mean: 0, std: 255", "channels: BGR"):
+        Path("other.yaml").write_text(f"{recipe}image: {{size: 32, {pixels}}}")
+        message = complaint(call("export", "other.yaml", "--out", "app"))
+        assert "know pixels with channels: RGB, mean: [128.0, 128.0, 128.0]" in message
 
 
 def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:

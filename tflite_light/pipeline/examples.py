@@ -1,5 +1,6 @@
 """Decoded pictures of a split, sized for the model: in memory if they fit, else read anew."""
 
+import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -70,6 +71,10 @@ class Examples:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
         return _decoded(content)
 
+    def digest(self) -> str:
+        """SHA-256, in hex, of what all pictures held when they were first read."""
+        return hashlib.sha256(self.checksums.astype("<u4").tobytes()).hexdigest()
+
     def sized(self, index: int) -> Pixels:
         """One picture, uint8 size x size x 3."""
         if self.cached is not None:
@@ -107,6 +112,10 @@ class Data:
     train: Examples
     val: Examples
     test: Examples
+
+    @property
+    def parts(self) -> dict[str, Examples]:
+        return {"train": self.train, "val": self.val, "test": self.test}
 
     def label(self, index: int) -> str | None:
         """The class of a test picture, where it is known."""

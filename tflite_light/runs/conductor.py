@@ -41,7 +41,7 @@ def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Ru
         raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
     check(recipe, data)
-    run = create(recipe, name or recipe.model.key, Path(runs))
+    run = create(recipe, name or recipe.model.key, Path(runs), data.parts)
     with run.locked():
         return run, _train(run, data)
 
@@ -51,7 +51,9 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
     with run.locked():
         recipe = _moved(run, data)
         run.require_same_data(recipe)
-        return run, _train(run, recipe.source.load(recipe.image))
+        pictures = recipe.source.load(recipe.image)
+        run.require_same_contents(pictures.parts)
+        return run, _train(run, pictures)
 
 
 def check(recipe: Recipe, data: Data) -> None:
@@ -62,6 +64,8 @@ def check(recipe: Recipe, data: Data) -> None:
     model = _build(recipe, data.classes)
     if recipe.weights:
         recipe.weights.load(model, recipe.model, data.classes)
+        if problem := recipe.weights.misfit(recipe.image):
+            say(f"{problem}: training has to make up for that")
     for stage in recipe.compress:
         plan = _plan(recipe, stage, model, data)
         if stage is not recipe.compress[-1]:
@@ -86,6 +90,8 @@ def export(
     run.require_same_classes(recipe) if data else run.require_same_data(recipe)
     chosen = recipe.modes(modes)
     pictures = recipe.source.load(recipe.image)
+    if not data:
+        run.require_same_contents(pictures.parts)
     models = dict(zip(run.phases, _models(run), strict=True))
     logits = {
         phase: answers(KerasModel(models[phase]), pictures.test)
@@ -116,6 +122,8 @@ def evaluate(
     others = data and not run.has_same_data(recipe)
     pictures = recipe.source.measured() if others else recipe.source.split("test")
     test = read({"test": pictures}, recipe.image)["test"]
+    if not data:
+        run.require_same_contents({"test": test})
     rows, logits = [], {}
     for phase, model in zip(run.phases, _models(run), strict=True):
         row, logits[phase] = measure(phase, KerasModel(model), test)

@@ -92,7 +92,7 @@ def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, dat
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})
-    for old in path.parent.glob(f"{path.stem}_golden/*.png"):
+    for old in (path.parent / f"{path.stem}_golden").glob("*.png"):
         if old not in contents:
             old.unlink()
 

@@ -2,22 +2,24 @@
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from tflite_light import files
 from tflite_light.errors import UserError
+from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import Run, differences, open_run, record
 
 
-def create(recipe: Recipe, name: str, runs: Path) -> Run:
+def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples]) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
     if Path(name).name != name or name.startswith(".") or not name.isprintable():
         raise UserError(f"{name!r} cannot name a run.", "Give --name letters, digits, - and _.")
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
-        record(run, recipe)
+        record(run, recipe, parts)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

@@ -2,7 +2,7 @@
 
     recipe.yaml       the resolved recipe, absolute data paths
     environment.json  versions (the kit's own too), machine, seed, and the recipe once more
-    data.json         class names in the order of the logits, digest and counts of the pictures
+    data.json         class names in the order of the logits; digests and counts of the pictures
     history.csv, tensorboard/, checkpoints/, exports/, metrics.json
 
 What a run is opened with must fit what is recorded: a recipe or data that was changed since would
@@ -15,7 +15,7 @@ import importlib.metadata
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
+from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
 from tflite_light.training.places import Places
@@ -112,7 +113,10 @@ class Run:
                 "Train its recipe anew, or export it with that version.",
             )
         found = files.read_json(self.folder / "data.json")
-        if not isinstance(found, dict) or not {"classes", "digest", "pictures"} <= found.keys():
+        if (
+            not isinstance(found, dict)
+            or not {"classes", "digest", "contents", "pictures"} <= found.keys()
+        ):
             raise UserError(
                 f"{self.folder / 'data.json'} is damaged.", "Restore it, or train anew."
             )
@@ -137,6 +141,16 @@ class Run:
             f"{recipe.source.where} has other pictures than {self.folder} was trained on: {counts}",
             "Restore them, train anew, or name the pictures to use with `--data`.",
         )
+
+    def require_same_contents(self, parts: Mapping[str, Examples]) -> None:
+        """Raises UserError where pictures, by now read, hold other bytes than in the training."""
+        changed = [name for name in parts if parts[name].digest() != self._data["contents"][name]]
+        if changed:
+            raise UserError(
+                f"{self.recipe.source.where}: {' and '.join(changed)} pictures hold other bytes "
+                f"than {self.folder} was trained on.",
+                "Restore them, train anew, or name the pictures to use with `--data`.",
+            )
 
     def require_same_classes(self, recipe: Recipe) -> None:
         """Raises UserError where the data's classes are not the run's, or in another order."""
@@ -189,12 +203,13 @@ class Run:
             lock.release()
 
 
-def record(run: Run, recipe: Recipe) -> None:
-    """Write what a new run is made by; `recipe` is its own as it was typed, its data scanned."""
+def record(run: Run, recipe: Recipe, parts: Mapping[str, Examples]) -> None:
+    """Write what a new run is made by; `recipe` is its own as it was typed, `parts` its data."""
     files.write(run.folder / "recipe.yaml", recipes.to_yaml(run.recipe))
     data = {
         "classes": recipe.source.classes(),
         "digest": recipe.source.listing_digest(),
+        "contents": {name: part.digest() for name, part in parts.items()},
         "pictures": _counts(recipe),
     }
     files.write_json(run.folder / "data.json", data)

@@ -9,11 +9,13 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from tflite_light.contract import Image
 from tflite_light.models import Architecture, Names
 from tflite_light.sockets import Part
 from tflite_light.sockets import load as load_part
 
 Arrays = dict[str, Any]  # name -> NumPy array
+ALIKE = 0.05  # of a normalised pixel
 
 
 class Weights(Part):
@@ -34,6 +36,24 @@ class Weights(Part):
     def classes(self) -> list[str] | None:
         """What the logits stand for, in their order; None where it is not known."""
         return None
+
+    def image(self) -> Image | None:
+        """What their pictures went through; None where it is not known."""
+        return None
+
+    def misfit(self, image: Image) -> str:
+        """What is wrong with a recipe's pixels for these weights; nothing where all is well.
+
+        Differences of less than ALIKE are: 128 is as good as 127.5.
+        """
+        known = self.image()
+        if not known or (known.channels == image.channels and _distance(known, image) < ALIKE):
+            return ""
+        there, here = (
+            f"channels: {one.channels}, mean: {list(one.mean)}, std: {list(one.std)}"
+            for one in (known, image)
+        )
+        return f"weights {self.source} know pixels with {there}, not with {here}"
 
     @classmethod
     def example_architecture(cls) -> Architecture:
@@ -71,3 +91,12 @@ class Weights(Part):
         from tflite_light.weights._match import assign_weights
 
         return assign_weights(self, model, architecture, classes, whole)
+
+
+def _distance(one: Image, other: Image) -> float:
+    """How far apart two images have any pixel value, at most: at its ends, as both are linear."""
+    return max(
+        abs((pixel - a) / b - (pixel - c) / d)
+        for a, b, c, d in zip(one.mean, one.std, other.mean, other.std, strict=True)
+        for pixel in (0, 255)
+    )

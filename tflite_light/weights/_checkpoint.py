@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.models import Architecture
@@ -28,12 +31,25 @@ def classes(path: Path) -> list[str] | None:
     return [str(name) for name in found] if isinstance(found, list) else None
 
 
+def image(path: Path) -> Image | None:
+    """What the pictures of the training went through."""
+    _, note = checkpoint.read(path)
+    try:
+        return Image.model_validate(note.get("image"), strict=False)
+    except ValidationError:
+        return None
+
+
 def write_example(path: Path, architecture: Architecture) -> Path:
     """A checkpoint as training leaves it, of ten classes."""
     from tflite_light.graph.build import build
 
     model = build(architecture, size=32, classes=10, seed=1)
     names = [f"class{number}" for number in range(10)]
-    note = {"model": {architecture.key: architecture.model_dump(mode="json")}, "classes": names}
+    note = {
+        "model": {architecture.key: architecture.model_dump(mode="json")},
+        "image": Image(size=32).model_dump(mode="json"),
+        "classes": names,
+    }
     checkpoint.write(path, checkpoint.weights_of(model), note)
     return path

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
 from tflite_light.sockets import load as load_part
@@ -35,6 +36,9 @@ class Imagenet(Weights):
 
     def references(self, architecture: Architecture) -> dict[str, Names]:
         return {"keras": architecture.references().get("keras", {})}
+
+    def image(self) -> Image | None:
+        return Image(mean=(127.5,) * 3, std=(127.5,) * 3)
 
     @classmethod
     def example_architecture(cls) -> Architecture:

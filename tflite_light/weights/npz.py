@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field
 
+from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays, Weights
@@ -39,6 +40,11 @@ class Npz(Weights):
         from tflite_light.weights import _checkpoint
 
         return _checkpoint.classes(Path(self.path)) if self._is_checkpoint() else None
+
+    def image(self) -> Image | None:
+        from tflite_light.weights import _checkpoint
+
+        return _checkpoint.image(Path(self.path)) if self._is_checkpoint() else None
 
     def _is_checkpoint(self) -> bool:
         from tflite_light.weights._kinds import kind_of

@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field
 
+from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
 from tflite_light.weights import Arrays, Weights
@@ -27,6 +28,11 @@ class Run(Weights):
         from tflite_light.weights import _checkpoint
 
         return _checkpoint.classes(self._file())
+
+    def image(self) -> Image | None:
+        from tflite_light.weights import _checkpoint
+
+        return _checkpoint.image(self._file())
 
     def _file(self) -> Path:
         if Path(self.path).is_file():
