@@ -1,12 +1,13 @@
 """The command line: instant where nothing is computed, and plain about mistakes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Call, as_json, complaint
+from conftest import ROOT, Call, as_json, complaint, tflite_light
 
 from tflite_light.cli import main
 from tflite_light.sockets import SOCKETS
@@ -70,6 +71,14 @@ def test_a_full_device_is_said_plainly() -> None:
         )
     assert done.returncode == 2
     assert done.stderr.startswith("error: cannot use the disk or device that is written to: No spa")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_what_a_terminal_cannot_show_is_escaped(tiny: Path, encoding: str) -> None:
+    terminal = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = tflite_light("check", tiny, "--set", "model=вишня", env=terminal)
+    assert done.returncode == 2
+    assert r"model.\u0432\u0438\u0448\u043d\u044f: unknown name" in done.stderr
 
 
 def test_check_prints_the_recipe_with_all_defaults(call: Call, tiny: Path) -> None:

@@ -313,7 +313,7 @@ def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
     (model.parent / "int8_golden" / "3.png").write_bytes(b"PNG")
     first, second, third = found = findings(model)
     assert (first.picture, first.kind) == ("int8_golden/1.png", "output")
-    assert "steps, 0 are usual: ai-edge-litert" in first.text
+    assert "steps, at most 0 are expected: ai-edge-litert" in first.text
     assert (second.picture, second.kind) == ("int8_golden/2.png", "input")
     assert (third.picture, third.kind) == ("int8_golden/3.png", "picture")
     assert len(goldens.warnings([*found, *found])) == 3
@@ -329,7 +329,9 @@ def test_another_runtime_may_be_five_steps_off(model: Path) -> None:
     assert findings(model) == []
     edit(model, lambda value: other(value, 1))
     assert [finding.kind for finding in findings(model)] == ["output"] * 8
-    assert "differs by 6 steps, 5 are usual: another 1.0 gave it" in findings(model)[0].text
+    assert (
+        "differs by 6 steps, at most 5 are expected: another 1.0 gave it" in findings(model)[0].text
+    )
 
 
 WRONG_UNITS = [

@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from tflite_light.cli import explained
 from tflite_light.errors import UserError
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 
 def python(code: str) -> subprocess.CompletedProcess[str]:
@@ -36,3 +39,31 @@ def test_a_user_without_a_home_has_caches_in_tmp() -> None:
         "import os; os.environ['HOME'] = '~'; import tflite_light.stack; print(os.environ['HOME'])"
     )
     assert python(code).stdout == "/tmp\n"
+
+
+def test_a_disk_that_is_full_for_tensorflow_is_explained() -> None:
+    with pytest.raises(tf.errors.OpError) as caught:
+        tf.io.write_file("/dev/full", "some text")
+    assert str(explained(caught.value)) == (
+        "cannot use the disk or device that is written to: No space left on device.\n"
+        "hint: Free some space or choose another folder."
+    )
+
+
+def test_native_messages_are_held_back_where_no_folder_can_be_written() -> None:
+    done = python(
+        "import os, tempfile; tempfile.tempdir = '/nowhere'\n"
+        "from tflite_light.stack import quiet\n"
+        "with quiet(): os.write(2, b'INFO: Created TensorFlow Lite XNNPACK delegate')\n"
+        "with quiet(): os.write(2, b'shown, since it failed'); raise SystemExit(3)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "shown, since it failed")
+
+
+def test_a_missing_temporary_directory_is_explained() -> None:
+    error = FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+    assert str(explained(error)) == (
+        "No usable temporary directory found in ['/tmp'].\n"
+        "hint: Set `TMPDIR` to a folder that can be written."
+    )
+    assert explained(OSError(9, "Bad file descriptor")) is None

@@ -18,6 +18,7 @@ from tflite_light.interrupts import stop_at_once
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _DEVICE = "the disk or device that is written to"
+_ELSEWHERE = "Free some space or choose another folder."
 _LESS = "Lower `train.batch_size` or `image.size`, or use a machine with more."
 
 
@@ -48,25 +49,28 @@ class Cli(click.Group):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            explained = _explained(error)
-            if not explained:
+            known = explained(error)
+            if not known:
                 raise
-            click.echo(f"error: {explained}", err=True)
+            click.echo(f"error: {known}", err=True)
             ctx.exit(2)
 
 
-def _explained(error: Exception) -> UserError | None:
+def explained(error: Exception) -> UserError | None:
     """What a person can mend; None for a bug."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, MemoryError):
         return UserError(": ".join(filter(None, ("not enough memory", str(error)))) + ".", _LESS)
     if isinstance(error, OSError) and (error.filename or error.errno in _DISK):
-        return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.")
-    return _explained_tensorflow(error)
+        hint = "" if error.filename else _ELSEWHERE
+        return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.", hint)
+    if isinstance(error, FileNotFoundError):  # tempfile's, which names no file
+        return UserError(f"{error.strerror}.", "Set `TMPDIR` to a folder that can be written.")
+    return _from_tensorflow(error)
 
 
-def _explained_tensorflow(error: Exception) -> UserError | None:
+def _from_tensorflow(error: Exception) -> UserError | None:
     """TensorFlow's own errors: they name what the system refused in their text only."""
     tensorflow = sys.modules.get("tensorflow")
     if not tensorflow or not isinstance(error, tensorflow.errors.OpError):
@@ -74,7 +78,7 @@ def _explained_tensorflow(error: Exception) -> UserError | None:
     if isinstance(error, tensorflow.errors.ResourceExhaustedError) and "OOM" in error.message:
         return UserError(f"not enough memory: {error.message.splitlines()[0]}.", _LESS)
     refused = next((os.strerror(n) for n in _DISK if os.strerror(n) in error.message), None)
-    return UserError(f"cannot use {_DEVICE}: {refused}.") if refused else None
+    return UserError(f"cannot use {_DEVICE}: {refused}.", _ELSEWHERE) if refused else None
 
 
 def _files() -> dict[str, str]:

@@ -27,13 +27,14 @@ def command(model: Path, pictures: tuple[Path, ...], top: int) -> dict[str, Any]
     from tflite_light.runs.predicting import file_of
 
     file = file_of(model)
+    if file != model:
+        click.echo(f"{file} answers", err=True)
     predictor = Predictor(file)
     found = list(zip(pictures, predictor.predict_files(pictures, top), strict=True))
     for picture, answers in found:
         for answer in answers:
             click.echo(f"{picture}\t{predictor.title(answer)}\t{answer.probability:.4f}")
     return {
-        "file": str(file),
         "pictures": [
             {"picture": str(picture), "answers": [asdict(answer) for answer in answers]}
             for picture, answers in found

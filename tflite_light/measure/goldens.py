@@ -93,10 +93,10 @@ def _off(off: float, one: Golden, agreed: Contract) -> str:
     """What is wrong with an output that is `off` from the golden one; nothing within tolerance."""
     if agreed.output.scale:
         usual: float = 0 if one.runtime == runtime() else OTHER_RUNTIME_STEPS
-        problem = f"differs by {off:.0f} steps, {usual} are usual"
+        problem = f"differs by {off:.0f} steps, at most {usual} are expected"
     else:
         off, usual = off / max(np.abs(one.output).max(), 1e-30), FLOAT_SHARE
-        problem = f"differs by {off:.1e} of the largest, {usual:.0e} is usual"
+        problem = f"differs by {off:.1e} of the largest, at most {usual:.0e} is expected"
     if off <= usual:  # false for NaN
         return ""
     then = one.runtime or "an unknown runtime"
