@@ -1,5 +1,6 @@
 """Golden pictures: a file's own answers, by which a consumer shows that it obeys the contract."""
 
+import os.path
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -59,8 +60,7 @@ def check(agreed: Contract, model: TFLiteModel, folder: Path) -> list[Finding]:
     steps off elsewhere; a float32 one 1e-4 of the largest output. Pictures that are not there are
     passed over: a file may travel without them.
     """
-    there = [one for one in agreed.golden if (folder / one.picture).is_file()]
-    found = (_check(one, folder, agreed, model) for one in there)
+    found = (_check(one, folder, agreed, model) for one in agreed.golden)
     return [finding for finding in found if finding]
 
 
@@ -75,6 +75,8 @@ def warnings(findings: list[Finding]) -> list[str]:
 
 
 def _check(one: Golden, folder: Path, agreed: Contract, model: TFLiteModel) -> Finding | None:
+    if not os.path.isfile(folder / one.picture):  # noqa: PTH113  Path's raises for long names
+        return None
     try:
         values = input_of(decode((folder / one.picture).read_bytes()), agreed)
     except (OSError, ValueError) as error:

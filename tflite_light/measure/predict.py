@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,7 +67,8 @@ class Predictor:
         Raises UserError when any picture cannot be read; they are all tried first.
         """
         files = [Path(path) for path in paths]
-        absent = [str(path) for path in files if not path.is_file()]
+        there = os.path.isfile  # Path's raises for long names
+        absent = [str(path) for path in files if not there(path)]
         if absent:
             raise UserError(
                 f"no such file: {', '.join(absent[:10])}.", "Give the paths of pictures."
@@ -110,10 +113,11 @@ def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
             f"{agreed.input.shape}.",
             _WHERE,
         )
-    if len(agreed.labels) != agreed.output.shape[-1]:
+    classes = math.prod(agreed.output.shape)
+    if len(agreed.labels) != classes:
         raise UserError(
             f"the contract of {path} has {len(agreed.labels)} labels, but the file answers with "
-            f"{agreed.output.shape[-1]} classes.",
+            f"{classes} classes.",
             _WHERE,
         )
     for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
