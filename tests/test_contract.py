@@ -319,6 +319,12 @@ def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
     assert len(goldens.warnings([*found, *found])) == 3
 
 
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "", "/dev/zero"])
+def test_a_golden_picture_that_is_no_file_is_passed_over(model: Path, name: str) -> None:
+    edit(model, lambda value: value["golden"][0].update(picture=name))
+    assert findings(model) == []
+
+
 def test_another_runtime_may_be_five_steps_off(model: Path) -> None:
     def other(value: dict[str, Any], off: int) -> None:
         for golden in value["golden"]:
