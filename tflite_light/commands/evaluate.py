@@ -22,7 +22,8 @@ from tflite_light.errors import UserError
 @reports
 def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, Any]:
     """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
-
+    if not target.exists():
+        raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
     if target.is_dir():
         from tflite_light.runs import conductor, folder
 
