@@ -502,7 +502,7 @@ def test_rows_that_stand_twice_count_once_and_that_is_said(photos: Path, capsys:
         write_table(photos, "path,label", "{0},{1}\n./{0},{1}")
     )
     source.classes()
-    assert "60 rows repeated, counted once: lines 3; 5; 7" in capsys.readouterr().err
+    assert "60 rows repeated, counted once: lines 3, 5, 7" in capsys.readouterr().err
 
 
 def test_brackets_and_wildcards_in_paths_are_names(tmp_path: Path) -> None:

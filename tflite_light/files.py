@@ -10,6 +10,8 @@ from typing import Any
 
 from tflite_light.errors import UserError
 
+_RESTORE = "Restore it, or make it anew."
+
 
 def write(path: Path, content: bytes | str) -> Path:
     """Write one file, as `write_all` does."""
@@ -77,11 +79,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing.") from None
+        raise UserError(f"{path} is missing.", _RESTORE) from None
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} cannot be read: {error}.", "Restore it or make it anew."
-        ) from error
+        raise UserError(f"{path} cannot be read: {error}.", _RESTORE) from error
 
 
 def _discard(path: Path) -> None:

@@ -12,6 +12,7 @@ from tflite_light.errors import UserError
 from tflite_light.progress import say
 
 _AGAIN = "Export the model again, or copy the .json that was written beside it."
+_READABLE = "Give a file that this user may read."
 
 
 class _Version(BaseModel):
@@ -34,7 +35,7 @@ def read(model: Path) -> Contract:
     try:
         content = model.read_bytes()
     except OSError as error:
-        raise UserError(f"{model} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{model} cannot be read: {error.strerror}.", _READABLE) from error
     inside, side = read_inside(content, str(model)), _read_beside(beside(model))
     stray = beside(model).is_file() and not side
     if stray and inside:
@@ -75,7 +76,7 @@ def _read_beside(path: Path) -> Contract | None:
             return None
         return _parse(path.read_bytes(), str(path))
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}.", _READABLE) from error
 
 
 def _parse(content: bytes, where: str) -> Contract | None:

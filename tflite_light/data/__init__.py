@@ -9,13 +9,13 @@ Fields that name files or folders are a `Location`, so that the source can be mo
 import hashlib
 import json
 import os
-import unicodedata
 from abc import abstractmethod
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
+from tflite_light.classes import plain
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
@@ -180,7 +180,7 @@ class Source(Part):
         def relative(name: str) -> str:
             there = name if Path(name).is_absolute() else here + name
             base = next((base for base in bases if there.startswith(base)), None)
-            return unicodedata.normalize("NFC", there.removeprefix(base) if base else name)
+            return plain(there.removeprefix(base) if base else name)
 
         return [relative(name) for name in names]
 

@@ -12,12 +12,13 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from tflite_light.classes import plain
 from tflite_light.errors import UserError
 from tflite_light.progress import say
+from tflite_light.wording import count, some
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"}
 LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
@@ -26,6 +27,7 @@ LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     "__pycache__",
 }
 SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
+SHOWN = 10  # of what is refused or left out
 
 Identity = tuple[int, int]
 
@@ -72,13 +74,15 @@ class Walk:
         `place` is how a recipe sets the option. What is left out is named.
         """
         require_read(where, self.broken)
-        strangers = {
-            "file that is no JPEG, PNG, BMP or WebP": self.others,
-            "picture outside the class folders": self.outside,
-            "class folder without a picture": self.empty,
-        }
+        strangers = (
+            (self.others, "file that is", "files that are", "no JPEG, PNG, BMP or WebP"),
+            (self.outside, "picture", "pictures", "outside the class folders"),
+            (self.empty, "class folder", "class folders", "without a picture"),
+        )
         found = [
-            f"{count_of(paths, what)}: {some(paths)}" for what, paths in strangers.items() if paths
+            f"{count(len(paths), one, many)} {what}: {some(paths, SHOWN, '; ')}"
+            for paths, one, many, what in strangers
+            if paths
         ]
         if found and not skip_strangers:
             raise UserError(
@@ -143,30 +147,11 @@ class Walk:
 def require_read(where: str, problems: list[str]) -> None:
     """Raises UserError with the names of what cannot be read, and why."""
     if problems:
+        number = count(len(problems), "file or folder", "files or folders")
         raise UserError(
-            f"{where}: {count_of(problems, 'file or folder')} cannot be read: {some(problems)}.",
+            f"{where}: {number} cannot be read: {some(problems, SHOWN, '; ')}.",
             "Restore or remove them, or give this user the right to read them.",
         )
-
-
-def some(names: Sequence[object], most: int = 10) -> str:
-    """Up to ten names, and how many there are besides."""
-    more = f"; and {len(names) - most} more" if len(names) > most else ""
-    return "; ".join(str(name) for name in names[:most]) + more
-
-
-def count_of(things: Sequence[object], what: str) -> str:
-    """`1 picture of it`, `2 pictures of it`."""
-    if len(things) == 1:
-        return f"1 {what}"
-    plurals = {
-        "file": "files",
-        "picture": "pictures",
-        "folder": "folders",
-        "is": "are",
-        "row": "rows",
-    }
-    return " ".join([str(len(things)), *(plurals.get(word, word) for word in what.split())])
 
 
 def _identity(status: os.stat_result) -> Identity:

@@ -4,13 +4,15 @@ import hashlib
 import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from tflite_light.classes import require_printable
-from tflite_light.data._files import count_of, require_read, some
+from tflite_light.data import ALL, Given
+from tflite_light.data._files import require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 from tflite_light.progress import counted, say
+from tflite_light.wording import count, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,15 +51,15 @@ def split_of(content: bytes) -> Split:
     return THREE.part(hashlib.sha256(content).digest())
 
 
-def complete(where: str, found: dict[Split | Literal["all"], Pictures]) -> dict[Split, Pictures]:
-    """Train, val and test of pictures that are divided in part, or not at all (`all`).
+def complete(where: str, found: dict[Given, Pictures]) -> dict[Split, Pictures]:
+    """Train, val and test of pictures that are divided in part, or not at all (`ALL`).
 
     Pictures are divided 70/10/20 by content. A missing val is an eighth of train, by content.
     Without test, val becomes test, as ImageNet's is used, and val comes out of train: no figure is
     reported on pictures that a training chose by. Raises UserError where train is missing.
     """
-    if "all" in found:
-        return divide(where, found["all"], THREE)
+    if ALL in found:
+        return divide(where, found[ALL], THREE)
     given: dict[Split, Pictures] = {name: found[name] for name in SPLITS if name in found}
     if "train" not in given or len(given) < 2:
         raise UserError(
@@ -144,7 +146,8 @@ def _report_contradictions(where: str, pictures: Pictures, digests: list[bytes])
         if pictures.labels[other] != pictures.labels[index]:
             pairs.append(f"{pictures.names[index]} equals {pictures.names[other]}")
     if pairs:
-        say(f"{where}: {count_of(pairs, 'picture')} in two classes: {some(pairs, most=3)}")
+        number = count(len(pairs), "picture")
+        say(f"{where}: {number} in two classes: {some(pairs, most=3, separator='; ')}")
 
 
 def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:

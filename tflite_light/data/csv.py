@@ -12,10 +12,11 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import count_of, require_read, some
+from tflite_light.data._files import SHOWN, require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
 from tflite_light.progress import say
+from tflite_light.wording import count, some
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 COLUMNS = ("path", "label", "split")
@@ -137,6 +138,7 @@ def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
 def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
     """Each picture once. Raises UserError where two rows contradict each other."""
     first: dict[str, Row] = {}
+    again = []
     for row in rows:
         other = first.setdefault(os.path.normpath(row.path), row)
         if row.label != other.label:
@@ -150,10 +152,11 @@ def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
                 f"{table}, line {row.line}: {row.path} is in both {other.part} and {row.part}.",
                 "Keep it in one.",
             )
-    kept = list(first.values())
-    again = [row.line for row in rows if row not in kept]
+        if row is not other:
+            again.append(row.line)
     if again:
-        say(f"{where}: {count_of(again, 'row')} repeated, counted once: lines {some(again)}")
+        number = count(len(again), "row")
+        say(f"{where}: {number} repeated, counted once: lines {some(again, SHOWN)}")
     return list(first.values())
 
 

@@ -11,6 +11,7 @@ from tflite_light.contract import Contract, Golden, sha256
 from tflite_light.measure.runners import TFLiteModel, quantise, runtime
 from tflite_light.pipeline.decode import Pixels, decode
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.wording import count
 
 # What another runtime or processor may differ by. Measured: six int8 networks by XNNPACK and by
 # TFLite's reference kernels, at most 5 steps of the output (XNNPACK on x86 and Arm: none);
@@ -69,8 +70,8 @@ def warnings(findings: list[Finding]) -> list[str]:
     lines = []
     for kind in dict.fromkeys(finding.kind for finding in findings):
         same = [finding for finding in findings if finding.kind == kind]
-        pictures = "golden picture" if len(same) == 1 else "golden pictures"
-        lines.append(f"{len(same)} {pictures}, first {same[0].picture}: {same[0].text}")
+        number = count(len(same), "golden picture")
+        lines.append(f"{number}, first {same[0].picture}: {same[0].text}")
     return lines
 
 

@@ -24,6 +24,7 @@ from tflite_light.pipeline.pictures import UNKNOWN, Pictures, pictures_of
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
+from tflite_light.wording import some
 
 _ORIENTATION = ExifTags.Base.Orientation
 _NOT_IN_PNG = ("CMYK", "YCbCr", "HSV")  # converted as a file of that mode is
@@ -70,9 +71,7 @@ class Predictor:
         there = os.path.isfile  # Path's raises for long names
         absent = [str(path) for path in files if not there(path)]
         if absent:
-            raise UserError(
-                f"no such file: {', '.join(absent[:10])}.", "Give the paths of pictures."
-            )
+            raise UserError(f"no such file: {some(absent, 10)}.", "Give the paths of pictures.")
         return self._answers(pictures_of([(path, UNKNOWN) for path in files]), top)
 
     def title(self, answer: Answer) -> str:

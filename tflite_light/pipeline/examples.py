@@ -19,14 +19,14 @@ from tflite_light.pipeline.decode import Pixels, decode
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures
 from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
 from tflite_light.progress import counted, say
+from tflite_light.wording import count, some
 
 Name = TypeVar("Name", bound=str)
 
 MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
 AHEAD = 256  # pictures that wait for a thread at a time; a million would take 1 GB to queue
-_POOL = ThreadPoolExecutor(
-    os.cpu_count()
-)  # Pillow lets other threads run while it decodes and resizes
+_BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
+_POOL = ThreadPoolExecutor(os.cpu_count())  # Pillow lets other threads run while it decodes
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,6 @@ class Examples:
             yield normalise(pixels.astype(np.float32), self.image)
 
 
-_BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
-
-
 @dataclass(frozen=True)
 class Data:
     """A source, read and checked."""
@@ -166,8 +163,8 @@ def _unread(pictures: Pictures, image: Image, keep: bool) -> Examples:
 def _each(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
     """The results, in order, of as many threads as there are cores."""
     rest = iter(jobs)
-    while some := list(islice(rest, AHEAD)):
-        yield from _POOL.map(function, some)
+    while chunk := list(islice(rest, AHEAD)):
+        yield from _POOL.map(function, chunk)
 
 
 def _decoded(content: "bytes | np.ndarray[Any, Any]") -> Pixels:
@@ -183,7 +180,5 @@ def _reason(error: Exception) -> str:
 
 
 def _unreadable(problems: list[str]) -> str:
-    named = "; ".join(sorted(problems)[:10])
-    more = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-    noun = "picture" if len(problems) == 1 else "pictures"
-    return f"{len(problems)} {noun} cannot be read: {named}{more}."
+    named = some(sorted(problems), 10, "; ")
+    return f"{count(len(problems), 'picture')} cannot be read: {named}."

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tflite_light.errors import UserError
 from tflite_light.recipe import changing, shipped, yaml
 from tflite_light.recipe.recipe import Recipe
+from tflite_light.wording import count
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -52,9 +53,11 @@ def _read(path: Path) -> dict[str, Any]:
             f"Give the path of a .yaml file, or a name: {', '.join(shipped.names())}.",
         ) from None
     except yaml.Unreadable as error:
-        raise UserError(f"recipe {path} {error}.") from error
+        raise UserError(f"recipe {path} {error}.", "Correct it there.") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"recipe {path} cannot be read: {error}.") from error
+        raise UserError(
+            f"recipe {path} cannot be read: {error}.", "Give a YAML file in UTF-8."
+        ) from error
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds a {type(value).__name__}"
         raise UserError(
@@ -64,8 +67,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _refusal(path: str | Path, mistakes: list[str]) -> UserError:
-    count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return UserError("\n  ".join([f"{path} has {count}:", *mistakes]))
+    head = f"{path} has {count(len(mistakes), 'mistake')}:"
+    return UserError("\n  ".join([head, *mistakes]))  # each says what to do
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -157,7 +157,8 @@ class Recipe(Part):
         if len(names) < 2:
             raise UserError(
                 f"{self.labels or self.source.where} names {len(names)} classes, but a classifier "
-                "needs two. Give labels: a file with a class name a line, or classes: their number."
+                "needs two.",
+                "Give `labels:` a file with a class name a line, or `classes:` their number.",
             )
         classes.require_printable(self.labels or self.source.where, names)
         return names

@@ -1,9 +1,10 @@
-"""Reports for people: a table of what was measured, and what to type next."""
+"""What was measured, for a person: a table, and warnings."""
 
 from collections.abc import Callable
 from typing import Any
 
 from tflite_light.measure.accuracy import Measured
+from tflite_light.wording import count
 
 COLUMNS: dict[str, Callable[[Measured], str]] = {
     "": lambda row: _title(row),
@@ -56,8 +57,8 @@ def _advice(calibration_pictures: int | None) -> str:
     qat = "train the network with a qat stage"
     if calibration_pictures >= FEW_PICTURES:
         return f"\nhint: {qat}."
-    count = "1 picture" if calibration_pictures == 1 else f"{calibration_pictures} pictures"
-    return f"\nhint: its ranges come from {count}; give more, or {qat}."
+    number = count(calibration_pictures, "picture")
+    return f"\nhint: its ranges come from {number}; give more, or {qat}."
 
 
 def _title(row: Measured) -> str:

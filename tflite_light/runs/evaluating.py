@@ -13,6 +13,7 @@ from tflite_light.measure.predict import open_file
 from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.sockets import load, names
+from tflite_light.wording import some
 
 
 def evaluate_file(path: str | Path, data: str | Path, skip_strangers: bool = False) -> Measured:
@@ -44,8 +45,8 @@ def _labelled(source: Source, labels: list[str]) -> Pictures:
     known, found = [plain(label) for label in labels], source.classes()
     if strange := [name for name in found if name not in known]:
         raise UserError(
-            f"{source.where} has classes the file does not know: {', '.join(strange[:5])}. "
-            f"The file's {len(labels)} labels are {', '.join(labels[:10])}.",
+            f"{source.where} has classes the file does not know: {some(strange)}. "
+            f"The file's {len(labels)} labels are {some(labels, 10)}.",
             _suggestion(strange[0], known),
         )
     if twice := [name for name in found if known.count(name) > 1]:
@@ -55,8 +56,9 @@ def _labelled(source: Source, labels: list[str]) -> Pictures:
             f"{source.where} cannot be told apart by that name.",
             "Export the file again, which makes its labels differ.",
         )
+    places = {name: index for index, name in enumerate(known)}
     pictures = source.measured()
-    return replace(pictures, labels=[known.index(found[label]) for label in pictures.labels])
+    return replace(pictures, labels=[places[found[label]] for label in pictures.labels])
 
 
 def _suggestion(name: str, known: list[str]) -> str:

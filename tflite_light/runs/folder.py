@@ -30,6 +30,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
 from tflite_light.training.places import Places
+from tflite_light.wording import some
 
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
@@ -109,7 +110,7 @@ class Run:
     def _data(self) -> dict[str, Any]:
         if not (self.folder / "data.json").exists():
             raise UserError(
-                f"{self.folder} does not record its classes: it was made by a version before 0.2.",
+                f"{self.folder} does not record its classes: an earlier version made it.",
                 "Train its recipe anew, or export it with that version.",
             )
         found = files.read_json(self.folder / "data.json")
@@ -158,8 +159,8 @@ class Run:
         if found == self.classes:
             return
         gone, new = sorted(set(self.classes) - set(found)), sorted(set(found) - set(self.classes))
-        changes = [f"{', '.join(gone[:5])} missing"] if gone else []
-        changes += [f"{', '.join(new[:5])} new"] if new else []
+        changes = [f"{some(gone)} missing"] if gone else []
+        changes += [f"{some(new)} new"] if new else []
         raise UserError(
             f"{recipe.source.where} has other classes than {self.folder} was trained on: "
             f"{' and '.join(changes) or 'their order differs'}.",

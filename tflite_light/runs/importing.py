@@ -16,6 +16,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load as load_part
+from tflite_light.wording import some
 
 PHOTOGRAPHS = 32  # of the package's own, where the recipe has no data: enough to compare answers on
 
@@ -70,15 +71,15 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
         photographs = load_part("data", "sign_digits")().split("test")
         chosen = range(0, len(photographs), -(-len(photographs) // PHOTOGRAPHS))
         names = [photographs.names[index] for index in chosen]
-        some = Pictures(names, [UNKNOWN] * len(names), lambda i: photographs.read(chosen[i]))
-        return {"train": Pictures([], [], some.read), "val": some, "test": some}
+        those = Pictures(names, [UNKNOWN] * len(names), lambda i: photographs.read(chosen[i]))
+        return {"train": Pictures([], [], those.read), "val": those, "test": those}
     classes = recipe.data.classes()
     strange = sorted(set(classes) - set(labels))
     if strange:
         raise UserError(
             f"{recipe.data.where} has classes that are not among the {len(labels)} labels: "
-            f"{_some(strange)}.",
-            f"The labels are {_some(labels)}. Give `labels:` a file that has them all.",
+            f"{some(strange)}.",
+            f"The labels are {some(labels)}. Give `labels:` a file that has them all.",
         )
     places = {UNKNOWN: UNKNOWN} | {n: labels.index(name) for n, name in enumerate(classes)}
     parts = {name: recipe.data.split(name) for name in SPLITS}
@@ -94,11 +95,6 @@ def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
         name: replace(part, labels=[places[label] for label in part.labels])
         for name, part in parts.items()
     }
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
 
 
 def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> None:

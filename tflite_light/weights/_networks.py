@@ -9,6 +9,7 @@ import numpy as np
 from tflite_light.errors import UserError
 from tflite_light.weights import Arrays, Weights
 from tflite_light.weights._plan import Plan, is_counter
+from tflite_light.wording import some
 
 PREFIX_LENGTH = 200  # of a name is searched for where it begins
 
@@ -108,8 +109,7 @@ def left_out(best: Found, arrays: Arrays, source: str) -> list[str]:
     others = sorted({_group(name, best.prefix) for name in beside})
     if not others:
         return []
-    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-    return [f"{source}: {best.title} is taken; left out: {', '.join(others[:3])}{more}"]
+    return [f"{source}: {best.title} is taken; left out: {some(others, 3)}"]
 
 
 def _group(name: str, prefix: str) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import normalize
 
 import numpy as np
 
+from tflite_light.classes import plain
 from tflite_light.models import CLASSIFIER, Architecture, Names
 from tflite_light.weights import Arrays
+from tflite_light.wording import some
 
 KERAS_NAMES = {"kernel": ("kernel", "pointwise_kernel")}  # the latter in separable convolutions
 TORCH_NAMES = {
@@ -48,8 +49,8 @@ class Classes:
 
 
 def _one_form(names: Sequence[str]) -> dict[str, int]:
-    """Places of class names, in one of Unicode's forms: file systems differ in it."""
-    return {normalize("NFC", name): place for place, name in enumerate(names)}
+    """Places of class names, by their names in one form of Unicode."""
+    return {plain(name): place for place, name in enumerate(names)}
 
 
 class Plan:
@@ -106,8 +107,8 @@ class Plan:
         if theirs != ours or self._classes.theirs is None or self._classes.ours is None:
             return f"weights are for {theirs} classes, the model has {ours}"
         return (
-            f"weights are for the classes {_some(self._classes.theirs)}, the model has "
-            f"{_some(self._classes.ours)}"
+            f"weights are for the classes {some(self._classes.theirs, 3)}, the model has "
+            f"{some(self._classes.ours, 3)}"
         )
 
     def _find(self, layer: Any, theirs: str, short: str, variable: Any) -> tuple[str, Any]:
@@ -171,10 +172,6 @@ def expected(model: Any, reference: str, names: Names) -> set[str]:
 def short_name(variable: Any) -> str:
     """`kernel`, `beta` ..."""
     return str(variable.name.removesuffix(":0").rsplit("/", 1)[-1])
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
 
 
 def _folded(layer: Any, variable: Any, short: str) -> Any:
