@@ -1,4 +1,4 @@
-"""Class names: compared in one form, told apart, and read from a file with one a line."""
+"""Class names: compared in one form, made distinct, and read from a file with one a line."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What is said on stderr while something runs; stdout has the result alone."""
+"""What goes to stderr while something runs; stdout has the result alone."""
 
 import sys
 import time

@@ -63,7 +63,7 @@ class Part(BaseModel):
 def restated(
     error: ValidationError, place: str = "", fields: list[str] | None = None
 ) -> ValidationError:
-    """The same mistakes, each said for a person, below `place`, unknown keys with a suggestion."""
+    """The same mistakes, below `place`, worded for a person; unknown keys with a suggestion."""
     lines = []
     for line in error.errors():
         kind = PydanticCustomError(line["type"], _message(line))

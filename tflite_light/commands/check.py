@@ -13,7 +13,10 @@ from tflite_light.commands._options import recipe_path, reports, set_option
 @set_option
 @reports
 def command(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
-    """Find every mistake in RECIPE, and files it names that do not exist; nothing is trained."""
+    """Find every mistake in RECIPE, and files it names that do not exist; nothing is trained.
+
+    RECIPE is a file, or the name of one that the kit has, such as mobilenet_v2.
+    """
     from tflite_light import recipe as recipes
 
     checked = recipes.check(recipe, changes)

@@ -47,7 +47,7 @@ def command(
 
         if data:
             raise UserError(
-                f"--data goes with a run, and {target} is a recipe to import.",
+                f"`--data` goes with a run, and {target} is a recipe to import.",
                 "Name its pictures by `--set data.pictures.path=FOLDER`.",
             )
         origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
@@ -56,8 +56,8 @@ def command(
 
         if changes:
             raise UserError(
-                "--set goes with a RECIPE to import; a run keeps the one it was made by.",
-                "Train the changed recipe, or leave --set out.",
+                "`--set` goes with a RECIPE to import; a run keeps the one it was made by.",
+                "Train the changed recipe, or leave out `--set`.",
             )
         current = folder.open_run(target) if target else finding.newest(runs)
         origin, rows = {"run": str(current.folder)}, conductor.export(current, modes, out, data)

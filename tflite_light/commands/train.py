@@ -36,7 +36,10 @@ def command(
     name: str | None,
     runs: Path,
 ) -> dict[str, Any]:
-    """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs."""
+    """Train RECIPE, compress, export and measure; all of it goes into a new folder of --runs.
+
+    RECIPE is a file, or the name of one that the kit has, such as mobilenet_v2.
+    """
     from tflite_light import recipe as recipes
 
     checked = recipes.load(recipe / "recipe.yaml" if recipe.is_dir() else recipe, changes)
@@ -52,8 +55,8 @@ def command(
     name = name or recipe.stem
     if data and not resume:
         raise UserError(
-            "--data goes with --resume, for pictures that were moved.",
-            "Set the data of a new run by --set, such as `--set data.directory.path=FOLDER`.",
+            "`--data` goes with `--resume`, for pictures that were moved.",
+            "Set the data of a new run in its recipe, or by `--set data.directory.path=FOLDER`.",
         )
     if resume:
         run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)

@@ -79,7 +79,8 @@ class _KeepingZeros:
     """TF-MOT's layout of a model that was pruned.
 
     TF-MOT looks layers before a concatenation up in its default registry, so that they forget
-    their zeros: SqueezeNet's expanding convolutions, and a half of its promise. Here all are told.
+    their zeros: SqueezeNet's expanding convolutions, and a half of its promise. Here every layer
+    keeps them.
     """
 
     layout: Any

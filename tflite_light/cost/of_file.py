@@ -16,7 +16,7 @@ from tflite_light.cost.network import (
     Stored,
     Tensor,
 )
-from tflite_light.cost.pictures import Shapes
+from tflite_light.cost.shapes import Shapes
 from tflite_light.tflite.file import File
 from tflite_light.tflite.graph import RANKS, UNPACKING, Graph
 from tflite_light.tflite.runtimes import oldest

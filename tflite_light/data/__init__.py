@@ -156,8 +156,7 @@ class Source(Part):
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}
-        # not Path's, which raises where a name is too long
-        return {key: path for key, path in named.items() if not os.path.exists(path)}  # noqa: PTH110
+        return {key: path for key, path in named.items() if not os.path.exists(path)}
 
     def _locations(self) -> dict[str, str | None]:
         """Fields that hold paths, and the paths."""

@@ -45,8 +45,8 @@ class Directory(Source):
 
     def scan(self) -> Scan:
         folder = Path(self.path)
-        if not os.path.isdir(folder):  # noqa: PTH112  Path's raises for long names
-            found = "is a file" if os.path.exists(folder) else "does not exist"  # noqa: PTH110
+        if not os.path.isdir(folder):
+            found = "is a file" if os.path.exists(folder) else "does not exist"
             raise UserError(
                 f"data folder {folder} {found}.",
                 "Set data.directory.path to a folder of class folders.",

@@ -32,7 +32,7 @@ class Unlabelled(Source):
     def scan(self) -> Scan:
         folder = Path(self.path)
         walk = Walk(folder)
-        there = os.path.isdir(folder)  # noqa: PTH112  Path's raises for long names
+        there = os.path.isdir(folder)
         files = [(path, UNKNOWN) for path in walk.pictures(folder)] if there else []
         walk.conclude(self.where, "data.pictures", self.skip_strangers)
         if not files:

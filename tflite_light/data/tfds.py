@@ -57,9 +57,7 @@ def _builder(source: TFDS, prepared: bool) -> Any:
         builder = tensorflow_datasets.builder(source.name, data_dir=source.data_dir, try_gcs=False)
         if prepared:
             builder.download_and_prepare()
-    except (
-        Exception
-    ) as error:  # its registry, its downloads and its builders raise whatever they like
+    except Exception as error:  # its registry, downloads and builders raise whatever they like
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
             f"dataset {source.name} cannot be prepared: {reason}.", "See data.tfds.name."

@@ -119,7 +119,7 @@ def _matching(pattern: str) -> list[str]:
 def _step(folder: Path, step: str) -> list[Path]:
     path = folder / step
     if os.path.lexists(path) or not any(sign in step for sign in "*?["):
-        return [path] if os.path.exists(path) else []  # noqa: PTH110  Path's raises for long names
+        return [path] if os.path.exists(path) else []
     try:
         inside = [path for path in folder.iterdir() if fnmatch.fnmatchcase(path.name, step)]
     except OSError:

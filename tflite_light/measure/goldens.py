@@ -76,7 +76,7 @@ def warnings(findings: list[Finding]) -> list[str]:
 
 
 def _check(one: Golden, folder: Path, agreed: Contract, model: TFLiteModel) -> Finding | None:
-    if not os.path.isfile(folder / one.picture):  # noqa: PTH113  Path's raises for long names
+    if not os.path.isfile(folder / one.picture):
         return None
     try:
         values = input_of(decode((folder / one.picture).read_bytes()), agreed)

@@ -27,6 +27,7 @@ from tflite_light.tflite import file as tflite
 from tflite_light.wording import some
 
 _ORIENTATION = ExifTags.Base.Orientation
+_WHERE = "Keep the .json that was written beside the file, or export the model again."
 _NOT_IN_PNG = ("CMYK", "YCbCr", "HSV")  # converted as a file of that mode is
 
 Picture = str | Path | Pillow.Image | np.ndarray[Any, Any]
@@ -68,8 +69,7 @@ class Predictor:
         Raises UserError when any picture cannot be read; they are all tried first.
         """
         files = [Path(path) for path in paths]
-        there = os.path.isfile  # Path's raises for long names
-        absent = [str(path) for path in files if not there(path)]
+        absent = [str(path) for path in files if not os.path.isfile(path)]
         if absent:
             raise UserError(f"no such file: {some(absent, 10)}.", "Give the paths of pictures.")
         return self._answers(pictures_of([(path, UNKNOWN) for path in files]), top)
@@ -102,6 +102,14 @@ def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
         model = TFLiteModel(content)
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{path} cannot be run: {error}.", "Export it again.") from error
+    _require_own(agreed, model, path)
+    for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
+        say(f"warning: {path}: {warning}")
+    return model, agreed
+
+
+def _require_own(agreed: Contract, model: TFLiteModel, path: Path) -> None:
+    """Raises UserError where a contract does not fit the file."""
     for end in ("input", "output"):
         if getattr(model, end) != getattr(agreed, end):
             raise UserError(f"the contract of {path} is another file's: its {end} differs.", _WHERE)
@@ -119,12 +127,6 @@ def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
             f"{classes} classes.",
             _WHERE,
         )
-    for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
-        say(f"warning: {path}: {warning}")
-    return model, agreed
-
-
-_WHERE = "Keep the .json that was written beside the file, or export the model again."
 
 
 def _encoded(picture: Pillow.Image) -> bytes:

@@ -4,7 +4,7 @@ from typing import Any
 
 from tflite_light.errors import UserError
 
-_PICTURE = 4  # sides: batch, height, width, channels
+_PICTURE_RANK = 4  # batch, height, width, channels
 
 
 def shapes_at(content: bytes, size: int) -> dict[int, tuple[int, ...]]:
@@ -38,7 +38,7 @@ def shapes_at(content: bytes, size: int) -> dict[int, tuple[int, ...]]:
 def _sides(end: dict[str, Any], size: int) -> list[int]:
     shape = [int(side) for side in end["shape"]]
     signature = [int(side) for side in end["shape_signature"]] or shape
-    if -1 in signature[1:] and len(signature) != _PICTURE:
+    if -1 in signature[1:] and len(signature) != _PICTURE_RANK:
         raise UserError(
             f"input {end['name']} of shape {signature} is not a picture's.",
             "Leave out `--size`: figures that depend on open sizes are not counted then.",

@@ -12,8 +12,9 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.preprocess import Floats, normalise
 from tflite_light.stack import tf
 
-MOST_FLOATS = 250_000_000  # bytes of inputs kept as float32, which take four times the pictures;
-# making them anew costs 0.6 ms of processor time for one of 96 px, 1 % of an epoch in all
+# Bytes of inputs that are kept as float32, four times those of the pictures. Making them anew costs
+# 0.6 ms of processor time for one of 96 px, 1 % of an epoch in all.
+MOST_FLOATS = 250_000_000
 
 _failed: list[UserError] = []  # in TensorFlow's threads, which make errors of their own of them
 

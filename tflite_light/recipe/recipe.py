@@ -138,11 +138,7 @@ class Recipe(Part):
         named = {"labels": self.labels}
         if self.weights:
             named[f"weights.{self.weights.key}.path"] = getattr(self.weights, "path", None)
-        found = {
-            place: path
-            for place, path in named.items()
-            if path and not os.path.exists(path)  # noqa: PTH110  Path's raises for long names
-        }
+        found = {place: path for place, path in named.items() if path and not os.path.exists(path)}
         if self.data:
             found |= {
                 f"data.{self.data.key}.{key}": path for key, path in self.data.absent().items()

@@ -31,7 +31,7 @@ def evaluate_file(path: str | Path, data: str | Path, skip_strangers: bool = Fal
 def _source(data: Path, skip_strangers: bool) -> Source:
     """What reads such a path, of all sources."""
     kinds: list[type[Source]] = [load("data", name) for name in names("data")]
-    there = os.path.exists(data)  # noqa: PTH110  Path's raises for long names
+    there = os.path.exists(data)
     for kind in kinds if there else ():
         if source := kind.at(data, skip_strangers):
             return source

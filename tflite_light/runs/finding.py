@@ -16,7 +16,7 @@ from tflite_light.runs.folder import Run, differences, open_run, record
 def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples]) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
     if Path(name).name != name or name.startswith(".") or not name.isprintable():
-        raise UserError(f"{name!r} cannot name a run.", "Give --name letters, digits, - and _.")
+        raise UserError(f"{name!r} cannot name a run.", "Give `--name` letters, digits, - and _.")
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
         record(run, recipe, parts)
@@ -30,9 +30,7 @@ def newest(runs: Path) -> Run:
     """The run that was started last. Raises UserError when there is none."""
     folders = [path.parent for path in runs.glob("*/environment.json")]
     if not folders:
-        raise UserError(
-            f"no run in {runs} yet.", "Make one: `tflite-light train recipes/mobilenet_v2.yaml`"
-        )
+        raise UserError(f"no run in {runs} yet.", "Make one: `tflite-light train mobilenet_v2`")
     return open_run(max(folders, key=_started))
 
 
@@ -68,24 +66,24 @@ def _new_folder(name: str, runs: Path) -> Path:
             if not folder.is_dir():
                 raise UserError(
                     f"cannot make {folder}: a file has that name.",
-                    "Choose another with --name or --runs.",
+                    "Choose another with `--name` or `--runs`.",
                 ) from None
             number += 1  # another process was quicker
         except OSError as error:
             raise UserError(
-                f"cannot make {folder}: {error.strerror}.", "Choose another folder with --runs."
+                f"cannot make {folder}: {error.strerror}.", "Choose another folder with `--runs`."
             ) from error
         else:
             return folder
 
 
 def _unfinished(name: str, runs: Path) -> Run:
-    """The newest unfinished run of a recipe; those that cannot be read are named and passed by."""
+    """The newest unfinished run of a recipe; those that cannot be read are named and skipped."""
     for number in sorted(_numbers(name, runs), reverse=True):
         try:
             run = open_run(runs / (name if number == 1 else f"{name}-{number}"))
         except UserError as error:
-            say(f"passing by: {error.problem}")
+            say(f"skipping a run: {error.problem}")
             continue
         if not run.finished:
             return run

@@ -45,7 +45,7 @@ RANKS = {  # of their kernels
     "CONV_3D": 5,
     "CONV_3D_TRANSPOSE": 5,
 }
-_MOST_SIDES = 64  # numpy's limit; TFLite's operators take 8 at most
+_HIGHEST_RANK = 64  # numpy's limit; TFLite's operators take 8 at most
 _MOST_ELEMENTS = 2**56  # more than any memory has
 
 
@@ -126,7 +126,7 @@ class Graph:
     def sides_of(self, index: int) -> tuple[int, ...]:
         """Its shape with -1 for each side that is open until the file runs.
 
-        (-1,) where the number of sides is open too.
+        (-1,) where the rank is open too.
         """
         shape, signature = self.shape_of(index), integers(self.tensors[index].shapeSignature)
         if self.is_constant(index):
@@ -141,7 +141,7 @@ class Graph:
 
     @cached_property
     def _ranks_are_given(self) -> bool:
-        """Whether the writer tells scalars from tensors of any rank; old ones do not."""
+        """Whether the writer distinguishes scalars from tensors of any rank; old ones do not."""
         return any(tensor.hasRank for tensor in self.tensors)
 
     def name_of(self, index: int) -> str:
@@ -226,7 +226,7 @@ class Graph:
     def _check_tensor(self, index: int) -> None:
         self._check_places("a tensor", [self.tensors[index].buffer], self.model.buffers)
         name, shape = self.name_of(index), self.shape_of(index)
-        if len(shape) > _MOST_SIDES or prod(side or 1 for side in shape) > _MOST_ELEMENTS:
+        if len(shape) > _HIGHEST_RANK or prod(side or 1 for side in shape) > _MOST_ELEMENTS:
             raise Damage(f"{name} has more elements than memory")
         if min(shape, default=0) < 0:
             raise Damage(f"{name} has a negative side")
@@ -256,9 +256,7 @@ class Graph:
         if buffer.data is not None and len(buffer.data):
             data: Array = buffer.data
             return data
-        if (
-            buffer.offset <= 1 or not buffer.size
-        ):  # 1 is what writers put there until they know the place
+        if buffer.offset <= 1 or not buffer.size:  # 1: a writer that did not know the place yet
             return np.empty(0, np.uint8)
         if buffer.offset + buffer.size > len(self.content):
             raise Damage(f"the values of {self.name_of(index)} lie behind the file's end")
