@@ -89,13 +89,13 @@ def pack(record: Any) -> bytes:
 
 
 def complaint(result: Result) -> str:
-    """What a person is told on bad input: on stderr alone, by exit code 2, not as a traceback."""
+    """The message on bad input: on stderr alone, by exit code 2, not as a traceback."""
     assert result.exit_code == 2, (result.exit_code, result.output, result.exception)
     assert result.stdout == ""
-    progress, error, told = result.stderr.partition("error: ")
+    progress, error, message = result.stderr.partition("error: ")
     assert error, result.stderr
     assert progress == "" or progress.endswith("\n")
-    return told
+    return message
 
 
 def tflite_light(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -60,7 +60,7 @@ def test_list_shows_every_section_of_a_recipe_and_describes_every_field(call: Ca
     assert undescribed == []
 
 
-def test_a_full_device_is_said_plainly() -> None:
+def test_a_full_device_is_named() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "tflite_light", "list"],
@@ -109,11 +109,13 @@ BAD_CALLS = [
 
 def test_a_file_to_export_is_a_recipe(call: Call, tmp_path: Path) -> None:
     (tmp_path / "net.pth").write_bytes(b"PK")
-    told = complaint(call("export", "net.pth", "--out", "app"))
-    assert "net.pth is neither the folder of a run nor a recipe (.yaml).\nhint: Weights are" in told
+    message = complaint(call("export", "net.pth", "--out", "app"))
+    assert (
+        "net.pth is neither the folder of a run nor a recipe (.yaml).\nhint: Weights are" in message
+    )
 
 
-@pytest.mark.parametrize(("arguments", "told"), BAD_CALLS, ids=lambda value: str(value)[:40])
-def test_missing_things_are_said_plainly(call: Call, arguments: list[str], told: str) -> None:
-    assert told in complaint(call(*arguments))
+@pytest.mark.parametrize(("arguments", "message"), BAD_CALLS, ids=lambda value: str(value)[:40])
+def test_missing_things_are_named(call: Call, arguments: list[str], message: str) -> None:
+    assert message in complaint(call(*arguments))
     assert list(Path().iterdir()) == []

@@ -97,8 +97,8 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
 def test_labels_permuted_beside_a_file_are_refused(model: Path, call: Call) -> None:
     edit(model, lambda value: value["labels"].reverse())
     picture = model.parent / "int8_golden" / "0.png"
-    told = complaint(call("predict", model, picture))
-    assert told.startswith(
+    message = complaint(call("predict", model, picture))
+    assert message.startswith(
         f"{model.with_suffix('.json')} and the contract inside {model} disagree: labels differ.\n"
         f"hint: Remove {model.with_suffix('.json')}: the one inside was written with the file."
     )
@@ -175,8 +175,8 @@ def test_keys_of_a_newer_minor_version_are_taken(model: Path) -> None:
 
 def test_a_newer_major_version_is_refused(model: Path) -> None:
     edit(model, lambda value: value.update(version=2, labels={"0": "a"}))
-    told = refusal(model)
-    assert "int8.json has version 2; this tflite-light reads version 1.\nhint: Install" in told
+    message = refusal(model)
+    assert "int8.json has version 2; this tflite-light reads version 1.\nhint: Install" in message
 
 
 def old(value: dict[str, Any]) -> None:
@@ -210,7 +210,7 @@ def test_no_default_stands_for_what_a_contract_leaves_out(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "size", "told"),
+    ("method", "size", "message"),
     [
         (zipfile.ZIP_DEFLATED, 64 << 20, "contract.json is larger than 16 MiB"),
         (zipfile.ZIP_BZIP2, 1 << 20, "contract.json is compressed in a way that is not known"),
@@ -218,12 +218,12 @@ def test_no_default_stands_for_what_a_contract_leaves_out(model: Path) -> None:
     ],
 )
 def test_a_bomb_inside_a_file_is_not_unpacked(
-    model: Path, method: int, size: int, told: str
+    model: Path, method: int, size: int, message: str
 ) -> None:
     """At most 16 MiB and their copies are taken, whatever the archive says."""
     archive(model, ("contract.json", bytes(size)), compression=method)
     tracemalloc.start()
-    assert told in refusal(model)
+    assert message in refusal(model)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60 << 20
@@ -294,7 +294,7 @@ def test_golden_pictures_show_that_a_reader_preprocesses_right(made: Path, mode:
     assert golden.input_sha256 == contract.sha256(values.tobytes())
 
 
-def test_a_wrong_filter_and_another_runtime_are_told_apart(model: Path, call: Call) -> None:
+def test_a_wrong_filter_and_another_runtime_are_distinguished(model: Path, call: Call) -> None:
     """Both may be a few steps off in the output."""
     model.write_bytes(bare(model))
     edit(model, lambda value: value["image"].update(filter="bicubic"))
@@ -367,10 +367,10 @@ def test_mean_and_std_of_pixels_of_0_to_255_are_taken(mean: Any, std: Any) -> No
 
 
 def test_wrong_units_and_an_idle_crop_are_refused_by_check(call: Call, tiny: Path) -> None:
-    told = complaint(call("check", tiny, "--set", "image={mean: 0.5, std: 0.5}"))
-    assert "image: mean and std are of pixels of 0..1, but pixels are 0..255 here." in told
-    told = complaint(call("check", tiny, "--set", "image={resize: stretch, crop: 0.9}"))
-    assert "image: crop has no effect with resize: stretch; remove one of them" in told
+    message = complaint(call("check", tiny, "--set", "image={mean: 0.5, std: 0.5}"))
+    assert "image: mean and std are of pixels of 0..1, but pixels are 0..255 here." in message
+    message = complaint(call("check", tiny, "--set", "image={resize: stretch, crop: 0.9}"))
+    assert "image: crop has no effect with resize: stretch; remove one of them" in message
 
 
 def test_a_predictor_takes_paths_images_and_arrays(made: Path) -> None:

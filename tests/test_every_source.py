@@ -215,13 +215,13 @@ def test_records_without_a_picture_or_a_label_are_named(tmp_path: Path) -> None:
     source: Any = load("data", "tfrecord").example(tmp_path)
     features = tf.train.Features(feature={"image/class/label": tf.train.Feature()})
     empty = tf.train.Example(features=features).SerializeToString()
-    for record, told in (
+    for record, message in (
         (b"junk", "record 1 holds no tf.train.Example"),
         (empty, "image/class/label has 0 values in its int64_list, not one"),
     ):
         with tf.io.TFRecordWriter(source.test) as writer:
             writer.write(record)
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             source.absolute().split("test")
 
 
@@ -253,14 +253,14 @@ def test_unfit_tables_are_refused(tmp_path: Path, text: str) -> None:
 def test_bad_data_stops_before_anything_is_written(call: Call, tiny: Path, photos: Path) -> None:
     (photos / "sign1" / "broken.jpg").write_bytes(b"\xff\xd8 not a photograph")
     change = ("--set", f"data.directory.path={photos}")
-    told = complaint(call("train", tiny, *change))
-    assert told.startswith("1 picture cannot be read")
-    assert "broken.jpg" in told
+    message = complaint(call("train", tiny, *change))
+    assert message.startswith("1 picture cannot be read")
+    assert "broken.jpg" in message
     assert not Path("runs").exists()
-    told = complaint(call("train", tiny, "--set", "data.directory.path=nowhere"))
-    assert "data folder nowhere does not exist" in told
-    told = complaint(call("train", tiny, "--set", "data.tfds.name=no_such_set"))
-    assert "dataset no_such_set cannot be prepared" in told
+    message = complaint(call("train", tiny, "--set", "data.directory.path=nowhere"))
+    assert "data folder nowhere does not exist" in message
+    message = complaint(call("train", tiny, "--set", "data.tfds.name=no_such_set"))
+    assert "dataset no_such_set cannot be prepared" in message
     assert not Path("runs").exists()
 
 
@@ -303,10 +303,10 @@ def test_linked_folders_and_files_are_followed_and_circles_end(
 def test_what_cannot_be_read_is_counted_and_named(photos: Path) -> None:
     for number in range(12):
         (photos / "sign1" / f"{number:02d}.jpg").symlink_to(f"/nowhere/cache/{number}")
-    told = refuse(photos)
-    assert "12 files or folders cannot be read" in told
-    assert "sign1/00.jpg (links to /nowhere/cache/0: No such file or directory)" in told
-    assert "; and 2 more" in told
+    message = refuse(photos)
+    assert "12 files or folders cannot be read" in message
+    assert "sign1/00.jpg (links to /nowhere/cache/0: No such file or directory)" in message
+    assert "; and 2 more" in message
     with pytest.raises(UserError, match="12 files or folders cannot be read"):
         load("data", "pictures").model_validate({"path": str(photos)}).classes()
 
@@ -330,11 +330,11 @@ def test_strangers_are_refused_by_name_or_left_out_by_name(
     (photos / "sign2" / "new.heic").write_bytes(b"\0\0\0\x18ftypheic")
     shutil.copy(next((photos / "sign0").glob("*.jpg")), photos / "loose.jpg")
     (photos / "grape").mkdir()
-    told = refuse(photos)
-    assert f"3 files that are no JPEG, PNG, BMP or WebP: {photos}/sign0/notes.txt; " in told
-    assert f"1 picture outside the class folders: {photos}/loose.jpg" in told
-    assert f"1 class folder without a picture: {photos}/grape." in told
-    assert "leave them out by `data.directory.skip_strangers=true`" in told
+    message = refuse(photos)
+    assert f"3 files that are no JPEG, PNG, BMP or WebP: {photos}/sign0/notes.txt; " in message
+    assert f"1 picture outside the class folders: {photos}/loose.jpg" in message
+    assert f"1 class folder without a picture: {photos}/grape." in message
+    assert "leave them out by `data.directory.skip_strangers=true`" in message
     assert taken(photos, skip_strangers=True) == (["sign0", "sign1", "sign2"], 60)
     assert "left out 3 files that are no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
 
@@ -353,9 +353,10 @@ def test_classes_called_as_parts_are_classes_where_that_is_clear(photos: Path) -
     (photos / "test" / "deep").mkdir()
     for path in (photos / "test").glob("*.jpg"):
         path.rename(photos / "test" / "deep" / path.name)
-    told = refuse(photos)
+    message = refuse(photos)
     assert (
-        "has test and train, which may be parts or classes: pictures lie directly in train." in told
+        "has test and train, which may be parts or classes: pictures lie directly in train."
+        in message
     )
 
 
@@ -462,12 +463,12 @@ def test_three_pictures_fall_to_three_parts_and_copies_do_not_count() -> None:
     assert sorted(len(part) for part in divide("data", alike, THREE).values()) == [0, 0, 3]
 
 
-def test_one_content_in_two_classes_is_said(photos: Path, capsys: Any) -> None:
+def test_one_content_in_two_classes_is_reported(photos: Path, capsys: Any) -> None:
     some = next((photos / "sign0").iterdir())
     shutil.copy(some, photos / "sign1" / "again.jpg")
     Directory(path=str(photos)).split("train")
-    told = capsys.readouterr().err
-    assert f"1 picture in two classes: {photos}/sign1/again.jpg equals {some}" in told
+    message = capsys.readouterr().err
+    assert f"1 picture in two classes: {photos}/sign1/again.jpg equals {some}" in message
 
 
 def write_table(photos: Path, head: str, row: str) -> dict[str, str]:
@@ -497,7 +498,7 @@ def test_tables_of_other_programs_are_read(photos: Path, head: str, row: str) ->
     assert len(table.measured()) == 60
 
 
-def test_rows_that_stand_twice_count_once_and_that_is_said(photos: Path, capsys: Any) -> None:
+def test_rows_that_stand_twice_count_once_and_are_reported(photos: Path, capsys: Any) -> None:
     source: Any = load("data", "csv").model_validate(
         write_table(photos, "path,label", "{0},{1}\n./{0},{1}")
     )
@@ -532,7 +533,7 @@ def test_damaged_records_are_named_by_file_and_number(tmp_path: Path) -> None:
     length = int.from_bytes(whole[:8], "little")
     second = 12 + length + 4
 
-    def told(content: bytes) -> str:
+    def message(content: bytes) -> str:
         path.write_bytes(content)
         with pytest.raises(UserError) as caught:
             source.absolute().split("test")
@@ -541,14 +542,16 @@ def test_damaged_records_are_named_by_file_and_number(tmp_path: Path) -> None:
     def flipped(place: int) -> bytes:
         return whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
 
-    assert "test.tfrecord, record 2 is damaged: its checksum is wrong" in told(flipped(second + 99))
-    assert "record 2 is damaged: its checksum is wrong" in told(flipped(second + 8))
-    assert "record 1 is damaged" in told(flipped(12 + length))
-    assert "record 2 is cut short" in told(whole[: second + 500])
-    assert "record 2 is cut short" in told(whole[: second + 5])
-    assert "or the file is no TFRecord" in told(b"path,label" * 9)
-    assert "record 2 is cut short" in told(gzip.compress(whole[: second + 500]))
-    assert "cut short" in told(gzip.compress(whole)[:5000])
+    assert "test.tfrecord, record 2 is damaged: its checksum is wrong" in message(
+        flipped(second + 99)
+    )
+    assert "record 2 is damaged: its checksum is wrong" in message(flipped(second + 8))
+    assert "record 1 is damaged" in message(flipped(12 + length))
+    assert "record 2 is cut short" in message(whole[: second + 500])
+    assert "record 2 is cut short" in message(whole[: second + 5])
+    assert "or the file is no TFRecord" in message(b"path,label" * 9)
+    assert "record 2 is cut short" in message(gzip.compress(whole[: second + 500]))
+    assert "cut short" in message(gzip.compress(whole)[:5000])
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
@@ -580,20 +583,22 @@ def test_labels_files_are_read_as_they_are_meant(
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("0:apple\n2:pear\n", "line 2 has the number 2, where 1 is due"),
         ("apple\n\npear\n", "line 2 is empty, which leaves a label without a name"),
         ("crane\ncrane\ncrane (0)\n", "two classes are called 'crane (0)'"),
     ],
 )
-def test_labels_files_that_shift_labels_are_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_labels_files_that_shift_labels_are_refused(
+    tmp_path: Path, text: str, message: str
+) -> None:
     (tmp_path / "labels.txt").write_text(text)
-    with pytest.raises(UserError, match=re.escape(told)):
+    with pytest.raises(UserError, match=re.escape(message)):
         classes.read(tmp_path / "labels.txt")
 
 
-def test_what_a_source_names_and_is_not_there_is_told_without_reading(tmp_path: Path) -> None:
+def test_what_a_source_names_and_is_not_there_is_reported_without_reading(tmp_path: Path) -> None:
     for name in ("csv", "directory", "pictures"):
         for path in (f"{tmp_path}/none", "a" * 5000, "a\0b"):
             part: Any = load("data", name).model_validate({"path": path})

@@ -1,4 +1,4 @@
-"""Weights of every kind go to their places in a network; what does not fit is said."""
+"""Weights of every kind go to their places in a network; what does not fit is reported."""
 
 import collections
 import contextlib
@@ -240,7 +240,7 @@ def test_a_network_is_found_in_what_trainers_wrap_it_in(
     assert np.array_equal(stem(squeezenet), expected)
 
 
-def test_the_moving_average_is_taken_and_said_or_the_one_that_is_asked_for(
+def test_the_moving_average_is_taken_and_reported_or_the_one_that_is_asked_for(
     state: dict[str, Any], squeezenet: Any, torch: None, tmp_path: Path
 ) -> None:
     averaged = {name: array + 1 for name, array in state.items()}
@@ -277,7 +277,7 @@ def test_teacher_and_student_are_not_guessed(
     assert "network: student}" in no.value.hint
 
 
-def test_what_stands_beside_a_network_is_said(
+def test_what_stands_beside_a_network_is_reported(
     state: dict[str, Any], squeezenet: Any, tmp_path: Path
 ) -> None:
     beside = {"criterion.weight": np.ones(3, np.float32), "model.head.x": np.ones(3, np.float32)}
@@ -496,7 +496,7 @@ def test_a_checkpoint_is_an_npz_that_knows_its_network_and_classes(run: Run) -> 
 # Places
 
 
-def test_a_file_at_another_part_s_place_is_told_its_own(
+def test_a_file_at_another_part_s_place_is_refused_with_its_own(
     run: Run, state: dict[str, Any], torch: None, tmp_path: Path
 ) -> None:
     save(tmp_path / "w.pth", tensors(state))

@@ -122,7 +122,7 @@ def test_the_body_of_a_loop_is_counted_once_and_says_so(found: Inspect, call: Ca
     assert "how often they run is not known" in call("compare", "net.tflite").stdout
 
 
-def test_graphs_of_one_name_are_told_apart(found: Inspect) -> None:
+def test_graphs_of_one_name_are_numbered(found: Inspect) -> None:
     record = unpack(tflites.loop())
     for graph in record.subgraphs:
         graph.name = "main"
@@ -199,8 +199,8 @@ def test_open_sizes_are_counted_at_a_size(found: Inspect) -> None:
 def test_a_size_is_only_for_what_is_open(call: Call, found: Inspect, tiny: Path) -> None:
     found(tflites.plain())
     assert found(tflites.plain(), "--size", 8)["multiply_adds"] == 13_856
-    told = "net.tflite has pictures of 8x8, not of 9x9.\nhint: Leave out `--size`"
-    assert told in complaint(call("inspect", "net.tflite", "--size", 9))
+    message = "net.tflite has pictures of 8x8, not of 9x9.\nhint: Leave out `--size`"
+    assert message in complaint(call("inspect", "net.tflite", "--size", 9))
     assert "has pictures of 32x32, not of 9x9" in complaint(call("compare", tiny, "--size", 9))
     record = unpack(tflites.identity())
     record.subgraphs[0].tensors[0].shapeSignature = [1, -1]
@@ -236,7 +236,7 @@ def _batched(shape: list[int], signature: list[int]) -> bytes:
 def test_a_kernel_that_fits_no_convolution_is_damage(call: Call) -> None:
     record = unpack(tflites.plain())
     kernel = next(t for t in record.subgraphs[0].tensors if list(t.shape) == [8, 3, 3, 3])
-    for shape, told in (
+    for shape, message in (
         ([8, 27], "CONV_2D has a kernel of shape [8, 27]"),
         ([8, 3, 3, 4], "864"),
         ([8, -3, -3, 3], "has a negative side"),
@@ -246,5 +246,5 @@ def test_a_kernel_that_fits_no_convolution_is_damage(call: Call) -> None:
         Path("net.tflite").write_bytes(pack(record))
         error = complaint(call("inspect", "net.tflite"))
         assert "net.tflite is damaged or was cut off: " in error
-        assert told in error
+        assert message in error
         assert "\nhint: Copy it again, or export it anew." in error

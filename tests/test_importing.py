@@ -99,21 +99,23 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lines", "options", "told"), REFUSED, ids=lambda value: str(value)[:50])
-def test_what_cannot_be_imported_is_said(
-    call: Call, weights: Path, tmp_path: Path, lines: list[str], options: list[str], told: str
+@pytest.mark.parametrize(
+    ("lines", "options", "message"), REFUSED, ids=lambda value: str(value)[:50]
+)
+def test_what_cannot_be_imported_is_refused(
+    call: Call, weights: Path, tmp_path: Path, lines: list[str], options: list[str], message: str
 ) -> None:
     recipe(tmp_path, *lines)
     (tmp_path / "empty.txt").write_text("\n\n")
     write_photos(tmp_path / "alone", classes=1, each=2)
     before = set(tmp_path.rglob("*"))
-    assert told in complaint(call("export", "mine.yaml", *options))
+    assert message in complaint(call("export", "mine.yaml", *options))
     assert set(tmp_path.rglob("*")) == before
 
 
 def test_an_import_is_not_trained(call: Call, weights: Path, tmp_path: Path) -> None:
-    told = complaint(call("train", recipe(tmp_path, "classes: 5")))
-    assert "has no train:, so it is an import" in told
+    message = complaint(call("train", recipe(tmp_path, "classes: 5")))
+    assert "has no train:, so it is an import" in message
 
 
 @pytest.mark.slow

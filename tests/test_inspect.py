@@ -107,14 +107,14 @@ def test_a_relu_that_is_not_alone_in_reading_stays_an_operator() -> None:
     assert [row.kind for row in cost_of_file.network(file).operators] == kinds
 
 
-def test_unequal_widths_are_told_by_their_bound(small: Network) -> None:
+def test_unequal_widths_are_measured_by_their_bound(small: Network) -> None:
     first = guidelines(small)[0]
     assert first.figure == pytest.approx((256 + 1024 + 64) / (2 * 64 * 8 + 64))
     assert [finding.layer for finding in first.findings] == ["wide", "narrow"]
     assert first.findings[0].why == "4 to 16 channels at 8x8"
 
 
-def test_groups_are_told_by_an_ungrouped_convolution_of_equal_work() -> None:
+def test_groups_are_measured_by_an_ungrouped_convolution_of_equal_work() -> None:
     image = keras.layers.Input((8, 8, 8))
     model = keras.Model(image, keras.layers.Conv2D(16, 1, groups=4, name="grouped")(image))
     network = cost_of_model.network(model)
@@ -127,7 +127,7 @@ def test_groups_are_told_by_an_ungrouped_convolution_of_equal_work() -> None:
     assert (stored.op, stored.version, stored.min_runtime) == ("CONV_2D", 6, "2.9")
 
 
-def test_branches_are_told_where_they_join() -> None:
+def test_branches_are_reported_where_they_join() -> None:
     image = keras.layers.Input((8, 8, 4))
     right = keras.layers.Conv2D(4, 1)(keras.layers.Conv2D(4, 1)(image))
     sides = [keras.layers.Conv2D(4, 1)(image), right]
@@ -248,9 +248,9 @@ def test_inspect_tells_a_recipe_layer_by_layer(call: Call, tiny: Path) -> None:
     assert found["size_bytes"] is None
     assert sum(layer["multiply_adds"] for layer in found["layers"]) == found["multiply_adds"]
     assert [guideline["name"] for guideline in found["guidelines"]] == ["G1", "G2", "G3", "G4"]
-    told = call("inspect", tiny).stdout
-    assert "block3_expand_conv" in told
-    assert "multiply-adds" in told
+    message = call("inspect", tiny).stdout
+    assert "block3_expand_conv" in message
+    assert "multiply-adds" in message
 
 
 def test_a_recipe_is_counted_where_its_pictures_are_not(call: Call) -> None:
@@ -290,11 +290,11 @@ def test_compare_puts_a_recipe_beside_a_file(call: Call, tiny: Path, small_file:
     recipe, file = as_json(call("compare", tiny, small_file, "--json"))["targets"]
     assert (recipe["min_runtime"], file["min_runtime"]) == (None, "1.6")
     assert (file["multiply_adds"], file["size_bytes"]) == (8204, small_file.stat().st_size)
-    told = call("compare", tiny, small_file).stdout
-    assert f"8,204 ({8204 / recipe['multiply_adds']:.2f}x)" in told
+    message = call("compare", tiny, small_file).stdout
+    assert f"8,204 ({8204 / recipe['multiply_adds']:.2f}x)" in message
 
 
-def test_a_file_is_told_without_tensorflow(small_file: Path) -> None:
+def test_a_file_is_inspected_without_tensorflow(small_file: Path) -> None:
     code = (
         "import sys; from tflite_light.cli import main; main(sys.argv[1:], standalone_mode=False);"
         "print([name for name in ('tensorflow', 'tf_keras') if name in sys.modules])"
@@ -323,9 +323,9 @@ def test_what_is_no_network_is_refused(call: Call, small_file: Path) -> None:
         ),
         "photo.jpg": (b"\xff\xd8\xff\xe0" + noise, "is not a TFLite file"),
     }
-    for name, (bytes_, told) in cases.items():
+    for name, (bytes_, message) in cases.items():
         Path(name).write_bytes(bytes_)
-        assert told in complaint(call("inspect", name))
+        assert message in complaint(call("inspect", name))
     Path("folder").mkdir()
     assert "folder is not a run" in complaint(call("inspect", "folder"))
     assert "none does not exist" in complaint(call("inspect", "none"))

@@ -48,7 +48,7 @@ def test_a_machine_without_control_groups_has_its_own_memory(tmp_path: Path) -> 
     assert memory.limit(tmp_path) == MACHINE
 
 
-def test_what_does_not_fit_is_said_with_both_figures(
+def test_what_does_not_fit_is_reported_with_both_figures(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image, source = Image(size=32), Synthetic(count=40, side=16)

@@ -1,4 +1,4 @@
-"""Recipes: strict, and every mistake is said at once, with its place."""
+"""Recipes: strict, and every mistake is reported at once, with its place."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -71,15 +71,15 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), MISTAKES, ids=lambda value: value[-30:].replace("\n", " ")
+    ("text", "message"), MISTAKES, ids=lambda value: value[-30:].replace("\n", " ")
 )
-def test_mistakes_are_said_with_their_place(
-    call: Call, tmp_path: Path, text: str, told: str
+def test_mistakes_are_reported_with_their_place(
+    call: Call, tmp_path: Path, text: str, message: str
 ) -> None:
     path = tmp_path / "my.yaml"
     path.write_text(text)
-    assert told in complaint(call("check", path))
-    assert told in complaint(call("train", path))
+    assert message in complaint(call("check", path))
+    assert message in complaint(call("train", path))
     assert [child.name for child in tmp_path.iterdir()] == ["my.yaml"]
 
 

@@ -157,8 +157,8 @@ def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:
     assert signs["pictures"] == table["pictures"] == 8
     assert signs["top1"] == table["top1"] >= 0.75
     Path("signs/pattern0").rename("signs/pattern9")
-    told = complaint(call("evaluate", model, "--data", "signs"))
-    assert "has classes the file does not know: pattern9" in told
+    message = complaint(call("evaluate", model, "--data", "signs"))
+    assert "has classes the file does not know: pattern9" in message
 
 
 def test_a_second_run_gets_a_folder_of_its_own(copy: Path, call: Call) -> None:
@@ -225,28 +225,28 @@ def test_a_papers_schedule_too_goes_on_to_the_same_weights(
     assert all(np.array_equal(ended[name], whole[name]) for name in whole)
 
 
-def test_unfinished_runs_are_told_how_to_be_finished(copy: Path, call: Call) -> None:
+def test_unfinished_runs_say_how_to_be_finished(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     (run / "metrics.json").unlink()
     (run / "checkpoints" / "qat.npz").unlink()
     for command in ("export", "evaluate"):
-        told = complaint(call(command, run))
-        assert "is unfinished: it stopped in phase qat." in told
-        assert f"tflite-light train {run} --resume" in told
+        message = complaint(call(command, run))
+        assert "is unfinished: it stopped in phase qat." in message
+        assert f"tflite-light train {run} --resume" in message
 
 
 def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
-    told = complaint(call("train", run, "--resume"))
-    assert "is finished.\nhint: See it with `tflite-light evaluate" in told
-    told = complaint(call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume"))
-    assert "nothing to resume: no unfinished run of tiny" in told
+    message = complaint(call("train", run, "--resume"))
+    assert "is finished.\nhint: See it with `tflite-light evaluate" in message
+    message = complaint(call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume"))
+    assert "nothing to resume: no unfinished run of tiny" in message
     (run / "metrics.json").unlink()
     change = ("--set", "train.epochs=9")
-    told = complaint(
+    message = complaint(
         call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume", *change)
     )
-    assert "was started with another recipe: train.epochs was 3 and is 9." in told
+    assert "was started with another recipe: train.epochs was 3 and is 9." in message
 
 
 @pytest.mark.parametrize("harm", ["cut", "emptied", "flipped", "removed", "another's"])
@@ -263,9 +263,9 @@ def test_a_damaged_checkpoint_is_named(copy: Path, call: Call, harm: str) -> Non
         flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
         path.write_bytes({"cut": content[:middle], "emptied": b"", "flipped": flipped}[harm])
     before = (copy / "runs" / "tiny" / "exports" / "int8.tflite").read_bytes()
-    told = complaint(call("export", copy / "runs" / "tiny", "--int8"))
-    assert "qat.npz" in told
-    assert {"removed": "is missing", "another's": "does not fit"}.get(harm, "is damaged") in told
+    message = complaint(call("export", copy / "runs" / "tiny", "--int8"))
+    assert "qat.npz" in message
+    assert {"removed": "is missing", "another's": "does not fit"}.get(harm, "is damaged") in message
     assert (copy / "runs" / "tiny" / "exports" / "int8.tflite").read_bytes() == before
 
 
@@ -280,8 +280,8 @@ def test_predict_refuses_what_is_no_picture_no_model_or_has_no_contract(
     bare = model.read_bytes()
     bare = bare[: bare.index(b"PK\x03\x04")]
     Path("bare.tflite").write_bytes(bare)
-    told = complaint(call("predict", "bare.tflite", "words.jpg"))
-    assert "bare.tflite has no contract: bare.json is missing and none is inside" in told
+    message = complaint(call("predict", "bare.tflite", "words.jpg"))
+    assert "bare.tflite has no contract: bare.json is missing and none is inside" in message
     Path("cut.tflite").write_bytes(bare[:3000])
     shutil.copy(contract.beside(model), "cut.json")
     assert "cut.tflite" in complaint(call("predict", "cut.tflite", "words.jpg"))
@@ -291,8 +291,8 @@ def test_a_contract_that_is_another_file_s_is_refused(copy: Path, call: Call) ->
     exports = copy / "runs" / "tiny" / "exports"
     golden = exports / "int8_golden" / "0.png"
     (exports / "int8.json").write_text((exports / "float32.json").read_text())
-    told = complaint(call("predict", exports / "int8.tflite", golden))
-    assert "disagree: flatbuffer.size_bytes, flatbuffer.sha256, input.dtype, input.scale" in told
+    message = complaint(call("predict", exports / "int8.tflite", golden))
+    assert "disagree: flatbuffer.size_bytes, flatbuffer.sha256, input.dtype, input.scale" in message
     (exports / "int8.json").write_text('{"version": 1}')
     assert "is damaged, model: is missing" in complaint(
         call("predict", exports / "int8.tflite", golden)
@@ -307,11 +307,11 @@ def test_a_run_predicts_with_its_int8_file_or_its_only_one(copy: Path, call: Cal
     (exports / "int8.tflite").unlink()
     assert call("predict", run, picture).stderr == f"{exports}/float32.tflite answers\n"
     shutil.copy(exports / "float32.tflite", exports / "other.tflite")
-    told = complaint(call("predict", run, picture))
-    assert f"Name one: {exports}/float32.tflite, {exports}/other.tflite" in told
+    message = complaint(call("predict", run, picture))
+    assert f"Name one: {exports}/float32.tflite, {exports}/other.tflite" in message
     assert "is not a run with exported files" in complaint(call("predict", exports, picture))
-    told = complaint(call("predict", run / "checkpoints" / "fit.npz", picture))
-    assert "fit.npz holds weights, not a network.\nhint: Give a run, or a .tflite file" in told
+    message = complaint(call("predict", run / "checkpoints" / "fit.npz", picture))
+    assert "fit.npz holds weights, not a network.\nhint: Give a run, or a .tflite file" in message
 
 
 def test_an_export_inside_a_run_s_folder_is_named_after_it(
@@ -322,21 +322,21 @@ def test_an_export_inside_a_run_s_folder_is_named_after_it(
     assert made["exports"] == ["app/tiny_float32.tflite"]
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(call: Call, tiny: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_training(call: Call, tiny: Path) -> None:
     Path("runs").write_text("a file stands where the folder should")
-    told = complaint(call("train", tiny))
-    assert told.startswith("cannot make runs/tiny")
+    message = complaint(call("train", tiny))
+    assert message.startswith("cannot make runs/tiny")
     assert Path("runs").read_text().startswith("a file")
 
 
 @pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "two\nlines"])
 def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
-    told = complaint(call("train", tiny, "--name", name))
-    assert "cannot name a run.\nhint: Give --name letters, digits, - and _." in told
+    message = complaint(call("train", tiny, "--name", name))
+    assert "cannot name a run.\nhint: Give --name letters, digits, - and _." in message
     assert not Path("runs").exists()
 
 
-def test_a_recipe_that_was_changed_since_is_told(copy: Path, call: Call) -> None:
+def test_a_recipe_that_was_changed_since_is_refused(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     resolved = (run / "recipe.yaml").read_text()
     (run / "recipe.yaml").write_text(resolved.replace("size: 32", "size: 64"))
@@ -360,8 +360,8 @@ def test_a_checkpoint_with_nan_is_damaged(copy: Path, call: Call) -> None:
     arrays, note = checkpoint.read(path)
     arrays["stem_norm/beta"][:] = np.nan
     checkpoint.write(path, arrays, note)
-    told = complaint(call("export", copy / "runs" / "tiny", "--float32"))
-    assert "fit.npz is damaged: stem_norm/beta holds NaN or infinity" in told
+    message = complaint(call("export", copy / "runs" / "tiny", "--float32"))
+    assert "fit.npz is damaged: stem_norm/beta holds NaN or infinity" in message
 
 
 def test_nothing_is_written_where_a_folder_has_a_file_s_name(tmp_path: Path) -> None:
@@ -384,8 +384,8 @@ def test_a_full_disk_loses_nothing(copy: Path, call: Call, monkeypatch: pytest.M
         return 0
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    told = complaint(call("export", copy / "runs" / "tiny", "--int8"))
-    assert "No space left on device.\nhint: Free some space or choose another folder." in told
+    message = complaint(call("export", copy / "runs" / "tiny", "--int8"))
+    assert "No space left on device.\nhint: Free some space or choose another folder." in message
     monkeypatch.undo()
     assert {
         path: path.read_bytes() for path in (copy / "runs").rglob("*") if path.is_file()
@@ -398,8 +398,10 @@ def test_fewer_zeros_than_promised_is_an_error(copy: Path, call: Call) -> None:
     arrays, note = checkpoint.read(path)
     checkpoint.write(path, {name: array + 0.01 for name, array in arrays.items()}, note)
     before = (run / "exports" / "float32.tflite").read_bytes()
-    told = complaint(call("export", run, "--float32"))
-    assert "float32.tflite has 0.0000 zeros among its weights, fewer than the promised 0.5" in told
+    message = complaint(call("export", run, "--float32"))
+    assert (
+        "float32.tflite has 0.0000 zeros among its weights, fewer than the promised 0.5" in message
+    )
     assert (run / "exports" / "float32.tflite").read_bytes() == before
 
 
@@ -424,9 +426,9 @@ def test_patience_leaves_the_stages_their_epochs(call: Call, tiny: Path) -> None
     assert {row["name"]: row for row in made["rows"]}["int8"]["zeros"] >= 0.5
 
 
-def test_a_promise_that_cannot_be_kept_is_said_before_training(call: Call, tiny: Path) -> None:
-    told = complaint(call("train", tiny, "--set", "compress.0.prune.sparsity=0.95"))
-    assert "compress.prune.sparsity: 0.95 cannot be reached" in told
+def test_a_promise_that_cannot_be_kept_is_refused_before_training(call: Call, tiny: Path) -> None:
+    message = complaint(call("train", tiny, "--set", "compress.0.prune.sparsity=0.95"))
+    assert "compress.prune.sparsity: 0.95 cannot be reached" in message
     assert not Path("runs").exists()
 
 

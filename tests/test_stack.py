@@ -1,4 +1,4 @@
-"""Keras 2 is seen to, or the person is told what to do."""
+"""Keras 2 is loaded, or the error says what to do."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=bare)
 
 
-def test_keras_2_is_chosen_and_nothing_is_said() -> None:
+def test_keras_2_is_chosen_and_nothing_is_printed() -> None:
     assert keras.Model.__module__.startswith("tf_keras")
     done = python("from tflite_light.stack import keras_cv, tfmot; tfmot.version; keras_cv.layers")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
