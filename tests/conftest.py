@@ -1,5 +1,6 @@
 """What several tests need: photographs on disk, small recipes, and the command line."""
 
+import hashlib
 import io
 import json
 import subprocess
@@ -15,7 +16,9 @@ from click.testing import CliRunner, Result
 from PIL import Image as Pillow
 
 from tflite_light.cli import main
+from tflite_light.data._split import THREE
 from tflite_light.data.sign_digits import SignDigits
+from tflite_light.pipeline.pictures import Split
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -29,6 +32,11 @@ compress:
   - qat: {epochs: 2}
 export: [float32, int8]
 """
+
+
+def split_of(content: bytes) -> Split:
+    """The part a picture belongs to by its bytes alone."""
+    return THREE.part(hashlib.sha256(content).digest())
 
 
 @pytest.fixture
