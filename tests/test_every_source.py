@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Call, complaint, write_photos
+from conftest import Call, complaint, split_of, write_photos
 from PIL import Image as Pillow
 
 from tflite_light import classes
 from tflite_light.contract import Image
 from tflite_light.data import Source
-from tflite_light.data._split import THREE, divide, require_usable, split_of
+from tflite_light.data._split import THREE, divide, require_usable
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError

@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Call, as_json, complaint, invoke, write_photos
+from conftest import TINY, Call, as_json, complaint, invoke, split_of, write_photos
 
 from tflite_light.compress import misfit
-from tflite_light.data._split import split_of
 from tflite_light.runs.folder import open_run
 from tflite_light.sockets import load
 

@@ -46,11 +46,6 @@ THREE = Cut(0, {"train": (0, 0.7), "val": (0.7, 0.7 + 0.1), "test": (0.7 + 0.1, 
 HELD_OUT = Cut(1, {"val": (0, 0.1 / (0.7 + 0.1)), "train": (0.1 / (0.7 + 0.1), 1)})
 
 
-def split_of(content: bytes) -> Split:
-    """The part a picture belongs to, by its bytes alone, 70/10/20 in expectation."""
-    return THREE.part(hashlib.sha256(content).digest())
-
-
 def complete(where: str, found: dict[Given, Pictures]) -> dict[Split, Pictures]:
     """Train, val and test of pictures that are divided in part, or not at all (`ALL`).
 
@@ -165,6 +160,15 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
             raise UserError(
                 f"{where}: {min(both)} is in both {one} and {other}.", "Keep it in one."
             )
+    _require_enough(where, classes, parts)
+    if not len(parts["val"]):
+        raise UserError(
+            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
+        )
+
+
+def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where a class has too few pictures, or none to train or to measure on."""
     counts = {name: Counter(parts[name].labels) for name in SPLITS}
     for label, class_name in enumerate(classes):
         total = sum(counts[name][label] for name in SPLITS)
@@ -177,7 +181,3 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
                 f"A class needs {FEWEST} pictures that differ, 20 or more are better. Add some, or "
                 "sort them into train, val and test yourself.",
             )
-    if not len(parts["val"]):
-        raise UserError(
-            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
-        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
+from tflite_light.export import Mode
 from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers
 from tflite_light.measure.runners import KerasModel
@@ -32,6 +33,21 @@ def export(
     Raises UserError where the recipe trains, its weights do not fit, or its data has other classes.
     """
     recipe = recipes.load(path, changes)
+    chosen = recipe.modes(modes)
+    out = _require_exportable(recipe, path, chosen, out)
+    labels = recipe.class_names()
+    data = Data(labels, **read(_parts(recipe, labels), recipe.image))
+    model = build(recipe.model, recipe.image.size, len(labels), recipe.seed)
+    _load_weights(recipe, model, None if recipe.classes else labels)
+    logits = answers(KerasModel(model), data.test)
+    paths = {out / f"{Path(path).stem}_{mode.key}.tflite": mode for mode in chosen}
+    return {file: deliver(mode, model, logits, data, [], file) for file, mode in paths.items()}
+
+
+def _require_exportable(
+    recipe: Recipe, path: str | Path, modes: Sequence[Mode], out: str | Path | None
+) -> Path:
+    """The folder for the files. Raises UserError before anything is built that cannot be used."""
     if recipe.train:
         raise UserError(
             f"{path} has train:, and only a recipe without it is exported directly.",
@@ -42,59 +58,50 @@ def export(
             "missing option `--out`: the folder for the files.",
             f"`tflite-light export {path} --out FOLDER`",
         )
-    path, out = Path(path), Path(out)
-    files.require_writable(out)
-    chosen = recipe.modes(modes)
-    blind = [mode.key for mode in chosen if mode.needs_pictures and not recipe.data]
+    files.require_writable(Path(out))
+    blind = [mode.key for mode in modes if mode.needs_pictures and not recipe.data]
     if blind:
         raise UserError(
             f"{blind[0]} needs pictures to set its ranges by.",
             f"Give {path} some, such as `data: {{pictures: {{path: FOLDER}}}}`, or export "
             "`--float32` alone.",
         )
-    labels = recipe.class_names()
-    data = Data(labels, **read(_parts(recipe, labels), recipe.image))
-    model = build(recipe.model, recipe.image.size, len(labels), recipe.seed)
-    _load_weights(recipe, model, None if recipe.classes else labels)
-    logits = answers(KerasModel(model), data.test)
-    return {
-        (file := out / f"{path.stem}_{mode.key}.tflite"): deliver(
-            mode, model, logits, data, [], file
-        )
-        for mode in chosen
-    }
+    return Path(out)
 
 
 def _parts(recipe: Recipe, labels: list[str]) -> dict[Split, Pictures]:
-    """The recipe's pictures, labelled by the import's classes; else some without any label."""
+    """The recipe's pictures, labelled by the import's classes; else photographs without a label."""
     if not recipe.data:
-        photographs = load_part("data", "sign_digits")().split("test")
-        chosen = range(0, len(photographs), -(-len(photographs) // PHOTOGRAPHS))
-        names = [photographs.names[index] for index in chosen]
-        those = Pictures(names, [UNKNOWN] * len(names), lambda i: photographs.read(chosen[i]))
-        return {"train": Pictures([], [], those.read), "val": those, "test": those}
-    classes = recipe.data.classes()
+        return _photographs()
+    classes, where = recipe.data.classes(), recipe.data.where
     strange = sorted(set(classes) - set(labels))
     if strange:
         raise UserError(
-            f"{recipe.data.where} has classes that are not among the {len(labels)} labels: "
-            f"{some(strange)}.",
+            f"{where} has classes that are not among the {len(labels)} labels: {some(strange)}.",
             f"The labels are {some(labels)}. Give `labels:` a file that has them all.",
         )
-    places = {UNKNOWN: UNKNOWN} | {n: labels.index(name) for n, name in enumerate(classes)}
     parts = {name: recipe.data.split(name) for name in SPLITS}
     without = [name for name in ("train", "test") if not parts[name].names]
     if without:
-        count = sum(len(part.names) for part in parts.values())
+        count = sum(len(part) for part in parts.values())
         raise UserError(
-            f"{recipe.data.where} has too few pictures: of its {count}, none fell to {without[0]}, "
-            "by their content.",
+            f"{where} has too few pictures: of its {count}, none fell to {without[0]}, by their "
+            "content.",
             "Twenty or more are enough.",
         )
+    places = {UNKNOWN: UNKNOWN} | {n: labels.index(name) for n, name in enumerate(classes)}
     return {
         name: replace(part, labels=[places[label] for label in part.labels])
         for name, part in parts.items()
     }
+
+
+def _photographs() -> dict[Split, Pictures]:
+    """Some of the package's own, to compare answers on; none to calibrate by."""
+    every = load_part("data", "sign_digits")().split("test")
+    few = every.chosen(range(0, len(every), -(-len(every) // PHOTOGRAPHS)))
+    unlabelled = replace(few, labels=[UNKNOWN] * len(few))
+    return {"train": every.chosen([]), "val": unlabelled, "test": unlabelled}
 
 
 def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> None:
