@@ -73,6 +73,13 @@ def test_a_full_device_is_named() -> None:
     assert done.stderr.startswith("error: cannot use the disk or device that is written to: No spa")
 
 
+def test_closed_streams_stop_nothing() -> None:
+    command = f"exec '{sys.executable}' -m tflite_light list"
+    for closing, lines in (("2>&-", True), (">&- 2>&-", False), ("<&- 2>&-", True)):
+        done = subprocess.run(["sh", "-c", f"{command} {closing}"], capture_output=True, cwd=ROOT)
+        assert (done.returncode, bool(done.stdout), done.stderr) == (0, lines, b"")
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_what_a_terminal_cannot_show_is_escaped(tiny: Path, encoding: str) -> None:
     terminal = {**os.environ, "PYTHONIOENCODING": encoding}

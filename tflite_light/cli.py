@@ -94,7 +94,16 @@ def main() -> None:
     atexit.register(gc.freeze)  # a last collection would cost 30 ms, after TensorFlow 700
 
 
+def _open_closed_streams() -> None:
+    """A stream that the caller closed, as `2>&-` does, swallows what is written to it."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
 def run() -> None:
     """The process of the command line."""
+    _open_closed_streams()
     stop_at_once()
     main(prog_name="tflite-light")
