@@ -232,6 +232,7 @@ TABLES = {
     "": "line 1 is ''",
     "path,label\n": "has no rows",
     "path,label\nmissing.jpg,x\n": "1 file or folder cannot be read: {}/missing.jpg of line 2 (No",
+    "path,label\na\0.jpg,x\n": "of line 2 (embedded null byte)",
     "path,label,split\n,x,train\n": "line 2 has no path: ', x, train'",
     "path,label\nlabels.csv\n": "line 2 has no label: 'labels.csv'",
     "path,label,split\nlabels.csv,x,valid\n": "split must be train, val or test, not 'valid'",
@@ -490,8 +491,9 @@ def write_table(photos: Path, head: str, row: str) -> dict[str, str]:
         ("id,label,path", '7,"{1}","{0}"'),
         ("path,label", "{},{}\n,\n"),
         ("path,label", "{0},{1}\n./{0},{1}"),
+        ("path,label", ".\\{0},{1}\n{0},{1}"),
     ],
-    ids=["semicolon", "tab", "blanks", "bom", "empty", "order", "blank rows", "rows twice"],
+    ids=["semicolon", "tab", "blanks", "bom", "empty", "order", "blank rows", "twice", "Windows"],
 )
 def test_tables_of_other_programs_are_read(photos: Path, head: str, row: str) -> None:
     table: Any = load("data", "csv").model_validate(write_table(photos, head, row))

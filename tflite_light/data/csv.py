@@ -36,8 +36,8 @@ class CSV(Source):
     """Columns `path`, `label` and optionally `split` (train, val, test), named in the first row.
 
     Cells are separated by commas, semicolons or tabs; other columns are ignored. Paths are relative
-    to the table. Without a split column pictures are divided 70/10/20 by content. Rows that
-    contradict each other are refused; equal ones count once.
+    to the table, with `/` or `\\`. Without a split column pictures are divided 70/10/20 by
+    content. Rows that contradict each other are refused; equal ones count once.
     """
 
     path: Location = Field(
@@ -132,7 +132,14 @@ def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
             f"{table}, line {line}: split must be train, val or test, not {part!r}.",
             "Write one of these.",
         )
-    return Row(line, table.parent / path, plain(label), part)
+    return Row(line, _there(table.parent, path), plain(label), part)
+
+
+def _there(folder: Path, path: str) -> Path:
+    """The picture; tables written on Windows have backslashes, which file names may hold too."""
+    if "\\" in path and not os.path.lexists(folder / path):
+        return folder / path.replace("\\", "/")
+    return folder / path
 
 
 def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
@@ -164,6 +171,6 @@ def _problem(row: Row) -> str | None:
     """Why a picture cannot be read, if it is not there."""
     try:
         row.path.stat()
-    except OSError as error:
-        return f"{row.path} of line {row.line} ({error.strerror})"
+    except (OSError, ValueError) as error:  # ValueError: NUL in a name
+        return f"{row.path} of line {row.line} ({getattr(error, 'strerror', error)})"
     return None if row.path.is_file() else f"{row.path} of line {row.line} (not a file)"
