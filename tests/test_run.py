@@ -445,3 +445,44 @@ def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> 
     assert agreed.labels == ["sign0", "sign1", "sign2"]
     assert agreed.image.mean == (120, 115, 110)
     assert agreed.input.dtype == "int8"
+
+
+def test_checkpoints_and_plans_of_another_run_are_refused(copy: Path, call: Call) -> None:
+    """Of the same network, pixels and classes, so that the weights fit."""
+    run = copy / "runs" / "tiny" / "checkpoints"
+    plan, content = run / "prune.plan.json", (run / "prune.plan.json").read_text()
+    plan.write_text(content.replace('"sparsity"', '"density"'))
+    for command in ("evaluate", "export"):
+        assert "prune.npz is of another run: its plan differs from its plan.json." in complaint(
+            call(command, copy / "runs" / "tiny")
+        )
+    plan.write_text(content)
+    arrays, note = checkpoint.read(run / "fit.npz")
+    assert {"recipe", "pictures", "plan"} <= note.keys()
+    note["recipe"]["seed"] = 7
+    checkpoint.write(run / "fit.npz", arrays, note)
+    told = complaint(call("evaluate", copy / "runs" / "tiny"))
+    assert "fit.npz is of another run: its recipe differs from recipe.yaml and data.json." in told
+    note["recipe"]["seed"] = 0
+    checkpoint.write(run / "fit.npz", arrays, note)
+    (copy / "runs" / "tiny" / "metrics.json").unlink()
+    (run / "qat.npz").unlink()
+    note["pictures"]["train"] = "0"
+    checkpoint.write(run / "qat.state.npz", arrays, note)
+    told = complaint(call("train", copy / "runs" / "tiny", "--resume"))
+    assert "qat.state.npz is of another run: its pictures" in told
+
+
+def test_a_file_of_another_run_among_the_exports_is_refused(copy: Path, call: Call) -> None:
+    run = copy / "runs" / "tiny"
+    metrics = json.loads((run / "metrics.json").read_text())
+    rows = {row["name"]: row for row in metrics["rows"]}
+    agreed = json.loads((run / "exports" / "int8.json").read_text())
+    assert rows["int8"]["sha256"] == agreed["flatbuffer"]["sha256"]
+    rows["int8"]["sha256"] = "0"
+    (run / "metrics.json").write_text(json.dumps({**metrics, "rows": list(rows.values())}))
+    told = complaint(call("evaluate", run))
+    assert "int8.tflite is not this run's: metrics.json records another network" in told
+    assert f"hint: Write it again with `tflite-light export {run} --int8`." in told
+    (run / "metrics.json").write_text("{}")
+    assert "metrics.json is damaged." in complaint(call("evaluate", run))

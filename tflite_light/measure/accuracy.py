@@ -19,7 +19,8 @@ class Measured:
     """One row of a report. `agreement` is the share of pictures on which it answers as its Keras
     model does; `zeros` the share of zero kernel weights and sizes are bytes, both counted in the
     file. `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where
-    the file has none or does not say. `kind` says what the pictures are."""
+    the file has none or does not say. `kind` says what the pictures are; `sha256` is of the file's
+    network, as in its contract."""
 
     name: str
     pictures: int
@@ -32,6 +33,7 @@ class Measured:
     calibration_pictures: int | None = None
     seconds: float | None = None
     kind: str = "test pictures"
+    sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -77,5 +79,7 @@ def measure_file(
         len(content),
         file.deflated_bytes(),
     )
-    row.calibration_pictures = agreed.calibration_pictures if agreed else None
+    if agreed:
+        row.calibration_pictures = agreed.calibration_pictures
+        row.sha256 = agreed.flatbuffer.sha256 if agreed.flatbuffer else None
     return row

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def evaluate(
     test = read({"test": pictures}, recipe.image)["test"]
     if not data:
         run.require_same_contents({"test": test})
-    rows, logits = [], {}
+    rows, logits, exported = [], {}, run.exported()
     for phase, model in zip(run.phases, _models(run), strict=True):
         row, logits[phase] = measure(phase, KerasModel(model), test)
         rows.append(row)
@@ -134,6 +135,12 @@ def evaluate(
         if agreed.image != recipe.image or agreed.labels != run.classes:
             raise UserError(
                 f"{path} is not this run's: its contract has other pixels or labels.",
+                f"Write it again with `tflite-light export {run.folder} --{key}`.",
+            )
+        network = agreed.flatbuffer and agreed.flatbuffer.sha256
+        if key not in exported or exported[key] not in (None, network):
+            raise UserError(
+                f"{path} is not this run's: metrics.json records another network, or none.",
                 f"Write it again with `tflite-light export {run.folder} --{key}`.",
             )
         reference = logits[source_phase(run, mode)]
@@ -194,6 +201,7 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
         stage = run.stages.get(phase)
         if stage and not run.begun(phase):
             files.write_json(run.plan_path(phase), _plan(run.recipe, stage, model, data))
+        _require_own(run, phase)
         wrapped = model if stage is None else _wrap(run, stage, model, steps)
         if run.weights_path(phase).exists():
             model = wrapped if stage is None else stage.strip(wrapped)
@@ -203,22 +211,32 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
             stage.prepare(wrapped, data.train)
         with Display(phase, *epochs_around(run, phase)) as display:
             history = train_phase(
-                wrapped, _phase(run, phase), run.recipe, data, run.places(phase), display
+                wrapped,
+                replace(_phase(run, phase), facts=_facts(run, phase)),
+                run.recipe,
+                data,
+                run.places(phase),
+                display,
             )
         model = wrapped if stage is None else stage.strip(wrapped)
         seconds = sum(row["seconds"] for row in history)
-        note = {"seconds": seconds, **_facts(run.recipe, data.classes)}
+        note = {"seconds": seconds, **_facts(run, phase)}
         checkpoint.write(run.weights_path(phase), checkpoint.weights_of(model), note)
         run.places(phase).state.unlink(missing_ok=True)
         yield phase, model, seconds
 
 
-def _facts(recipe: Recipe, classes: list[str]) -> dict[str, Any]:
-    """What weights mean nothing without: the network, what it takes, what it answers."""
+def _facts(run: Run, phase: str) -> dict[str, Any]:
+    """What weights mean nothing without: the network, what it takes, what it answers; and what
+    they came of, by which those of another run of the same network are told."""
+    recipe = run.recipe
     return {
         "model": {recipe.model.key: recipe.model.model_dump(mode="json")},
         "image": recipe.image.model_dump(mode="json"),
-        "classes": classes,
+        "classes": run.classes,
+        "recipe": recipe.model_dump(mode="json"),
+        "pictures": run.contents,
+        "plan": run.read_plan(phase) if phase in run.stages else {},
     }
 
 
@@ -265,6 +283,7 @@ def _models(run: Run) -> list[Any]:
     """The model as each phase left it."""
     models: list[Any] = []
     for phase in run.phases:
+        _require_own(run, phase)
         stage = run.stages.get(phase)
         models.append(
             stage.strip(_wrap(run, stage, models[-1], steps=1))
@@ -275,15 +294,20 @@ def _models(run: Run) -> list[Any]:
     return models
 
 
-def _require_facts(run: Run, phase: str, note: dict[str, Any]) -> None:
-    facts = _facts(run.recipe, run.classes)
-    odd = [key for key in facts if note.get(key) != facts[key]]
-    if odd:
-        raise UserError(
-            f"checkpoint {run.weights_path(phase)} is of another run: its {' and '.join(odd)} "
-            "differ from recipe.yaml and data.json.",
-            "Restore them, or train the recipe again.",
-        )
+def _require_own(run: Run, phase: str) -> None:
+    """Raises UserError where what a phase has left on disk is of another run."""
+    for path in (run.weights_path(phase), run.places(phase).state):
+        if not path.exists():
+            continue
+        facts, (_, note) = _facts(run, phase), checkpoint.read(path)
+        odd = [key for key in facts if note.get(key, facts[key]) != facts[key]]
+        if odd:
+            raise UserError(
+                f"checkpoint {path} is of another run: its {' and '.join(odd)} "
+                f"{'differs' if len(odd) == 1 else 'differ'} from "
+                f"{'its plan.json' if odd == ['plan'] else 'recipe.yaml and data.json'}.",
+                "Restore them, or train the recipe again.",
+            )
 
 
 def _build(recipe: Recipe, classes: list[str]) -> Any:
@@ -314,6 +338,5 @@ def _promises(run: Run) -> list[Promise]:
 def _load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:
     """Put a finished phase's weights into its model; the checkpoint's note."""
     arrays, note = checkpoint.read(run.weights_path(phase))
-    _require_facts(run, phase, note)
     checkpoint.set_weights(model, arrays, run.weights_path(phase))
     return note

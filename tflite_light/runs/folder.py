@@ -106,6 +106,11 @@ class Run:
         """Class names in the order of the logits, as they were when the run was started."""
         return list(self._data["classes"])
 
+    @property
+    def contents(self) -> dict[str, str]:
+        """A digest of what each part's pictures held when the run was started."""
+        return dict(self._data["contents"])
+
     @cached_property
     def _data(self) -> dict[str, Any]:
         if not (self.folder / "data.json").exists():
@@ -169,9 +174,25 @@ class Run:
 
     def write_rows(self, rows: list[Measured]) -> None:
         """Keep metrics.json true of the files in `exports/`, after some were written again."""
-        metrics, new = files.read_json(self.metrics_path), {row.name: row.to_json() for row in rows}
-        kept = {row["name"]: row for row in metrics["rows"]}
+        metrics, kept = self._metrics()
+        new = {row.name: row.to_json() for row in rows}
         files.write_json(self.metrics_path, {**metrics, "rows": list((kept | new).values())})
+
+    def exported(self) -> dict[str, str | None]:
+        """Of each row of metrics.json, the SHA-256 of its file's network, if known."""
+        return {name: row.get("sha256") for name, row in self._metrics()[1].items()}
+
+    def _metrics(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What metrics.json holds, and its rows by name."""
+        found = files.read_json(self.metrics_path)
+        try:
+            return found, {row["name"]: dict(row) for row in found["rows"]}
+        except (TypeError, KeyError, ValueError) as error:
+            raise UserError(
+                f"{self.metrics_path} is damaged.",
+                "Restore it; or remove it, then write it anew with "
+                f"`tflite-light train {self.folder} --resume`.",
+            ) from error
 
     def progress(self) -> str:
         """How far an unfinished run came, for a person."""

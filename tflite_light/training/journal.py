@@ -35,13 +35,19 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
     """
 
     def __init__(
-        self, model: Any, phase: str, average: float, patience: int | None, places: Places
+        self,
+        model: Any,
+        phase: str,
+        average: float,
+        patience: int | None,
+        places: Places,
+        facts: Row,
     ):
         super().__init__()
         self.history: list[Row] = []
         self.stopped = False
         self._phase, self._momentum = phase, average
-        self._patience, self._places = patience, places
+        self._patience, self._places, self._facts = patience, places, facts
         self._best: checkpoint.Arrays = {}
         self._average: list[Any] = []
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
@@ -132,9 +138,8 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = dict(zip(variables, values, strict=True))
         arrays |= {f"best/{name}": array for name, array in self._best.items()}
         self._require_finite(arrays)
-        checkpoint.write(
-            self._places.state, arrays, {"history": self.history, "stopped": self.stopped}
-        )
+        note = {"history": self.history, "stopped": self.stopped, **self._facts}
+        checkpoint.write(self._places.state, arrays, note)
 
     def _variables(self) -> dict[str, Any]:
         """What training goes on from, by its name in the state."""

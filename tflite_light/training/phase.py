@@ -32,6 +32,7 @@ class Phase:
     schedule: Schedule = "cosine"
     classifier_only: bool = False
     callbacks: list[Any] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)  # JSON that goes into the state's note
 
 
 def train_phase(
@@ -50,7 +51,7 @@ def train_phase(
     _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
     with distribution.scope():
         _compile(model, phase, recipe, steps)
-    journal = Journal(model, phase.name, phase.average, phase.patience, places)
+    journal = Journal(model, phase.name, phase.average, phase.patience, places, phase.facts)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
         classes, labelled = len(data.classes), phase.objective.labelled
