@@ -134,6 +134,14 @@ def test_other_labels_inside_the_archive_are_refused(model: Path) -> None:
     assert "contract.json and labels.txt inside" in refusal(model)
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_contracts_inside_a_file_are_refused(model: Path) -> None:
+    text = contract.to_json(contract.read(model).bare())
+    archive(model, ("contract.json", text), ("contract.json", text.replace("RGB", "BGR")))
+    contract.beside(model).unlink()
+    assert "cannot be read: it holds contract.json or labels.txt twice." in refusal(model)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -37,10 +37,10 @@ def members_of(content: bytes, where: str) -> dict[str, bytes]:
         return {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            found = {one.filename: one for one in archive.infolist()}
-            return {
-                name: _unpack(archive, found[name]) for name in (CONTRACT, LABELS) if name in found
-            }
+            found = [one for one in archive.infolist() if one.filename in (CONTRACT, LABELS)]
+            if len({one.filename for one in found}) < len(found):
+                raise ValueError(f"it holds {CONTRACT} or {LABELS} twice")
+            return {one.filename: _unpack(archive, one) for one in found}
     except Exception as error:  # zipfile trusts its input: damage raises nearly anything
         raise UserError(
             f"the archive inside {where} cannot be read: {error or type(error).__name__}.",
