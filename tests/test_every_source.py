@@ -596,7 +596,7 @@ def test_labels_files_are_read_as_they_are_meant(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0:apple\n2:pear\n", "line 2 has the number 2, where 1 is due"),
+        ("0:apple\n2:pear\n", "line 2 has the number 2, where 1 is expected"),
         ("apple\n\npear\n", "line 2 is empty, which leaves a label without a name"),
         ("crane\ncrane\ncrane (0)\n", "two classes are called 'crane (0)'"),
     ],

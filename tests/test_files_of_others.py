@@ -247,4 +247,4 @@ def test_a_kernel_that_fits_no_convolution_is_damage(call: Call) -> None:
         error = complaint(call("inspect", "net.tflite"))
         assert "net.tflite is damaged or was cut off: " in error
         assert message in error
-        assert "\nhint: Copy it again, or export it anew." in error
+        assert "\nhint: Copy it again, or export it again." in error

@@ -54,4 +54,4 @@ def test_a_wheel_holds_the_recipes_and_the_photographs(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.stdout.startswith(f"{kit / 'cli.py'}\nimagenet/mobilenet_v2 is right:\n"), done
+    assert done.stdout.startswith(f"{kit / 'cli.py'}\nimagenet/mobilenet_v2 is valid:\n"), done

@@ -57,7 +57,7 @@ def test_a_class_that_was_renamed_since_is_refused(home: Path, call: Call, comma
         (home / "photos/zero").rename(home / "photos/sign0")
     assert "has other classes than" in message
     assert "sign0 missing and zero new." in message
-    assert "\nhint: Give the class folders their names of then, or train anew." in message
+    assert "\nhint: Give the class folders their former names, or train again." in message
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])

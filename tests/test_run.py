@@ -332,7 +332,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(call: Call, 
 @pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "two\nlines"])
 def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
     message = complaint(call("train", tiny, "--name", name))
-    assert "cannot name a run.\nhint: Give --name letters, digits, - and _." in message
+    assert "cannot name a run.\nhint: Give `--name` letters, digits, - and _." in message
     assert not Path("runs").exists()
 
 
@@ -345,7 +345,7 @@ def test_a_recipe_that_was_changed_since_is_refused(copy: Path, call: Call) -> N
             call(command, run)
         )
     (run / "recipe.yaml").write_text("model: {tiny: {width: 4}}\nclasses: 4\n")
-    assert "has no train:.\nhint: Restore it, or train anew." in complaint(call("evaluate", run))
+    assert "has no train:.\nhint: Restore it, or train again." in complaint(call("evaluate", run))
 
 
 def test_a_run_whose_environment_is_damaged_is_the_oldest(copy: Path, call: Call) -> None:

@@ -70,7 +70,8 @@ def _in_order(path: Path, lines: list[tuple[int, str]], first: int | None) -> li
     for line, (number, _) in enumerate(lines):
         if number != start + line:
             raise UserError(
-                f"{path}, line {line + 1} has the number {number}, where {start + line} is due.",
+                f"{path}, line {line + 1} has the number {number}, where {start + line} is "
+                "expected.",
                 "Number the classes upwards from the first label, one a line.",
             )
     return [name for _, name in lines]

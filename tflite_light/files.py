@@ -10,7 +10,7 @@ from typing import Any
 
 from tflite_light.errors import UserError
 
-_RESTORE = "Restore it, or make it anew."
+_RESTORE = "Restore it, or make it again."
 
 
 def write(path: Path, content: bytes | str) -> Path:

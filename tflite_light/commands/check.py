@@ -20,5 +20,5 @@ def command(recipe: Path, changes: tuple[str, ...]) -> dict[str, Any]:
     from tflite_light import recipe as recipes
 
     checked = recipes.check(recipe, changes)
-    click.echo(f"{recipe} is right:\n{recipes.to_yaml(checked)}", nl=False)
+    click.echo(f"{recipe} is valid:\n{recipes.to_yaml(checked)}", nl=False)
     return checked.model_dump(mode="json")

@@ -17,7 +17,7 @@ from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.stack import tf
 
 _HEADER, _FOOTER = 12, 4  # length and its checksum; checksum of the record
-_AGAIN = "Fetch the file again, or write it anew."
+_AGAIN = "Fetch or write the file again."
 
 
 class TFRecord(Source):

@@ -144,7 +144,7 @@ def _fit(count: int, size: int) -> bool:
     if not fit:
         say(
             f"{count:,} pictures of {size} px take {_bytes(needed)}, more than {MEMORY_SHARE:.0%} "
-            f"of the {_bytes(there)} of memory: they are decoded anew in every epoch. "
+            f"of the {_bytes(there)} of memory: they are decoded again in every epoch. "
             "A smaller image.size, or more memory, is faster."
         )
     return fit

@@ -116,7 +116,7 @@ class Run:
         if not (self.folder / "data.json").exists():
             raise UserError(
                 f"{self.folder} does not record its classes: an earlier version made it.",
-                "Train its recipe anew, or export it with that version.",
+                "Train its recipe again, or export it with that version.",
             )
         found = files.read_json(self.folder / "data.json")
         if (
@@ -124,7 +124,7 @@ class Run:
             or not {"classes", "digest", "contents", "pictures"} <= found.keys()
         ):
             raise UserError(
-                f"{self.folder / 'data.json'} is damaged.", "Restore it, or train anew."
+                f"{self.folder / 'data.json'} is damaged.", "Restore it, or train again."
             )
         return found
 
@@ -144,8 +144,9 @@ class Run:
         then = self._data["pictures"]
         counts = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
         raise UserError(
-            f"{recipe.source.where} has other pictures than {self.folder} was trained on: {counts}",
-            "Restore them, train anew, or name the pictures to use with `--data`.",
+            f"{recipe.source.where} has other pictures than {self.folder} was trained on: "
+            f"{counts}.",
+            "Restore them, train again, or name the pictures to use with `--data`.",
         )
 
     def require_same_contents(self, parts: Mapping[str, Examples]) -> None:
@@ -155,7 +156,7 @@ class Run:
             raise UserError(
                 f"{self.recipe.source.where}: {' and '.join(changed)} pictures hold other bytes "
                 f"than {self.folder} was trained on.",
-                "Restore them, train anew, or name the pictures to use with `--data`.",
+                "Restore them, train again, or name the pictures to use with `--data`.",
             )
 
     def require_same_classes(self, recipe: Recipe) -> None:
@@ -169,7 +170,7 @@ class Run:
         raise UserError(
             f"{recipe.source.where} has other classes than {self.folder} was trained on: "
             f"{' and '.join(changes) or 'their order differs'}.",
-            "Give the class folders their names of then, or train anew.",
+            "Give the class folders their former names, or train again.",
         )
 
     def write_rows(self, rows: list[Measured]) -> None:
@@ -253,7 +254,7 @@ def open_run(folder: str | Path) -> Run:
         )
     recipe = recipes.load(folder / "recipe.yaml")
     if not recipe.train:
-        raise UserError(f"{folder / 'recipe.yaml'} has no train:.", "Restore it, or train anew.")
+        raise UserError(f"{folder / 'recipe.yaml'} has no train:.", "Restore it, or train again.")
     _require_unchanged(folder, recipe)
     return Run(folder, recipe)
 
@@ -284,7 +285,7 @@ def _require_unchanged(folder: Path, recipe: Recipe) -> None:
     if changes:
         raise UserError(
             f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
-            "Restore it, or train anew.",
+            "Restore it, or train again.",
         )
 
 

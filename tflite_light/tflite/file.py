@@ -98,6 +98,6 @@ def read(path: Path) -> File:
         file.check()
     except Damage as error:
         raise UserError(
-            f"{path} is damaged or was cut off: {error}.", "Copy it again, or export it anew."
+            f"{path} is damaged or was cut off: {error}.", "Copy it again, or export it again."
         ) from error
     return file

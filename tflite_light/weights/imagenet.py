@@ -101,8 +101,10 @@ def _put() -> str:
 
 
 def _named(application: Any) -> Arrays:
+    from tflite_light.weights._plan import short_name
+
     return {
-        f"{layer.name}/{variable.name.removesuffix(':0').rsplit('/', 1)[-1]}": variable.numpy()
+        f"{layer.name}/{short_name(variable)}": variable.numpy()
         for layer in application.layers
         for variable in layer.weights
     }
