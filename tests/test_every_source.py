@@ -509,6 +509,18 @@ def test_rows_that_stand_twice_count_once_and_are_reported(photos: Path, capsys:
     assert "60 rows repeated, counted once: lines 3, 5, 7" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", [("training_set", "test_set"), ("train",)])
+def test_folders_of_class_folders_are_not_taken_for_classes(
+    photos: Path, names: tuple[str, ...]
+) -> None:
+    there = photos if len(names) == 1 else photos.parent / "all"
+    for name in names:
+        shutil.copytree(photos, photos.parent / "copy" / name)
+    shutil.copytree(photos.parent / "copy", there, dirs_exist_ok=True)
+    with pytest.raises(UserError, match=r"holds class folders, such as sign0.*looks like a part"):
+        Directory(path=str(there)).classes()
+
+
 def test_a_long_table_takes_time_by_its_rows() -> None:
     """Each row of 20,000 compared with all before it took two minutes."""
     rows = [csv.Row(line, Path(f"{line}.jpg"), "a", "") for line in range(20_000)]

@@ -73,6 +73,7 @@ def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
     top = walk.folders(folder)
     parts = _parts(folder, top)
     if not parts:
+        _require_classes(folder, top)
         return {}, _by_class(walk, top)
     other = Walk(folder)  # what else lies beside the parts may hold any files
     beside = [path for path in top.values() if path not in parts.values()]
@@ -103,6 +104,27 @@ def _parts(folder: Path, top: dict[str, Path]) -> dict[Split, Path]:
             "Parts hold class folders and are called train, val and test. Rename what is a class.",
         )
     return {part: top[name] for part in SPLITS for name in alike if NAMES[name.casefold()] == part}
+
+
+def _require_classes(folder: Path, top: dict[str, Path]) -> None:
+    """Raises UserError where folders such as `training_set` hold the classes instead of being some.
+
+    They hold folders alone, of names that stand beside them or in another such folder, too.
+    """
+    inside = {
+        name: set(Walk(folder).folders(path))
+        for name, path in top.items()
+        if name.casefold().startswith(("train", "val", "test")) and not _holds_pictures(path)
+    }
+    for name, found in inside.items():
+        elsewhere = set(top).union(*(inside[other] for other in inside if other != name))
+        if twice := sorted(found & elsewhere):
+            raise UserError(
+                f"data folder {folder}: {name} holds class folders, such as {twice[0]}, which also "
+                "stands elsewhere, so it looks like a part and not like a class.",
+                "Parts are called train, val and test, and lie beside no classes. Rename or move "
+                "it; or name the folder of the classes.",
+            )
 
 
 def _holds_pictures(folder: Path) -> bool:
