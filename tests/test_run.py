@@ -485,4 +485,10 @@ def test_a_file_of_another_run_among_the_exports_is_refused(copy: Path, call: Ca
     assert "int8.tflite is not this run's: metrics.json records another network" in told
     assert f"hint: Write it again with `tflite-light export {run} --int8`." in told
     (run / "metrics.json").write_text("{}")
-    assert "metrics.json is damaged." in complaint(call("evaluate", run))
+    before = (run / "exports" / "int8.json").stat().st_mtime_ns
+    for command in ("evaluate", "export"):
+        assert "metrics.json is damaged." in complaint(call(command, run))
+    assert (run / "exports" / "int8.json").stat().st_mtime_ns == before
+    data = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps({**data, "contents": []}))
+    assert "data.json is damaged." in complaint(call("evaluate", run))

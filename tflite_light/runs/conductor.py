@@ -90,6 +90,7 @@ def export(
     recipe = _moved(run, data)
     run.require_same_classes(recipe) if data else run.require_same_data(recipe)
     chosen = recipe.modes(modes)
+    run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
     if not data:
         run.require_same_contents(pictures.parts)

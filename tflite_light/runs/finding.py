@@ -71,7 +71,8 @@ def _new_folder(name: str, runs: Path) -> Path:
             number += 1  # another process was quicker
         except OSError as error:
             raise UserError(
-                f"cannot make {folder}: {error.strerror}.", "Choose another folder with `--runs`."
+                f"cannot make {folder}: {error.strerror}.",
+                "Choose another with `--name` or `--runs`.",
             ) from error
         else:
             return folder

@@ -119,9 +119,9 @@ class Run:
                 "Train its recipe again, or export it with that version.",
             )
         found = files.read_json(self.folder / "data.json")
-        if (
-            not isinstance(found, dict)
-            or not {"classes", "digest", "contents", "pictures"} <= found.keys()
+        kinds = {"classes": list, "digest": str, "contents": dict, "pictures": dict}
+        if not isinstance(found, dict) or not all(
+            isinstance(found.get(key), kind) for key, kind in kinds.items()
         ):
             raise UserError(
                 f"{self.folder / 'data.json'} is damaged.", "Restore it, or train again."
@@ -151,7 +151,7 @@ class Run:
 
     def require_same_contents(self, parts: Mapping[str, Examples]) -> None:
         """Raises UserError where pictures, by now read, hold other bytes than in the training."""
-        changed = [name for name in parts if parts[name].digest() != self._data["contents"][name]]
+        changed = [name for name in parts if parts[name].digest() != self.contents.get(name)]
         if changed:
             raise UserError(
                 f"{self.recipe.source.where}: {' and '.join(changed)} pictures hold other bytes "
