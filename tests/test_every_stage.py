@@ -93,9 +93,14 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
     assert np.mean(keras_says.argmax(1) == file_says.argmax(1)) >= 0.95
 
 
-@pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize(
-    "network", [Tiny(width=4), MobileNetV2(alpha=0.35)], ids=lambda part: part.key
+    ("network", "sparsity"),
+    [
+        *((Tiny(width=4), sparsity) for sparsity in (0.1, 0.5, 0.9)),
+        (MobileNetV2(alpha=0.35), 0.5),
+        *(pytest.param(MobileNetV2(alpha=0.35), one, marks=pytest.mark.slow) for one in (0.1, 0.9)),
+    ],
+    ids=lambda value: getattr(value, "key", str(value)),
 )
 def test_the_zeros_of_all_kernels_reach_the_promise(
     network: Any, sparsity: float, examples: Examples
@@ -152,7 +157,17 @@ def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
     assert all(layer._weight_vars for layer in weighty)
 
 
-@pytest.mark.parametrize("name", names("models"))
+def paper_networks_but_one_slow() -> list[Any]:
+    """TF-MOT takes 10 s for the largest; SqueezeNet has the concatenations and few layers."""
+    slow = [
+        name
+        for name in names("models")
+        if load("models", name).published()[0].source and name != "squeezenet"
+    ]
+    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in names("models")]
+
+
+@pytest.mark.parametrize("name", paper_networks_but_one_slow())
 def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: str) -> None:
     """TF-MOT alone forgets them in convolutions right before a concatenation."""
     model = load("models", name)().build((32, 32, 3), 4)
