@@ -71,7 +71,10 @@ class Predictor:
         files = [Path(path) for path in paths]
         absent = [str(path) for path in files if not os.path.isfile(path)]
         if absent:
-            raise UserError(f"no such file: {some(absent, 10)}.", "Give the paths of pictures.")
+            raise UserError(
+                f"no such file: {some(absent, 10)}.",
+                "Give paths of pictures, such as `photos/*.jpg`; folders are not searched.",
+            )
         return self._answers(pictures_of([(path, UNKNOWN) for path in files]), top)
 
     def title(self, answer: Answer) -> str:
