@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image as Pillow
 
 from tflite_light.cli import main
+from tflite_light.data._examples import write_photographs
 from tflite_light.data._split import THREE
 from tflite_light.data.sign_digits import SignDigits
 from tflite_light.pipeline.pictures import Split
@@ -50,19 +51,7 @@ def tiny(tmp_path: Path) -> Path:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder with three classes of 20 real photographs each."""
-    return write_photos(tmp_path / "photos", classes=3, each=20)
-
-
-def write_photos(folder: Path, classes: int, each: int) -> Path:
-    pictures = SignDigits().split("train")
-    for label in range(classes):
-        (folder / f"sign{label}").mkdir(parents=True)
-        mine = [index for index, found in enumerate(pictures.labels) if found == label]
-        for index in mine[:each]:
-            content = pictures.read(index)
-            assert isinstance(content, bytes)
-            (folder / f"sign{label}" / Path(pictures.names[index]).name).write_bytes(content)
-    return folder
+    return write_photographs(tmp_path / "photos", classes=3, each=20)
 
 
 Call = Callable[..., Result]

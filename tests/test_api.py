@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, write_photos
+from conftest import ROOT
 
 import tflite_light
+from tflite_light.data._examples import write_photographs
 
 PAGE = (ROOT / "docs" / "api.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -26,7 +27,7 @@ def test_the_page_runs_as_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_photos(tmp_path / "photos", classes=3, each=20)
+    write_photographs(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     (tmp_path / "import.yaml").write_text(IMPORT)
     picture = next((tmp_path / "photos" / "sign2").iterdir())

@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Call, complaint, split_of, write_photos
+from conftest import Call, complaint, split_of
 from PIL import Image as Pillow
 
 from tflite_light import classes
 from tflite_light.contract import Image
 from tflite_light.data import Source, csv
+from tflite_light.data._examples import write_photographs
 from tflite_light.data._split import THREE, divide, require_usable
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
@@ -116,7 +117,7 @@ def test_split_is_by_content_and_roughly_70_10_20() -> None:
 
 def test_adding_pictures_moves_no_other(photos: Path) -> None:
     before = {name: set(Directory(path=str(photos)).split(name).names) for name in SPLITS}
-    added = write_photos(photos.parent / "more", classes=4, each=40)
+    added = write_photographs(photos.parent / "more", classes=4, each=40)
     shutil.copytree(added, photos, dirs_exist_ok=True)
     fresh = Directory(path=str(photos))
     after = {name: {str(Path(path)) for path in fresh.split(name).names} for name in SPLITS}
@@ -291,7 +292,7 @@ def test_hidden_files_and_litter_of_systems_are_ignored(photos: Path) -> None:
 def test_linked_folders_and_files_are_followed_and_circles_end(
     photos: Path, tmp_path: Path
 ) -> None:
-    elsewhere = write_photos(tmp_path / "disk2", classes=3, each=30)
+    elsewhere = write_photographs(tmp_path / "disk2", classes=3, each=30)
     (photos / "sign0" / "external").symlink_to(elsewhere / "sign0")
     (photos / "cherry").symlink_to(elsewhere / "sign1")
     (photos / "sign2" / "linked.jpg").symlink_to(next((elsewhere / "sign2").iterdir()))

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json, complaint, write_photos
+from conftest import ROOT, Call, as_json, complaint
 
 from tflite_light import contract
+from tflite_light.data._examples import write_photographs
 from tflite_light.data.directory import Directory
 from tflite_light.measure.predict import open_file
 from tflite_light.models.tiny import Tiny
@@ -50,7 +51,7 @@ def test_classes_without_data_give_a_file_compared_on_photographs(
 def test_labels_name_the_classes_and_data_calibrates(
     call: Call, weights: Path, tmp_path: Path
 ) -> None:
-    write_photos(tmp_path / "photos", classes=3, each=20)
+    write_photographs(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "labels.txt").write_text("other\nsign0\nsign1\nsign2\nmore\n")
     path = recipe(tmp_path, "labels: labels.txt", "data: {directory: {path: photos}}")
     report = as_json(call("export", path, "--float32", "--int8", "--out", "app", "--json"))
@@ -71,7 +72,7 @@ def test_labels_name_the_classes_and_data_calibrates(
 
 
 def test_pictures_without_labels_calibrate(call: Call, weights: Path, tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", classes=2, each=20)
+    write_photographs(tmp_path / "photos", classes=2, each=20)
     path = recipe(tmp_path, "classes: 5", "data: {pictures: {path: photos}}", "export: [int8]")
     (row,) = as_json(call("export", path, "--out", "app", "--json"))["rows"]
     assert (row["top1"], row["name"]) == (None, "int8")
@@ -107,7 +108,7 @@ def test_what_cannot_be_imported_is_refused(
 ) -> None:
     recipe(tmp_path, *lines)
     (tmp_path / "empty.txt").write_text("\n\n")
-    write_photos(tmp_path / "alone", classes=1, each=2)
+    write_photographs(tmp_path / "alone", classes=1, each=2)
     before = set(tmp_path.rglob("*"))
     assert message in complaint(call("export", "mine.yaml", *options))
     assert set(tmp_path.rglob("*")) == before
@@ -157,7 +158,7 @@ def test_imagenet_weights_reach_their_accuracy_in_the_file(
 def test_fine_tuning_keeps_batch_norm_and_starts_with_the_classifier(
     call: Call, weights: Path, tmp_path: Path
 ) -> None:
-    write_photos(tmp_path / "photos", classes=3, each=20)
+    write_photographs(tmp_path / "photos", classes=3, each=20)
     path = recipe(
         tmp_path,
         "data: {directory: {path: photos}}",

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY, Call, as_json, complaint, invoke, split_of, write_photos
+from conftest import TINY, Call, as_json, complaint, invoke, split_of
 
 from tflite_light.compress import misfit
+from tflite_light.data._examples import write_photographs
 from tflite_light.runs.folder import open_run
 from tflite_light.sockets import load
 
@@ -30,7 +31,7 @@ export: [float32]
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photographs and a finished run on them, started from that folder."""
     folder = tmp_path_factory.mktemp("home")
-    write_photos(folder / "photos", classes=3, each=20)
+    write_photographs(folder / "photos", classes=3, each=20)
     (folder / "mine.yaml").write_text(MINE)
     before = Path.cwd()
     os.chdir(folder)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, Call, as_json, complaint, invoke, write_photos
+from conftest import TINY, Call, as_json, complaint, invoke
 from PIL import Image as Pillow
 
 from tflite_light import contract, files, recipe
+from tflite_light.data._examples import write_photographs
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.predict import open_file
@@ -433,7 +434,7 @@ def test_a_promise_that_cannot_be_kept_is_refused_before_training(call: Call, ti
 
 
 def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> None:
-    write_photos(tmp_path / "photos", classes=3, each=20)
+    write_photographs(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "mine.yaml").write_text(
         "model: tiny\ndata: {directory: {path: photos}}\nimage: {size: 32, mean: [120, 115, 110], std: 60}\n"
         "augment: {flip: horizontal, mixup: 0.2}\n"

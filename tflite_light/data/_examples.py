@@ -7,13 +7,13 @@ from tflite_light.data.sign_digits import SignDigits
 CLASSES, EACH = 3, 20
 
 
-def write_photographs(folder: Path) -> Path:
-    """A new folder with `CLASSES` class folders of `EACH` photographs."""
+def write_photographs(folder: Path, classes: int = CLASSES, each: int = EACH) -> Path:
+    """A new folder with class folders `sign0`, `sign1` ... of `each` photographs."""
     pictures = SignDigits().split("train")
-    for label in range(CLASSES):
+    for label in range(classes):
         (folder / f"sign{label}").mkdir(parents=True)
         mine = [index for index, found in enumerate(pictures.labels) if found == label]
-        for index in mine[:EACH]:
+        for index in mine[:each]:
             content = pictures.read(index)
             assert isinstance(content, bytes)
             (folder / f"sign{label}" / Path(pictures.names[index]).name).write_bytes(content)
