@@ -1,10 +1,12 @@
 """Named arrays and a note in one `.npz`: atomic to write, checked when read, no code in it."""
 
+import contextlib
 import io
 import json
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,29 @@ def write(path: Path, arrays: Arrays, note: dict[str, Any]) -> None:
 
 def read(path: Path) -> tuple[Arrays, dict[str, Any]]:
     """Raises UserError when the file is missing or damaged."""
+    with _opened(path) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != _NOTE}
+        return arrays, _note(archive)
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """The note alone, without the arrays. Raises UserError when it is missing or damaged."""
+    with _opened(path) as archive:
+        return _note(archive)
+
+
+def _note(archive: Any) -> dict[str, Any]:
+    note = json.loads(archive[_NOTE].tobytes())
+    if not isinstance(note, dict):
+        raise ValueError("its note is no object")
+    return note
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        note = json.loads(arrays.pop(_NOTE).tobytes())
-        if not isinstance(note, dict):
-            raise ValueError("its note is no object")
-        return arrays, note
+            yield archive
     except FileNotFoundError:
         raise UserError(f"checkpoint {path} is missing.", "Train the recipe again.") from None
     except DAMAGE as error:

@@ -300,7 +300,7 @@ def _require_own(run: Run, phase: str) -> None:
     for path in (run.weights_path(phase), run.places(phase).state):
         if not path.exists():
             continue
-        facts, (_, note) = _facts(run, phase), checkpoint.read(path)
+        facts, note = _facts(run, phase), checkpoint.read_note(path)
         odd = [key for key in facts if note.get(key, facts[key]) != facts[key]]
         if odd:
             raise UserError(

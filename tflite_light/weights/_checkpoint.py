@@ -26,16 +26,14 @@ def read(path: Path, architecture: Architecture) -> Arrays:
 
 def classes(path: Path) -> list[str] | None:
     """What the logits of a checkpoint stand for."""
-    _, note = checkpoint.read(path)
-    found: Any = note.get("classes")
+    found: Any = checkpoint.read_note(path).get("classes")
     return [str(name) for name in found] if isinstance(found, list) else None
 
 
 def image(path: Path) -> Image | None:
     """What the pictures of the training went through."""
-    _, note = checkpoint.read(path)
     try:
-        return Image.model_validate(note.get("image"), strict=False)
+        return Image.model_validate(checkpoint.read_note(path).get("image"), strict=False)
     except ValidationError:
         return None
 
