@@ -78,6 +78,14 @@ class Image(Part):
         channels = list(zip(self.mean, self.std, strict=True))
         return min(-m / s for m, s in channels), max((255 - m) / s for m, s in channels)
 
+    def distance(self, other: "Image") -> float:
+        """How far apart the two normalise any pixel value, at most: both are linear in it."""
+        return max(
+            abs((pixel - a) / b - (pixel - c) / d)
+            for a, b, c, d in zip(self.mean, self.std, other.mean, other.std, strict=True)
+            for pixel in (0, 255)
+        )
+
 
 def _wrong_unit(image: Image) -> str:
     """What is wrong with a mean or std of pixels of 0..1; nothing with mean 0, std 1 or 255.

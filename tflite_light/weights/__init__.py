@@ -47,7 +47,7 @@ class Weights(Part):
         Differences of less than ALIKE are: 128 is as good as 127.5.
         """
         known = self.image()
-        if not known or (known.channels == image.channels and _distance(known, image) < ALIKE):
+        if not known or (known.channels == image.channels and known.distance(image) < ALIKE):
             return ""
         there, here = (
             f"channels: {one.channels}, mean: {list(one.mean)}, std: {list(one.std)}"
@@ -91,12 +91,3 @@ class Weights(Part):
         from tflite_light.weights._match import assign_weights
 
         return assign_weights(self, model, architecture, classes, whole)
-
-
-def _distance(one: Image, other: Image) -> float:
-    """How far apart two images have any pixel value, at most: at its ends, as both are linear."""
-    return max(
-        abs((pixel - a) / b - (pixel - c) / d)
-        for a, b, c, d in zip(one.mean, one.std, other.mean, other.std, strict=True)
-        for pixel in (0, 255)
-    )
