@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples

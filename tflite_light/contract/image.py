@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 
 AS_WRITTEN = "as written"  # context of a validation that takes what an older export was made with
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import FailFast, Field
 
 from tflite_light.contract.image import Image
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 
 MINOR = 1  # of version 1; it grows when keys are added, which older readers ignore
 

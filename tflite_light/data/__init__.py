@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from tflite_light.classes import plain
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
+from tflite_light.parts import Part
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
-from tflite_light.sockets import Part
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data

@@ -23,7 +23,7 @@ COLUMNS = ("path", "label", "split")
 
 
 @dataclass(frozen=True)
-class Row:
+class _Row:
     """One picture of a table; `part` is empty where the table has no column `split`."""
 
     line: int
@@ -70,7 +70,7 @@ class CSV(Source):
         return classes, {name: pictures_of(files[name]) for name in SPLITS if name in files}
 
 
-def _rows(table: Path) -> Iterator[Row]:
+def _rows(table: Path) -> Iterator[_Row]:
     """The rows of a table. Raises UserError that names the line of the first mistake."""
     try:
         text = table.read_text(encoding="utf-8-sig")
@@ -112,7 +112,7 @@ def _header(table: Path, text: str) -> tuple[str, list[str]]:
     return separator, columns
 
 
-def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
+def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
     if any(cell.strip() for cell in cells[len(columns) :]):
         raise UserError(
             f"{table}, line {line} has {len(cells)} cells, line 1 names {len(columns)} columns.",
@@ -132,7 +132,7 @@ def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> Row:
             f"{table}, line {line}: split must be train, val or test, not {part!r}.",
             "Write one of these.",
         )
-    return Row(line, _there(table.parent, path), plain(label), part)
+    return _Row(line, _there(table.parent, path), plain(label), part)
 
 
 def _there(folder: Path, path: str) -> Path:
@@ -142,9 +142,9 @@ def _there(folder: Path, path: str) -> Path:
     return folder / path
 
 
-def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
+def _once(where: str, table: Path, rows: list[_Row]) -> list[_Row]:
     """Each picture once. Raises UserError where two rows contradict each other."""
-    first: dict[str, Row] = {}
+    first: dict[str, _Row] = {}
     again = []
     for row in rows:
         other = first.setdefault(os.path.normpath(row.path), row)
@@ -167,7 +167,7 @@ def _once(where: str, table: Path, rows: list[Row]) -> list[Row]:
     return list(first.values())
 
 
-def _problem(row: Row) -> str | None:
+def _problem(row: _Row) -> str | None:
     """Why a picture cannot be read, if it is not there."""
     try:
         row.path.stat()

@@ -6,7 +6,7 @@ A new mode is one file here with one public class derived from `Mode`.
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 from tflite_light.stack import keras
 
 CLASSIFIER = "logits"  # what the name of the classifier's layer starts with

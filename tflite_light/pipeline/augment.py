@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 from tflite_light.stack import keras_cv, tf
 
 PIXELS = (0, 255)

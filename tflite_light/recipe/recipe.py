@@ -16,9 +16,9 @@ from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.models import Architecture
+from tflite_light.parts import OneOf, Part
 from tflite_light.pipeline.augment import Augment
 from tflite_light.recipe.train import Train
-from tflite_light.sockets import OneOf, Part
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from tflite_light.parts import SOCKET
 from tflite_light.recipe.recipe import Recipe
-from tflite_light.sockets import SOCKET, load, names
+from tflite_light.sockets import load, names
 
 
 def schema() -> dict[str, Any]:

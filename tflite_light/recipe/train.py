@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 
 
 class Freeze(Part):

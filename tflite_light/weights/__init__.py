@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from tflite_light.contract import Image
 from tflite_light.models import Architecture, Names
-from tflite_light.sockets import Part
+from tflite_light.parts import Part
 from tflite_light.sockets import load as load_part
 
 Arrays = dict[str, Any]  # name -> NumPy array
