@@ -3,16 +3,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3.11
 
-.PHONY: demo test check coverage slow bench networks setup clean
+.PHONY: demo test check slow bench networks setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
 
-test: check  ## everything that is fast
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
-
-coverage: setup  ## the same tests with the lines they run; half as long again, as TF-MOT is traced too
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" --cov
+test: check  ## everything that is fast, and the share of lines that it runs
+	$(BIN)/slipcover --source tflite_light --skip-covered --fail-under 90 \
+		-m pytest -n 2 --dist loadfile -m "not slow"
 
 check: setup  ## style, types, undeclared imports, and which room may import which
 	$(BIN)/ruff check .

@@ -2,15 +2,13 @@
 
 import functools
 import gc
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json
+from conftest import ROOT
 from pydantic import ValidationError
 
-from tflite_light import models
 from tflite_light.cost.inspection import network_of
 from tflite_light.export.float32 import Float32
 from tflite_light.models import Architecture
@@ -255,59 +253,3 @@ def test_a_width_that_is_not_in_a_table_is_refused_with_the_nearest() -> None:
         with pytest.raises(ValidationError, match=r"the nearest is 0\.5"):
             load("models", "shufflenet_v2")(alpha=alpha)
     assert load("models", "shufflenet_v2")(alpha=2.0).alpha == 2.0
-
-
-NEW = '''
-"""Two convolutions, written by a newcomer."""
-
-from typing import Any
-
-from pydantic import Field
-
-from tflite_light.models import Architecture
-from tflite_light.models._blocks import classify, conv_norm, relu
-
-
-class Newcomer(Architecture):
-    """Nobody 2026, not published."""
-
-    width: int = Field(8, ge=1, description="channels")
-
-    def logits(self, image: Any, classes: int) -> Any:
-        x = relu(conv_norm(image, self.width, "stem", 3, 2), "stem")
-        x = relu(conv_norm(x, 2 * self.width, "block1", 3, 2), "block1")
-        return classify(x, classes)
-'''
-RECIPE = """
-model: {newcomer: {width: 6}}
-data: {synthetic: {count: 60, number_of_classes: 2, side: 32}}
-image: {size: 32}
-train: {epochs: 2, batch_size: 8, learning_rate: 0.01, warmup_epochs: 0}
-compress: [prune, qat]
-export: [int8]
-"""
-
-
-def test_a_new_architecture_is_its_file_and_its_recipe(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "models"
-    folder.mkdir()
-    (folder / "newcomer.py").write_text(NEW)
-    (tmp_path / "newcomer.yaml").write_text(RECIPE)
-    monkeypatch.setattr(models, "__path__", [*models.__path__, str(folder)])
-    found = as_json(call("list", "models", "--json"))["models"]["newcomer"]
-    assert found["fields"]["width"]["default"] == 8
-    assert "newcomer" in names("models")
-    cost = as_json(call("inspect", "newcomer.yaml", "--json"))
-    assert cost["parameters"] == 27 * 6 + 12 + 9 * 6 * 12 + 24 + 12 * 2 + 2
-    report = as_json(call("train", "newcomer.yaml", "--json"))
-    (row,) = [row for row in report["rows"] if row["name"] == "int8"]
-    assert row["zeros"] >= 0.5
-    (row,) = counts_of("newcomer")
-    test_the_network_has_its_reference_s_counts(*row.values)
-    test_the_page_of_networks_has_the_references_counts("newcomer")
-    test_graph_is_flat_named_and_within_rank_four("newcomer")
-    test_every_parameter_gets_a_gradient("newcomer")
-    (own,) = variants("newcomer")
-    test_the_references_names_cover_every_layer_with_weights(own)

@@ -1,11 +1,13 @@
 """A new part is one file: one of each kind in a copy of the project, and its tests find them."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 MODEL = '''
@@ -137,6 +139,14 @@ def command() -> dict[str, str]:
     click.echo("hello")
     return {"greeting": "hello"}
 '''
+RECIPE = """
+model: new_model
+data: new_data
+image: {size: 32}
+train: {epochs: 2, batch_size: 8, warmup_epochs: 0}
+compress: [new_stage, prune, qat]
+export: [new_mode, int8]
+"""
 FILES = {
     "models/new_model.py": MODEL,
     "weights/new_weights.py": WEIGHTS,
@@ -147,22 +157,45 @@ FILES = {
 }
 
 
-def test_one_new_file_of_each_kind_is_known_and_tested(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout with a new part of each socket, and a new command."""
+    folder = tmp_path_factory.mktemp("project")
     for part in ("tflite_light", "tests", "recipes", "docs", "README.md", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, tmp_path / part)
+        copy(ROOT / part, folder / part)
     for name, content in FILES.items():
-        (tmp_path / "tflite_light" / name).write_text(content.lstrip())
-    tests = [str(path) for path in sorted((tmp_path / "tests").glob("test_every_*.py"))]
-    command = [sys.executable, "-m", "pytest", "-v", "-m", "not slow", "-p", "no:cacheprovider"]
+        (folder / "tflite_light" / name).write_text(content.lstrip())
+    return folder
+
+
+def run(project: Path, module: str, *arguments: str) -> str:
     done = subprocess.run(
-        [*command, *tests, str(tmp_path / "tests" / "test_cli.py"), "-k", "new_ or list or help"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        [sys.executable, "-m", module, *arguments],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_one_new_file_of_each_kind_is_known_and_tested(project: Path) -> None:
+    tests = [str(path) for path in sorted((project / "tests").glob("test_every_*.py"))]
+    options = ["-v", "-m", "not slow", "-p", "no:cacheprovider", "-k", "new_ or list or help"]
+    told = run(project, "pytest", *options, *tests, str(project / "tests" / "test_cli.py"))
     for name in FILES:
-        assert Path(name).stem in done.stdout, f"no test has run on {name}"
+        assert Path(name).stem in told, f"no test has run on {name}"
+
+
+def test_new_parts_train_together_from_a_recipe(project: Path) -> None:
+    (project / "new.yaml").write_text(RECIPE)
+    cost = json.loads(run(project, "tflite_light", "inspect", "new.yaml", "--json"))
+    assert cost["parameters"] == (27 * 8 + 2 * 8) + (72 * 16 + 2 * 16) + (16 * 3 + 3)
+    report = json.loads(run(project, "tflite_light", "train", "new.yaml", "--json"))
+    assert [row["name"] for row in report["rows"]] == [
+        "fit", "new_stage", "prune", "qat", "new_mode", "int8",
+    ]  # fmt: skip
+    assert report["rows"][-1]["zeros"] >= 0.5

@@ -174,8 +174,20 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it, nothing is cleaned up."""
 
 
-@pytest.mark.parametrize("phase", ["fit", "prune", "qat"])
-@pytest.mark.parametrize("moment", ["after an epoch", "between state and end"])
+SLOW = pytest.mark.slow  # 40 s each; the two fast ones are the first phase's and the last one's
+
+
+@pytest.mark.parametrize(
+    ("phase", "moment"),
+    [
+        ("fit", "after an epoch"),
+        pytest.param("fit", "between state and end", marks=SLOW),
+        pytest.param("prune", "after an epoch", marks=SLOW),
+        pytest.param("prune", "between state and end", marks=SLOW),
+        pytest.param("qat", "after an epoch", marks=SLOW),
+        ("qat", "between state and end"),
+    ],
+)
 def test_a_killed_run_goes_on_to_the_same_weights(
     home: Path, call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, phase: str, moment: str
 ) -> None:
@@ -423,8 +435,9 @@ def test_early_stopping_keeps_the_best_epoch(call: Call, tiny: Path) -> None:
 
 def test_patience_leaves_the_stages_their_epochs(call: Call, tiny: Path) -> None:
     """The best epoch of pruning may be one before the zeros were there."""
-    made = as_json(call("train", tiny, "--set", "train.patience=1", "--json"))
-    assert {row["name"]: row for row in made["rows"]}["int8"]["zeros"] >= 0.5
+    stages = ("--set", "compress=[{prune: {epochs: 2}}]", "--set", "export=[float32]")
+    made = as_json(call("train", tiny, "--set", "train.patience=1", *stages, "--json"))
+    assert {row["name"]: row for row in made["rows"]}["float32"]["zeros"] >= 0.5
 
 
 def test_a_promise_that_cannot_be_kept_is_refused_before_training(call: Call, tiny: Path) -> None:
