@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from tflite_light.measure.predict import Answer, Predictor
     from tflite_light.recipe import Recipe
     from tflite_light.recipe import load as load_recipe
-    from tflite_light.runs.conductor import evaluate as evaluate_run
-    from tflite_light.runs.conductor import export as export_run
     from tflite_light.runs.conductor import resume
     from tflite_light.runs.conductor import start as train
     from tflite_light.runs.evaluating import evaluate_file
+    from tflite_light.runs.finished import evaluate as evaluate_run
+    from tflite_light.runs.finished import export as export_run
     from tflite_light.runs.folder import Run, open_run
     from tflite_light.runs.importing import export as export_recipe
     from tflite_light.runs.inspecting import inspect
@@ -51,9 +51,9 @@ _HOMES = {  # name here -> module, and the name there where it is another
     "Run": "runs.folder",
     "UserError": "errors",
     "evaluate_file": "runs.evaluating",
-    "evaluate_run": "runs.conductor:evaluate",
+    "evaluate_run": "runs.finished:evaluate",
     "export_recipe": "runs.importing:export",
-    "export_run": "runs.conductor:export",
+    "export_run": "runs.finished:export",
     "inspect": "runs.inspecting",
     "load_recipe": "recipe:load",
     "open_run": "runs.folder",

@@ -25,9 +25,9 @@ def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, 
     if not target.exists():
         raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
     if target.is_dir():
-        from tflite_light.runs import conductor, folder
+        from tflite_light.runs import finished, folder
 
-        rows = conductor.evaluate(folder.open_run(target), data, skip_strangers)
+        rows = finished.evaluate(folder.open_run(target), data, skip_strangers)
     else:
         from tflite_light.runs.evaluating import evaluate_file
 

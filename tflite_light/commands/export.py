@@ -52,7 +52,7 @@ def command(
             )
         origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
     else:
-        from tflite_light.runs import conductor, finding, folder
+        from tflite_light.runs import finding, finished, folder
 
         if changes:
             raise UserError(
@@ -60,7 +60,7 @@ def command(
                 "Train the changed recipe, or leave out `--set`.",
             )
         current = folder.open_run(target) if target else finding.newest(runs)
-        origin, rows = {"run": str(current.folder)}, conductor.export(current, modes, out, data)
+        origin, rows = {"run": str(current.folder)}, finished.export(current, modes, out, data)
     show_measured(list(rows.values()))
     for path in rows:
         click.echo(path)

@@ -10,16 +10,20 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.folder import Run, differences, open_run, record
+from tflite_light.runs.folder import Run, open_run
+from tflite_light.runs.record import differences, record
 
 
 def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples]) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
-    if Path(name).name != name or name.startswith(".") or not name.isprintable():
-        raise UserError(f"{name!r} cannot name a run.", "Give `--name` letters, digits, - and _.")
+    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
+        raise UserError(
+            f"{name!r} cannot name a run.",
+            "Give `--name` letters, digits, - and _; a letter or digit first.",
+        )
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
-        record(run, recipe, parts)
+        record(run.folder, recipe, parts)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

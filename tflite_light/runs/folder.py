@@ -10,39 +10,25 @@ give files whose labels or pixels are not those of the training.
 """
 
 import contextlib
-import datetime
-import importlib.metadata
-import os
-import platform
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tflite_light import __version__, files
+from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
 from tflite_light.pipeline.examples import Examples
-from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
+from tflite_light.runs.record import counts, require_unchanged
 from tflite_light.training.places import Places
 from tflite_light.wording import some
 
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
-PACKAGES = (
-    "tensorflow",
-    "tf_keras",
-    "tensorflow-model-optimization",
-    "keras-cv",
-    "ai-edge-litert",
-    "numpy",
-    "pillow",
-)
 
 
 @dataclass(frozen=True)
@@ -128,6 +114,13 @@ class Run:
             )
         return found
 
+    def recipe_at(self, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
+        """The recipe, with its pictures at `data` where that is given."""
+        if data is None:
+            return self.recipe
+        source = self.recipe.source.located(Path(data), skip_strangers)
+        return self.recipe.model_copy(update={"data": source})
+
     def has_same_data(self, recipe: Recipe) -> bool:
         """Whether the pictures and their parts are those that the run was started on."""
         try:
@@ -138,14 +131,14 @@ class Run:
     def require_same_data(self, recipe: Recipe) -> None:
         """Raises UserError where the pictures are not those that the run was started on."""
         self.require_same_classes(recipe)
-        now = _counts(recipe)
+        now = counts(recipe)
         if self.has_same_data(recipe):
             return
         then = self._data["pictures"]
-        counts = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
+        changes = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
         raise UserError(
             f"{recipe.source.where} has other pictures than {self.folder} was trained on: "
-            f"{counts}.",
+            f"{changes}.",
             "Restore them, train again, or name the pictures to use with `--data`.",
         )
 
@@ -226,19 +219,6 @@ class Run:
             lock.release()
 
 
-def record(run: Run, recipe: Recipe, parts: Mapping[str, Examples]) -> None:
-    """Write what a new run is made by; `recipe` is its own as it was typed, `parts` its data."""
-    files.write(run.folder / "recipe.yaml", recipes.to_yaml(run.recipe))
-    data = {
-        "classes": recipe.source.classes(),
-        "digest": recipe.source.listing_digest(),
-        "contents": {name: part.digest() for name, part in parts.items()},
-        "pictures": _counts(recipe),
-    }
-    files.write_json(run.folder / "data.json", data)
-    files.write_json(run.folder / "environment.json", _environment(run.recipe))
-
-
 def open_run(folder: str | Path) -> Run:
     """Raises UserError when `folder` is not a run, or its recipe was changed since it was made."""
     folder = Path(folder)
@@ -255,7 +235,7 @@ def open_run(folder: str | Path) -> Run:
     recipe = recipes.load(folder / "recipe.yaml")
     if not recipe.train:
         raise UserError(f"{folder / 'recipe.yaml'} has no train:.", "Restore it, or train again.")
-    _require_unchanged(folder, recipe)
+    require_unchanged(folder, recipe)
     return Run(folder, recipe)
 
 
@@ -265,45 +245,3 @@ def require_finished(run: Run) -> None:
             f"{run.folder} is unfinished: {run.progress()}.",
             f"Finish it with `tflite-light train {run.folder} --resume`.",
         )
-
-
-def differences(one: Any, other: Any, place: str = "") -> list[str]:
-    """Places at which two recipes differ, as `--set` writes them, with both values."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        below = f"{place}." if place else ""
-        return [line for key in one for line in differences(one[key], other[key], f"{below}{key}")]
-    return [] if one == other else [f"{place} was {one!r} and is {other!r}"]
-
-
-def _require_unchanged(folder: Path, recipe: Recipe) -> None:
-    if not (folder / "environment.json").exists():
-        return  # the checkpoints still say what they are of
-    then = files.read_json(folder / "environment.json")
-    if not isinstance(then, dict) or "recipe" not in then:
-        return
-    changes = differences(then["recipe"], recipe.model_dump(mode="json"))
-    if changes:
-        raise UserError(
-            f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
-            "Restore it, or train again.",
-        )
-
-
-def _counts(recipe: Recipe) -> dict[str, int]:
-    return {name: len(recipe.source.split(name)) for name in SPLITS}
-
-
-def _environment(recipe: Recipe) -> dict[str, Any]:
-    return {
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
-        "seed": recipe.seed,
-        "python": sys.version.split()[0],
-        "tflite_light": __version__,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "machine": {
-            "system": platform.platform(),
-            "cpu": platform.machine(),
-            "cores": os.cpu_count(),
-        },
-        "recipe": recipe.model_dump(mode="json"),
-    }

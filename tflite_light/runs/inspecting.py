@@ -13,9 +13,9 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe, shipped
 from tflite_light.runs.folder import open_run
 from tflite_light.tflite import file as tflite
+from tflite_light.weights import SUFFIXES
 
 ELSEWHERE = 1000  # classes, ImageNet's, where a recipe's data is not here to count them
-CHECKPOINTS = (".pth", ".pt", ".bin", ".tar", ".safetensors", ".npz", ".h5", ".keras")
 
 
 def inspect(target: str | Path, changes: Sequence[str] = (), size: int | None = None) -> Inspected:
@@ -46,7 +46,7 @@ def _inspect(target: Path, changes: Sequence[str], size: int | None) -> Inspecte
             f"{target} does not exist.",
             "Give a recipe (.yaml), the folder of a run, or a .tflite file.",
         )
-    if target.suffix in CHECKPOINTS:
+    if target.suffix.lower() in SUFFIXES:
         raise UserError(
             f"{target} holds weights, not a network.",
             "Inspect a recipe that names them at `weights`.",

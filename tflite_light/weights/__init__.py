@@ -13,6 +13,7 @@ from tflite_light.contract import Image
 from tflite_light.models import Architecture, Names
 from tflite_light.parts import Part
 from tflite_light.sockets import load as load_part
+from tflite_light.weights._kinds import SUFFIXES as SUFFIXES
 
 Arrays = dict[str, Any]  # name -> NumPy array
 ALIKE = 0.05  # of a normalised pixel

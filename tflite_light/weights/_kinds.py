@@ -7,7 +7,7 @@ from typing import NoReturn
 from tflite_light.errors import UserError
 
 SUFFIXES = {".pt": "torch", ".pth": "torch", ".bin": "torch", ".tar": "torch", ".ckpt": "torch"}
-SUFFIXES |= {".npz": "npz", ".safetensors": "safetensors"}
+SUFFIXES |= {".npz": "npz", ".safetensors": "safetensors", ".h5": "keras", ".keras": "keras"}
 KERAS_HINT = (
     "Save its weights in Python: "
     "`numpy.savez('weights.npz', **{w.name: w.numpy() for w in model.weights})`, and write "

@@ -1,0 +1,100 @@
+"""A run's models, each made from the one before: its phase's graph, plan and weights."""
+
+from typing import Any
+
+from tflite_light.compress import Plan, Stage
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.graph import checkpoint
+from tflite_light.graph.build import build as build_network
+from tflite_light.pipeline.examples import Data
+from tflite_light.recipe import Recipe
+from tflite_light.runs.folder import Run
+from tflite_light.tflite.promises import Promise
+from tflite_light.training import distribution
+
+
+def models(run: Run) -> list[Any]:
+    """The model as each phase left it."""
+    built: list[Any] = []
+    for phase in run.phases:
+        require_own(run, phase)
+        stage = run.stages.get(phase)
+        built.append(
+            stage.strip(wrap(run, stage, built[-1], steps=1))
+            if stage
+            else build(run.recipe, run.classes)
+        )
+        load_weights(run, phase, built[-1])
+    return built
+
+
+def source_phase(run: Run, mode: Mode) -> str:
+    """The phase whose model a mode converts: the last that leaves a kind of model it accepts."""
+    return next(
+        phase
+        for phase in reversed(run.phases)
+        if phase not in run.stages or mode.accepts_qat_model or run.stages[phase].yields == "float"
+    )
+
+
+def promises(run: Run) -> list[Promise]:
+    return [
+        promise
+        for key, stage in run.stages.items()
+        for promise in stage.promises(run.read_plan(key))
+    ]
+
+
+def build(recipe: Recipe, classes: list[str]) -> Any:
+    with distribution.scope():
+        return build_network(recipe.model, recipe.image.size, len(classes), recipe.seed)
+
+
+def plan(recipe: Recipe, stage: Stage, model: Any, data: Data) -> Plan:
+    before = recipe.compress[: recipe.compress.index(stage)]
+    return stage.plan(model, data) | {
+        "kept": sorted({name for one in before for name in one.gives})
+    }
+
+
+def wrap(run: Run, stage: Stage, model: Any, steps: int) -> Any:
+    with distribution.scope():
+        return stage.wrap(model, run.read_plan(stage.key), steps * stage.epochs)
+
+
+def load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:
+    """Put a finished phase's weights into its model; the checkpoint's note."""
+    arrays, note = checkpoint.read(run.weights_path(phase))
+    checkpoint.set_weights(model, arrays, run.weights_path(phase))
+    return note
+
+
+def require_own(run: Run, phase: str) -> None:
+    """Raises UserError where what a phase has left on disk is of another run."""
+    for path in (run.weights_path(phase), run.places(phase).state):
+        if not path.exists():
+            continue
+        own, note = facts(run, phase), checkpoint.read_note(path)
+        odd = [key for key in own if note.get(key, own[key]) != own[key]]
+        if odd:
+            raise UserError(
+                f"checkpoint {path} is of another run: its {' and '.join(odd)} "
+                f"{'differs' if len(odd) == 1 else 'differ'} from "
+                f"{'its plan.json' if odd == ['plan'] else 'recipe.yaml and data.json'}.",
+                "Restore them, or train the recipe again.",
+            )
+
+
+def facts(run: Run, phase: str) -> dict[str, Any]:
+    """What weights mean nothing without: the network, what it takes, what it answers; and what
+    they came of, by which those of another run of the same network are told."""
+    recipe = run.recipe
+    return {
+        "model": {recipe.model.key: recipe.model.model_dump(mode="json")},
+        "image": recipe.image.model_dump(mode="json"),
+        "classes": run.classes,
+        "recipe": recipe.model_dump(mode="json"),
+        "pictures": run.contents,
+        "plan": run.read_plan(phase) if phase in run.stages else {},
+    }

@@ -1,0 +1,104 @@
+"""A finished run again: other files of it, and its accuracy on the same or other pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflite_light import files
+from tflite_light.contract import Contract
+from tflite_light.errors import UserError
+from tflite_light.measure.accuracy import Measured, answers, measure, measure_file
+from tflite_light.measure.predict import open_file
+from tflite_light.measure.runners import KerasModel
+from tflite_light.pipeline.examples import read
+from tflite_light.recipe import Recipe
+from tflite_light.runs import chain
+from tflite_light.runs.delivery import deliver
+from tflite_light.runs.folder import Run, require_finished
+from tflite_light.sockets import names
+
+
+def export(
+    run: Run,
+    modes: Sequence[str] = (),
+    out: str | Path | None = None,
+    data: str | Path | None = None,
+) -> dict[Path, Measured]:
+    """Files of a finished run, of the modes named or its recipe's, and what was measured of each.
+
+    `data` has pictures of the run's classes, to calibrate and measure on instead of the run's own.
+    Raises UserError where the run or its data is not what it was when it was trained.
+    """
+    require_finished(run)
+    out = Path(out) if out else None
+    files.require_writable(out or run.folder)
+    recipe = _recipe_at(run, data)
+    chosen = recipe.modes(modes)
+    run.exported()  # a damaged metrics.json is refused before files are written
+    pictures = recipe.source.load(recipe.image)
+    if not data:
+        run.require_same_contents(pictures.parts)
+    models = dict(zip(run.phases, chain.models(run), strict=True))
+    logits = {
+        phase: answers(KerasModel(models[phase]), pictures.test)
+        for phase in {chain.source_phase(run, mode) for mode in chosen}
+    }
+    rows = {}
+    with run.locked():
+        for mode in chosen:
+            phase, path = chain.source_phase(run, mode), run.export_path(mode.key, out)
+            promised = chain.promises(run)
+            rows[path] = deliver(mode, models[phase], logits[phase], pictures, promised, path)
+        if not out:
+            run.write_rows(list(rows.values()))
+    return rows
+
+
+def evaluate(
+    run: Run, data: str | Path | None = None, skip_strangers: bool = False
+) -> list[Measured]:
+    """Every Keras model and every exported file of a finished run, on the same test pictures.
+
+    They are the run's own, which must be as they were, at `data` if they were moved; or those of
+    other pictures at `data`, of the same classes.
+    """
+    require_finished(run)
+    recipe = _recipe_at(run, data, skip_strangers)
+    others = data and not run.has_same_data(recipe)
+    pictures = recipe.source.measured() if others else recipe.source.split("test")
+    test = read({"test": pictures}, recipe.image)["test"]
+    if not data:
+        run.require_same_contents({"test": test})
+    run.exported()  # a damaged metrics.json is refused before minutes of measuring
+    rows, logits = [], {}
+    for phase, model in zip(run.phases, chain.models(run), strict=True):
+        row, logits[phase] = measure(phase, KerasModel(model), test)
+        rows.append(row)
+    for key in [key for key in names("export") if run.export_path(key).exists()]:
+        path, (mode,) = run.export_path(key), recipe.modes([key])
+        predictor, agreed = open_file(path)
+        _require_own(run, key, agreed)
+        reference = logits[chain.source_phase(run, mode)]
+        rows.append(measure_file(key, path.read_bytes(), predictor, test, reference))
+    return rows
+
+
+def _recipe_at(run: Run, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
+    """The run's recipe on its own pictures, which must be as they were, or on others' at `data`."""
+    recipe = run.recipe_at(data, skip_strangers)
+    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
+    return recipe
+
+
+def _require_own(run: Run, mode: str, agreed: Contract) -> None:
+    """Raises UserError where the exported file with this contract is of another run."""
+    exported, network = run.exported(), agreed.flatbuffer and agreed.flatbuffer.sha256
+    problem = ""
+    if agreed.image != run.recipe.image or agreed.labels != run.classes:
+        problem = "its contract has other pixels or labels"
+    elif mode not in exported or exported[mode] not in (None, network):
+        problem = "metrics.json records another network, or none"
+    if problem:
+        raise UserError(
+            f"{run.export_path(mode)} is not this run's: {problem}.",
+            f"Write it again with `tflite-light export {run.folder} --{mode}`.",
+        )

@@ -1,0 +1,84 @@
+"""What a run was made by: its recipe, data, versions and machine, written when it is started."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tflite_light import __version__, files
+from tflite_light import recipe as recipes
+from tflite_light.errors import UserError
+from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.pictures import SPLITS
+from tflite_light.recipe import Recipe
+
+PACKAGES = (
+    "tensorflow",
+    "tf_keras",
+    "tensorflow-model-optimization",
+    "keras-cv",
+    "ai-edge-litert",
+    "numpy",
+    "pillow",
+)
+
+
+def record(folder: Path, recipe: Recipe, parts: Mapping[str, Examples]) -> None:
+    """Write what the run in `folder` is made by; `recipe` is as it was typed, `parts` its data."""
+    resolved = recipe.absolute()
+    files.write(folder / "recipe.yaml", recipes.to_yaml(resolved))
+    data = {
+        "classes": recipe.source.classes(),
+        "digest": recipe.source.listing_digest(),
+        "contents": {name: part.digest() for name, part in parts.items()},
+        "pictures": counts(recipe),
+    }
+    files.write_json(folder / "data.json", data)
+    files.write_json(folder / "environment.json", _environment(resolved))
+
+
+def require_unchanged(folder: Path, recipe: Recipe) -> None:
+    """Raises UserError where the run in `folder` was started with another recipe."""
+    if not (folder / "environment.json").exists():
+        return  # the checkpoints still say what they are of
+    then = files.read_json(folder / "environment.json")
+    if not isinstance(then, dict) or "recipe" not in then:
+        return
+    changes = differences(then["recipe"], recipe.model_dump(mode="json"))
+    if changes:
+        raise UserError(
+            f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
+            "Restore it, or train again.",
+        )
+
+
+def differences(one: Any, other: Any, place: str = "") -> list[str]:
+    """Places at which two recipes differ, as `--set` writes them, with both values."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        below = f"{place}." if place else ""
+        return [line for key in one for line in differences(one[key], other[key], f"{below}{key}")]
+    return [] if one == other else [f"{place} was {one!r} and is {other!r}"]
+
+
+def counts(recipe: Recipe) -> dict[str, int]:
+    return {name: len(recipe.source.split(name)) for name in SPLITS}
+
+
+def _environment(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds"),
+        "seed": recipe.seed,
+        "python": sys.version.split()[0],
+        "tflite_light": __version__,
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "machine": {
+            "system": platform.platform(),
+            "cpu": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+        "recipe": recipe.model_dump(mode="json"),
+    }
