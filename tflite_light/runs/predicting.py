@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tflite_light.errors import UserError
-from tflite_light.runs.inspecting import CHECKPOINTS
+from tflite_light.weights import SUFFIXES
 
 FIRST_CHOICE = "int8"  # of a run's files, the one that phones run fastest
 
@@ -14,7 +14,7 @@ def file_of(target: Path) -> Path:
     Raises UserError where there is none, or several and none of them int8, or `target` is a
     checkpoint.
     """
-    if target.suffix in CHECKPOINTS:
+    if target.suffix.lower() in SUFFIXES:
         raise UserError(
             f"{target} holds weights, not a network.",
             "Give a run, or a .tflite file that was exported from it: "
