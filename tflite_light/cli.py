@@ -18,6 +18,7 @@ from tflite_light.interrupts import stop_at_once
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _DEVICE = "the disk or device that is written to"
+_COLLECTION = 100_000  # objects between collections; at Python's 700 they are a tenth of the start
 _ELSEWHERE = "Free some space or choose another folder."
 _LESS = "Lower `train.batch_size` or `image.size`, or use a machine with more."
 
@@ -106,4 +107,5 @@ def run() -> None:
     """The process of the command line."""
     _open_closed_streams()
     stop_at_once()
+    gc.set_threshold(_COLLECTION)
     main(prog_name="tflite-light")

@@ -30,7 +30,9 @@ SOCKET = "x-socket"  # key in a JSON schema: any part of the socket stands there
 class Part(BaseModel):
     """A frozen value whose fields are its parameters; unknown keys and loose types are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     @model_validator(mode="wrap")
     @classmethod
