@@ -19,7 +19,7 @@ def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples])
     if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
         raise UserError(
             f"{name!r} cannot name a run.",
-            "Give `--name` letters, digits, - and _; a letter or digit first.",
+            "Give `--name` letters, digits, - and _, a letter or digit first.",
         )
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
