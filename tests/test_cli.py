@@ -103,7 +103,8 @@ def test_json_is_alone_on_stdout(call: Call, tiny: Path) -> None:
 BAD_CALLS = [
     (["train", "none.yaml"], "recipe none.yaml does not exist"),
     (["export", "--int8"], "no run in runs yet.\nhint: Make one: `tflite-light train"),
-    (["export", "nowhere", "--int8"], "nowhere is not a run"),
+    (["export", "nowhere", "--int8"], "nowhere does not exist"),
+    (["export", str(ROOT), "--int8"], "is not a run: it has no recipe.yaml"),
     (["evaluate", "none.tflite"], "none.tflite does not exist"),
     (["evaluate", "none.tflite", "--data", "x"], "none.tflite does not exist"),
     (["evaluate", str(ROOT / "README.md")], "missing option `--data`"),

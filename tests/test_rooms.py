@@ -101,6 +101,10 @@ def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:
     (home / "photos").rename(home / "moved")
     try:
         complaint(call("evaluate", home / "runs/mine"))
+        message = complaint(call("evaluate", home / "runs/mine", "--data", home / "nowhere"))
+        assert message.endswith(
+            "nowhere does not exist.\nhint: Give `--data` where the pictures are now.\n"
+        )
         rows = as_json(call("evaluate", home / "runs/mine", "--data", home / "moved", "--json"))
         shutil.copytree(home / "moved", home / "alone" / "test")
         alone = as_json(call("evaluate", home / "runs/mine", "--data", home / "alone", "--json"))

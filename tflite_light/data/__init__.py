@@ -6,6 +6,7 @@ It reads folders by the rule in `_files.py` and makes class names differ by `cla
 Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -125,7 +126,7 @@ class Source(Part):
         """The same source at `where`: its path, or the folder that all its paths share.
 
         It leaves out strangers if `skip_strangers` is set and it can.
-        Raises UserError for a source that reads no files.
+        Raises UserError for a source that reads no files, or where `where` does not exist.
         """
         fields = self._locations()
         if not fields:
@@ -133,6 +134,8 @@ class Source(Part):
                 f"data {self.key} reads no files, so it cannot be read from {where}.",
                 "Leave out `--data`.",
             )
+        if not (os.path.exists(where) or glob.has_magic(str(where))):  # TFRecords' may be a pattern
+            raise UserError(f"{where} does not exist.", "Give `--data` where the pictures are now.")
         if len(fields) == 1:
             can_skip = skip_strangers and "skip_strangers" in type(self).model_fields
             return self._with(

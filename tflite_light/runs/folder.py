@@ -228,8 +228,9 @@ def open_run(folder: str | Path) -> Run:
             "Weights are exported by a recipe that names them at weights:.",
         )
     if not (folder / "recipe.yaml").exists():
+        found = "is not a run: it has no recipe.yaml" if folder.exists() else "does not exist"
         raise UserError(
-            f"{folder} is not a run: it has no recipe.yaml.",
+            f"{folder} {found}.",
             "Runs are made by `tflite-light train`.",
         )
     recipe = recipes.load(folder / "recipe.yaml")
