@@ -96,6 +96,17 @@ class Predictor:
 def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
     """A `.tflite` and its contract; what its golden pictures show to differ here goes to stderr.
 
+    Raises UserError as `opened` does.
+    """
+    model, agreed = opened(path)
+    for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
+        say(f"warning: {path}: {warning}")
+    return model, agreed
+
+
+def opened(path: Path) -> tuple[TFLiteModel, Contract]:
+    """A `.tflite` and its contract.
+
     Raises UserError when it is not a TFLite file, cannot be run, has no contract, or one of another
     file.
     """
@@ -106,8 +117,6 @@ def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
     except (ValueError, RuntimeError) as error:
         raise UserError(f"{path} cannot be run: {error}.", "Export it again.") from error
     _require_own(agreed, model, path)
-    for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
-        say(f"warning: {path}: {warning}")
     return model, agreed
 
 

@@ -1,0 +1,416 @@
+"""The Android demo with a model in it: what is in the APK, its signature, and bringing it to a phone."""
+
+import json
+import os
+import random
+import shutil
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Call, as_json, complaint, invoke
+
+from tflite_light import contract
+from tflite_light.android import key, manifest
+from tflite_light.android.apk import MANIFEST, alignment
+from tflite_light.android.shell import ABIS, find
+from tflite_light.errors import UserError
+
+RECIPE = """
+model: {tiny: {width: 8}}
+labels: labels.txt
+data: {synthetic: {count: 60, number_of_classes: 3, side: 40}}
+image: {size: 32}
+export: [float32, int8]
+"""
+AAPT2 = ROOT / "android_demo" / "build" / "aapt2"
+APKSIG = sorted(Path.home().glob(".m2/repository/com/android/tools/build/apksig/*/apksig-*.jar"))
+BUILT = [(ROOT / "tflite_light" / "android" / "shell.apk").exists(), AAPT2.exists(), *APKSIG]
+pytestmark = pytest.mark.skipif(
+    not all(BUILT[:2]) or not APKSIG, reason="the app's shell was not built: make apk"
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an exported network, `app/signs_int8.tflite`, and a key; tests only read it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "labels.txt").write_text("pattern0\npattern1\npattern2\n")
+    (folder / "signs.yaml").write_text(RECIPE.replace("labels.txt", str(folder / "labels.txt")))
+    as_json(invoke("export", folder / "signs.yaml", "--out", folder / "app", "--json"))
+    key.own(folder / "key.pem")
+    return folder
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    return home / "app" / "signs_int8.tflite"
+
+
+@pytest.fixture
+def apk(home: Path, model: Path, call: Call) -> Path:
+    as_json(call("android", model, "-o", "signs.apk", "--key", home / "key.pem", "--json"))
+    return Path("signs.apk")
+
+
+def verified(*apks: Path) -> list[str]:
+    java = ["java", "-cp", str(APKSIG[-1]), str(ROOT / "tests" / "android" / "Verify.java")]
+    done = subprocess.run([*java, *map(str, apks)], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def badging(apk: Path) -> str:
+    command = [str(AAPT2), "dump", "badging", str(apk)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_app_holds_the_shell_and_the_model_s_files(apk: Path, model: Path) -> None:
+    with zipfile.ZipFile(apk) as app, zipfile.ZipFile(find()) as shell:
+        for name in shell.namelist():
+            assert app.read(name) == shell.read(name)
+        models = "assets/models"
+        assert app.read(f"{models}/signs_int8.tflite") == model.read_bytes()
+        inside = contract.Contract.model_validate_json(app.read(f"{models}/signs_int8.json"))
+        agreed = contract.read(model)
+        assert inside.bare() == agreed.bare()
+        assert len(inside.golden) == 8
+        for one, other in zip(inside.golden, agreed.golden, strict=True):
+            assert (
+                app.read(f"{models}/{one.picture}") == (model.parent / other.picture).read_bytes()
+            )
+            assert (one.output, one.input_sha256) == (other.output, other.input_sha256)
+        assert len(app.namelist()) == len(shell.namelist()) + 10
+
+
+def test_what_android_maps_is_stored_and_aligned(apk: Path) -> None:
+    content, seen = apk.read_bytes(), set()
+    with zipfile.ZipFile(apk) as app:
+        for one in app.infolist():
+            if one.compress_type == zipfile.ZIP_STORED:
+                name, extra = struct.unpack_from("<HH", content, one.header_offset + 26)
+                place = one.header_offset + 30 + name + extra
+                assert place % alignment(one.filename) == 0, one.filename
+                seen.add(alignment(one.filename))
+            assert not one.filename.endswith((".so", ".tflite", ".arsc")) or not one.compress_type
+    assert seen == {4, 4096, 16384}
+    zipalign = shutil.which("zipalign")
+    if zipalign:
+        subprocess.run([zipalign, "-c", "4", str(apk)], check=True)
+
+
+def test_the_same_key_gives_the_same_bytes(apk: Path, home: Path, model: Path, call: Call) -> None:
+    call("android", model, "-o", "again.apk", "--key", home / "key.pem")
+    assert Path("again.apk").read_bytes() == apk.read_bytes()
+
+
+def test_android_s_own_verifier_accepts_it_by_v2_and_v3(
+    apk: Path, home: Path, model: Path, call: Call
+) -> None:
+    openssl = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=me "
+        "-keyout ec.pem -out ec.pem"
+    )
+    subprocess.run(openssl.split(), check=True, capture_output=True)
+    as_json(call("android", model, "-o", "ec.apk", "--key", "ec.pem", "--json"))
+    as_json(call("android", model, "-o", "x86.apk", "--abi", "x86_64", "--json"))
+    assert verified(apk, Path("ec.apk"), Path("x86.apk")) == ["true v2=true v3=true warnings=0"] * 3
+
+
+def test_a_flipped_byte_anywhere_is_rejected(apk: Path) -> None:
+    content, places = apk.read_bytes(), random.Random(0)
+    block = content.rindex(b"APK Sig Block 42")
+    signed = [places.randrange(len(content)) for _ in range(12)] + [len(content) - 30]
+    spoilt = []
+    for number, place in enumerate([*signed, block]):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        spoilt.append(Path(f"{number}.apk"))
+        spoilt[-1].write_bytes(changed)
+    assert {line.split()[0] for line in verified(*spoilt)} == {"false"}
+
+
+def test_id_and_label_are_changed_and_nothing_else(
+    apk: Path, home: Path, model: Path, call: Call
+) -> None:
+    names = ("--id", "org.example.my_signs", "--label", "Zeichen \u2713 \U0001f590")
+    as_json(call("android", model, "-o", "mine.apk", "--key", home / "key.pem", *names, "--json"))
+    before, after = badging(apk), badging(Path("mine.apk"))
+    assert "package: name='org.example.my_signs'" in after
+    assert "application-label:'Zeichen \u2713 \U0001f590'" in after
+    changed = set(after.splitlines()) - set(before.splitlines())
+    assert {line.split(":")[0] for line in changed} <= {
+        "package", "application-label", "application", "launchable-activity",
+    }  # fmt: skip
+    xml = zipfile.ZipFile("mine.apk").read(MANIFEST)
+    assert manifest.value(xml, manifest.LABEL) == "Zeichen \u2713 \U0001f590"
+    assert verified(Path("mine.apk")) == ["true v2=true v3=true warnings=0"]
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_the_app_asks_for_the_camera_alone(abi: str) -> None:
+    told = badging(find(abi))
+    assert f"native-code: '{abi}'" in told
+    assert [line for line in told.splitlines() if line.startswith("uses-permission:")] == [
+        "uses-permission: name='android.permission.CAMERA'"
+    ]
+    assert "minSdkVersion:'26'" in told
+    assert "uses-native-library-not-required:'libOpenCL.so'" in told
+
+
+def test_neither_tensorflow_nor_java_is_needed(home: Path, model: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; from tflite_light.cli import main\n"
+        f"main(['android', {str(model)!r}, '-o', 'x.apk', '--key', {str(home / 'key.pem')!r}],"
+        " standalone_mode=False)\n"
+        "print(sorted({'tensorflow', 'tf_keras'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={name: os.environ[name] for name in ("HOME", "PYTHONPATH") if name in os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["x.apk", "[]"], done.stderr
+
+
+def test_a_user_s_key_is_made_once_for_him_alone(tmp_path: Path) -> None:
+    path, made = tmp_path / "settings" / "key.pem", []
+    threads = [threading.Thread(target=lambda: made.append(key.own(path).public)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 4
+    assert len(set(made)) == 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [found.name for found in path.parent.iterdir()] == ["key.pem"]
+
+
+KEYS = [
+    ("", "does not exist.\nhint: Make one: `openssl req"),
+    ("no key", "cannot be used"),
+    ("private alone", "cannot be used"),
+    ("two halves", "its certificate is another key's"),
+    ("password", "has a password"),
+    ("edwards", "its private key is neither RSA nor elliptic"),
+    ("p384", "its curve is not P-256"),
+]
+
+
+@pytest.mark.parametrize(("kind", "problem"), KEYS)
+def test_a_key_that_cannot_be_used_says_why(
+    kind: str, problem: str, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.pem"
+    content = bad_key(kind, (home / "key.pem").read_text(), tmp_path)
+    if content:
+        path.write_text(content)
+    with pytest.raises(UserError) as error:
+        key.load(path)
+    assert problem in str(error.value)
+
+
+def bad_key(kind: str, good: str, folder: Path) -> str:
+    private, _, _ = good.partition("-----BEGIN CERTIFICATE-----")
+    if kind == "two halves":
+        return _halves(private, folder)
+    lines = {
+        "password": f"openssl pkcs8 -topk8 -in {folder}/in.pem -passout pass:x",
+        "edwards": "openssl genpkey -algorithm ed25519",
+        "p384": "openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-384",
+    }
+    if kind in lines:
+        (folder / "in.pem").write_text(private)
+        words = lines[kind].split()
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return {"": "", "no key": "hello", "private alone": private}[kind]
+
+
+def _halves(private: str, folder: Path) -> str:
+    key.own(folder / "other.pem")
+    _, begin, certificate = (folder / "other.pem").read_text().partition("-----BEGIN CERTIFICATE")
+    return private + begin + certificate
+
+
+BAD_CALLS: list[tuple[tuple[str, ...], str]] = [
+    ((), "there is nothing to do.\nhint: Add `-o NAME.apk`"),
+    (("-o", "x.apk"), "missing argument RUN or FILE.tflite"),
+    (("MODEL", "-o", "x.zip"), "x.zip does not end in .apk.\nhint: Write `-o x.apk`"),
+    (("MODEL", "-o", "x.apk", "--id", "signs"), "'signs' cannot be an application id"),
+    (("MODEL", "-o", "x.apk", "--id", "org.1st"), "'org.1st' cannot be an application id"),
+    (("MODEL", "-o", "x.apk", "--label", "a\nb"), "'a\\nb' cannot be an app's name"),
+    (("MODEL", "-o", "x.apk", "--label", "x" * 31), "cannot be an app's name"),
+    (("MODEL", "-o", "no/such/x.apk", "--key", "none.pem"), "the key none.pem does not exist"),
+    (("none.tflite", "-o", "x.apk"), "none.tflite cannot be read"),
+    (("MODEL", "--install", "--push"), "`--install` brings the model already"),
+]
+
+
+@pytest.mark.parametrize(("words", "problem"), BAD_CALLS)
+def test_bad_calls_are_refused_and_leave_nothing(
+    words: tuple[str, ...], problem: str, model: Path, call: Call
+) -> None:
+    message = complaint(call("android", *(str(model) if w == "MODEL" else w for w in words)))
+    assert problem in message
+    assert list(Path().iterdir()) == []
+
+
+def test_a_file_that_is_not_its_own_any_more_is_refused(model: Path, call: Call) -> None:
+    shutil.copytree(model.parent, "app")
+    golden = Path("app") / contract.read(model).golden[2].picture
+    shutil.copy(golden.with_name("0.png"), golden)
+    message = complaint(call("android", "app/signs_int8.tflite", "-o", "x.apk"))
+    assert "does not answer as when it was exported, signs_int8_golden/2.png: the input" in message
+    assert not Path("x.apk").exists()
+
+
+def test_a_file_without_golden_pictures_is_warned_of(model: Path, home: Path, call: Call) -> None:
+    shutil.copy(model, "alone.tflite")
+    result = call("android", "alone.tflite", "-o", "x.apk", "--key", home / "key.pem")
+    assert "warning: alone.tflite has no golden pictures" in result.stderr
+    with zipfile.ZipFile("x.apk") as app:
+        assert json.loads(app.read("assets/models/alone.json"))["golden"] == []
+
+
+ADB = """#!{python}
+import json, os, pathlib, sys
+words = sys.argv[1:]
+home = pathlib.Path({home!r})
+with open(home / "log", "a") as log:
+    log.write(json.dumps(words) + "\\n")
+says = json.loads((home / "says.json").read_text())
+line = " ".join(words)
+for part, (code, text) in says.items():
+    if part in line:
+        print(text)
+        raise SystemExit(code)
+if words[2:3] == ["push"]:
+    target = home / "phone" / words[4].lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(pathlib.Path(words[3]).read_bytes())
+"""
+PHONES = "List of devices attached\nR58M\tdevice\n"
+
+
+class Adb:
+    """An adb that answers as the real one does, and keeps what it was told."""
+
+    def __init__(self, home: Path):
+        self.home = home
+        self.says: dict[str, tuple[int, str]] = {"devices": (0, PHONES)}
+        (home / "adb").write_text(ADB.format(python=sys.executable, home=str(home)))
+        (home / "adb").chmod(0o755)
+
+    def answers(self, **says: Any) -> None:
+        self.says |= {part.replace("_", " "): answer for part, answer in says.items()}
+        (self.home / "says.json").write_text(json.dumps(self.says))
+
+    def told(self) -> list[list[str]]:
+        return [json.loads(line) for line in (self.home / "log").read_text().splitlines()]
+
+
+@pytest.fixture
+def adb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Adb:
+    home = tmp_path_factory.mktemp("adb")
+    monkeypatch.setenv("PATH", f"{home}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
+    found = Adb(home)
+    found.answers()
+    return found
+
+
+STATES = [
+    ("List of devices attached\n\n", "no phone is connected.\nhint: Connect it by USB"),
+    ("x\nA\tdevice\nB\tdevice\n", "2 phones are connected: A, B.\nhint: Choose one: `--serial A`"),
+    ("x\nA\tunauthorized\n", "the phone A is unauthorized.\nhint: Unlock it and allow USB"),
+    ("x\nA\toffline\n", "the phone A is offline.\nhint: Unplug"),
+    ("x\nA\tno permissions (user in plugdev group; are your udev rules wrong?); see [http://x]\n",
+     "the phone A is no permissions.\nhint: Your user may not use USB"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("devices", "problem"), STATES)
+def test_a_phone_that_cannot_be_reached_says_why(
+    devices: str, problem: str, adb: Adb, model: Path, call: Call
+) -> None:
+    adb.answers(devices=(0, devices))
+    assert problem in complaint(call("android", model, "--install"))
+
+
+def test_without_adb_it_says_what_else_to_do(
+    model: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    message = complaint(call("android", model, "--install"))
+    assert "adb, which brings apps to phones, was not found.\nhint: Install it: `apt-get" in message
+
+
+REFUSALS = [
+    ("INSTALL_FAILED_UPDATE_INCOMPATIBLE: Existing package", "another key has signed.\nhint: Rem"),
+    ("INSTALL_FAILED_OLDER_SDK", "its Android is older than 8.0"),
+    ("INSTALL_FAILED_INSUFFICIENT_STORAGE", "it has no space left"),
+    ("INSTALL_FAILED_NO_MATCHING_ABIS: res=-113", "another kind of processor"),
+    ("INSTALL_FAILED_SOMETHING_NEW", "refuses the app: adb: failed to install x: Failure [INSTALL"),
+]
+
+
+@pytest.mark.parametrize(("code", "problem"), REFUSALS)
+def test_an_app_that_is_refused_says_why(
+    code: str, problem: str, adb: Adb, model: Path, home: Path, call: Call
+) -> None:
+    adb.answers(
+        install=(1, f"Performing Streamed Install\nadb: failed to install x: Failure [{code}]")
+    )
+    message = complaint(call("android", model, "--install", "--key", home / "key.pem"))
+    assert problem in message
+
+
+def test_install_starts_the_app(adb: Adb, model: Path, home: Path, call: Call) -> None:
+    adb.answers(install=(0, "Success"))
+    words = ("--install", "--id", "org.example.signs", "--key", home / "key.pem", "--json")
+    assert as_json(call("android", model, *words))["phone"] == "R58M"
+    _, install, start = adb.told()
+    assert install[:4] == ["-s", "R58M", "install", "-r"]
+    component = "org.example.signs/org.tflitelight.demo.LiveActivity"
+    assert start[2:] == ["shell", "am", "start", "-n", component]
+
+
+def test_a_pushed_model_has_its_contract_and_golden_pictures(
+    adb: Adb, model: Path, call: Call
+) -> None:
+    adb.answers(pm_path=(0, "package:/data/app/base.apk"))
+    as_json(call("android", model, "--push", "--json"))
+    folder = adb.home / "phone/sdcard/Android/data/org.tflitelight.demo/files/models"
+    agreed = contract.read(folder / "signs_int8.tflite")
+    assert len(agreed.golden) == 8
+    assert all((folder / one.picture).is_file() for one in agreed.golden)
+    pushed = [words[-1] for words in adb.told() if words[2:3] == ["push"]]
+    assert len(pushed) == 10
+    assert pushed[-1].endswith("signs_int8.tflite")  # until then the app does not list it
+
+
+def test_a_push_to_an_app_that_is_not_there_is_refused(adb: Adb, model: Path, call: Call) -> None:
+    message = complaint(call("android", model, "--push"))
+    assert "org.tflitelight.demo is not installed on R58M.\nhint: Install it" in message
+
+
+def test_a_benchmark_is_read_from_the_phone(adb: Adb, model: Path, call: Call) -> None:
+    row = {"accelerator": "cpu 4", "verdict": "right", "p50_ms": 1.25, "worst_ms": 3.0}
+    found = {"model": "signs", "phone": "G P9", "android": "16", "accelerators": [row]}
+    adb.answers(pm_path=(0, "package:/x"), shell_cat=(0, json.dumps(found)))
+    result = call("android", model, "--benchmark")
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert ["cpu", "4", "1.25", "3.00", "right"] in lines
+    (here,) = [line for line in lines if line[:2] == ["this", "computer,"]]
+    assert float(here[4]) > 0
+    start = next(words for words in adb.told() if "BenchmarkActivity" in " ".join(words))
+    assert start[-6:] == ["--ez", "run", "true", "--es", "model", "signs_int8"]

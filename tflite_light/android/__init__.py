@@ -1,0 +1,1 @@
+"""The Android demo: a model put into the app's shell, signed, and brought to a phone."""

@@ -1,0 +1,115 @@
+"""The demo app with a model in it.
+
+In the APK, and in the folder of a phone that models are pushed to, lie `NAME.tflite`, its contract
+`NAME.json`, and the golden pictures that this names, in `NAME_golden/`: the app runs them before it
+trusts an accelerator.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflite_light import contract, files
+from tflite_light.android import apk, key, manifest, shell
+from tflite_light.android.signing import sign
+from tflite_light.errors import UserError
+from tflite_light.progress import say
+
+ASSETS = "assets/models"
+LABEL_CHARACTERS = 30  # launchers show fewer
+_ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A file and what the app wants beside it, by the names that they have there."""
+
+    path: Path
+    name: str
+    files: dict[str, bytes]
+
+    @classmethod
+    def of(cls, path: Path) -> "Model":
+        """Raises UserError where the file has no contract, is damaged, or does not answer its
+        golden pictures as it did.
+        """
+        agreed, name = _checked(path), _name(path)
+        found, goldens = {f"{name}.tflite": path.read_bytes()}, []
+        for number, one in enumerate(agreed.golden):
+            picture = path.parent / one.picture
+            if not picture.is_file():
+                say(f"warning: {picture} is missing: the app checks by the other golden pictures")
+                continue
+            inside = f"{name}_golden/{number}{picture.suffix}"
+            found[inside] = picture.read_bytes()
+            goldens.append(one.model_copy(update={"picture": inside}))
+        if not goldens:
+            say(f"warning: {path} has no golden pictures: the app cannot check accelerators by it")
+        complete = agreed.model_copy(update={"golden": goldens})
+        found[f"{name}.json"] = contract.to_json(complete).encode()
+        return cls(path, name, found)
+
+
+def app(
+    model: Model, signer: key.Key, application_id: str, label: str = "", abi: str = shell.ABIS[0]
+) -> bytes:
+    """A signed APK: the shell with the model; equal input, equal bytes.
+
+    Raises UserError where the shell is missing, or the id or label cannot be one.
+    """
+    values = {}
+    if application_id != shell.APPLICATION_ID:
+        values[manifest.PACKAGE] = _checked_id(application_id)
+    if label:
+        values[manifest.LABEL] = _checked_label(label)
+    entries = apk.read(shell.find(abi))
+    if values:
+        compiled = entries[apk.MANIFEST].content()
+        entries[apk.MANIFEST] = apk.Entry.stored(manifest.changed(compiled, values))
+    stored = {f"{ASSETS}/{name}": apk.Entry.stored(one) for name, one in model.files.items()}
+    return sign(apk.write(entries | stored), signer)
+
+
+def write(path: Path, content: bytes) -> Path:
+    """Raises UserError where it cannot be written, or is not named as Android asks."""
+    if path.suffix != ".apk":
+        raise UserError(f"{path} does not end in .apk.", f"Write `-o {path.with_suffix('.apk')}`.")
+    return files.write(path, content)
+
+
+def _name(path: Path) -> str:
+    """`int8.tflite` of a run is named after the run, too; letters, digits, _, - and dots alone."""
+    whole = path.resolve()
+    run = f"{whole.parents[1].name}_" if whole.parent.name == "exports" else ""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{run}{whole.stem}").strip(".-")
+
+
+def _checked(path: Path) -> contract.Contract:
+    from tflite_light.measure import goldens, predict  # and LiteRT
+
+    model, agreed = predict.opened(path)
+    for finding in goldens.check(agreed, model, path.parent):
+        raise UserError(
+            f"{path} does not answer as when it was exported, {finding.picture}: {finding.text}.",
+            "Export it again.",
+        )
+    return agreed
+
+
+def _checked_id(value: str) -> str:
+    if not _ID.fullmatch(value):
+        raise UserError(
+            f"{value!r} cannot be an application id.",
+            "Give two or more words with dots between, such as `org.example.signs`: letters, "
+            "digits and _, a letter first.",
+        )
+    return value
+
+
+def _checked_label(value: str) -> str:
+    if not value.strip() or not value.isprintable() or len(value) > LABEL_CHARACTERS:
+        raise UserError(
+            f"{value!r} cannot be an app's name.",
+            f"Give 1 to {LABEL_CHARACTERS} printable characters.",
+        )
+    return value
