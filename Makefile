@@ -3,7 +3,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3.11
 
-.PHONY: demo test check slow bench networks setup clean
+ANDROID := android_demo
+APK := tflite_light/android/shell.apk
+MAVEN := mvn --batch-mode --quiet --file $(ANDROID)
+
+.PHONY: demo test check slow bench networks apk android setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
@@ -32,6 +36,20 @@ bench: setup  ## ratios of times, within one run
 networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; ten minutes or more
 	$(BIN)/python benchmarks/networks.py
 
+apk: $(APK)  ## the Android app without a model, for each kind of processor; JDK 17 and Maven
+
+android: $(APK)  ## the app's tests, and its screens as pictures in android_demo/screenshots/
+	$(MAVEN) verify
+
+$(APK): $(ANDROID)/.mvn/maven.config $(shell find $(ANDROID)/app/src/main $(ANDROID)/app/rules.pro $(ANDROID)/tools $(ANDROID)/pom.xml -type f)
+	$(MAVEN) package -Dmaven.test.skip
+	cp $(ANDROID)/build/shell*.apk $(@D)
+
+$(ANDROID)/.mvn/maven.config: $(ANDROID)/gradle/libs.versions.toml  # versions as Maven's properties
+	@command -v mvn >/dev/null || { echo "Maven and JDK 17 are needed: apt-get install maven openjdk-17-jdk-headless"; exit 2; }
+	mkdir -p $(@D)
+	sed -n '/^\[versions\]/,/^\[libraries\]/s/^\([a-z0-9-]*\) = "\(.*\)"/-D\1=\2/p' $< > $@
+
 setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
 
 $(VENV)/.done: pyproject.toml constraints.txt
@@ -41,4 +59,4 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(ANDROID)/build $(ANDROID)/.mvn tflite_light/android/*.apk

@@ -1,0 +1,76 @@
+package org.tflitelight.demo
+
+import android.content.Intent
+import android.os.Build
+import android.os.Bundle
+import android.view.Menu
+import android.view.MenuItem
+import android.view.WindowManager
+import java.io.File
+
+/**
+ * The model on each accelerator, 100 times. Started with the extra `run` (by adb) it begins by itself; its results are
+ * left in `benchmark.json` in the app's external files folder.
+ */
+class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
+    private val rows by lazy { Rows(findViewById(R.id.rows)) }
+    private var wanted = false
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        wanted = state == null && intent.getBooleanExtra("run", false)
+        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a dark phone runs slower
+    }
+
+    override fun onResume() {
+        super.onResume()
+        engine.listen(::show)
+    }
+
+    override fun onPause() {
+        engine.listen(null)
+        super.onPause()
+    }
+
+    private fun show(state: State) {
+        val bench = engine.bench
+        rows.clear()
+        when (state) {
+            is State.Failed -> rows.add(state.problem, state.hint)
+            is State.Opening -> rows.add(getString(R.string.benchmark), ranOn(state))
+            is State.Ready -> if (wanted) start() else rows.add(getString(R.string.benchmark_start), getString(R.string.benchmark_none)) { start() }
+        }
+        bench?.phone?.let { rows.add("${Build.MANUFACTURER} ${Build.MODEL}", describe(it)) }
+        bench?.results?.forEach { rows.add(title(it.on), describe(it)) }
+        invalidateOptionsMenu()
+    }
+
+    private fun start() {
+        wanted = false
+        engine.benchmark { json -> getExternalFilesDir(null)?.let { File(it, "benchmark.json").writeText(json) } }
+    }
+
+    private fun describe(phone: Phone): String {
+        val battery = phone.batteryCelsius?.let { getString(R.string.celsius, it) } ?: getString(R.string.unknown)
+        val thermal = phone.thermalStatus?.toString() ?: getString(R.string.unknown)
+        return getString(R.string.benchmark_phone, Build.VERSION.RELEASE, battery, thermal, phone.memoryMb)
+    }
+
+    private fun describe(one: Timed): String {
+        val runs = one.runs ?: return said(one.trial)
+        return getString(R.string.benchmark_row, ms(one.coldMs), ms(one.warmMs!!), ms(runs.p50), ms(runs.p90), ms(runs.worst))
+    }
+
+    override fun onCreateOptionsMenu(menu: Menu): Boolean {
+        menuInflater.inflate(R.menu.benchmark, menu)
+        menu.findItem(R.id.share).isVisible = engine.bench?.json != null
+        return true
+    }
+
+    override fun onOptionsItemSelected(item: MenuItem): Boolean {
+        if (item.itemId != R.id.share) return super.onOptionsItemSelected(item)
+        val send = Intent(Intent.ACTION_SEND).setType("text/plain").putExtra(Intent.EXTRA_TEXT, engine.bench?.json)
+        startActivity(Intent.createChooser(send, getString(R.string.share)))
+        return true
+    }
+}

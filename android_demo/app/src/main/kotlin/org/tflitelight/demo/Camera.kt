@@ -1,0 +1,164 @@
+package org.tflitelight.demo
+
+import android.annotation.SuppressLint
+import android.graphics.ImageFormat
+import android.graphics.SurfaceTexture
+import android.hardware.camera2.CameraAccessException
+import android.hardware.camera2.CameraCaptureSession
+import android.hardware.camera2.CameraCharacteristics
+import android.hardware.camera2.CameraDevice
+import android.hardware.camera2.CameraManager
+import android.hardware.camera2.CaptureRequest
+import android.media.Image
+import android.media.ImageReader
+import android.os.Handler
+import android.os.HandlerThread
+import android.util.Size
+import android.view.Surface
+import org.tflitelight.demo.core.Frame
+
+/** A camera of the phone, and how its frames lie: `sensor` is the turn, clockwise, that makes them upright. */
+data class Lens(val id: String, val front: Boolean, val sensor: Int, val size: Size)
+
+/** Cameras the app can use, the back one first; sizes are those whose shorter side is at least [need]. */
+fun lenses(manager: CameraManager, need: Int): List<Lens> =
+    manager.cameraIdList
+        .mapNotNull { lens(it, manager.getCameraCharacteristics(it), need) }
+        .distinctBy { it.front }
+        .sortedBy { it.front }
+
+private fun lens(id: String, about: CameraCharacteristics, need: Int): Lens? {
+    val sizes =
+        about[CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP]
+            ?.getOutputSizes(ImageFormat.YUV_420_888)
+            ?.takeIf { it.isNotEmpty() } ?: return null
+    val front = about[CameraCharacteristics.LENS_FACING] == CameraCharacteristics.LENS_FACING_FRONT
+    return Lens(id, front, about[CameraCharacteristics.SENSOR_ORIENTATION] ?: 0, smallest(sizes.toList(), need))
+}
+
+/** The smallest 4:3 size (the sensor's own shape, so nothing is cut off) with enough pixels; else the nearest. */
+fun smallest(sizes: List<Size>, need: Int): Size {
+    fun short(size: Size) = minOf(size.width, size.height)
+    val whole = sizes.filter { it.width * 3 == it.height * 4 }.ifEmpty { sizes }
+    val enough = whole.filter { short(it) >= maxOf(need, LEAST_SIDE) }
+    return enough.minByOrNull(::short) ?: whole.maxBy(::short)
+}
+
+/** Why a camera gives no picture (any more). */
+enum class Reason(val problem: Int, val hint: Int) {
+    TAKEN(R.string.camera_taken, R.string.camera_taken_hint),
+    DISABLED(R.string.camera_disabled, R.string.camera_disabled_hint),
+    REFUSED(R.string.camera_refused, R.string.camera_refused_hint),
+    FAILED(R.string.camera_failed, R.string.camera_failed_hint),
+}
+
+private const val LEAST_SIDE = 480 // below it a preview looks poor on a phone
+
+/** Degrees, clockwise, that a frame has to be turned by when the display is turned by [display] degrees. */
+fun Lens.turn(display: Int): Int = (if (front) sensor + display else sensor - display + 360) % 360
+
+/**
+ * One open camera. Frames go to [onFrame] on [frames]' thread; one that comes while the last is worked on is dropped,
+ * not queued. The callee must not keep the frame. [onLost] is told on the camera's thread why there is no picture any more.
+ */
+class Camera(
+    private val manager: CameraManager,
+    private val frames: Handler,
+    private val onFrame: (Image) -> Unit,
+    private val onLost: (Reason) -> Unit,
+) : AutoCloseable {
+    private val thread = HandlerThread("camera").apply { start() }
+    private val handler = Handler(thread.looper)
+    private var reader: ImageReader? = null
+    private var device: CameraDevice? = null
+    private var closed = false
+
+    /** Opens [lens] and shows it on [preview]; returns at once. The permission must have been given. */
+    fun open(lens: Lens, preview: SurfaceTexture) {
+        handler.post { failing { openNow(lens, preview) } }
+    }
+
+    /** Gives the camera back to other apps; returns when nothing more is delivered. */
+    override fun close() {
+        handler.post {
+            closed = true
+            device?.close()
+            thread.quitSafely()
+        }
+        frames.post { reader?.close() }
+    }
+
+    @SuppressLint("MissingPermission")
+    private fun openNow(lens: Lens, preview: SurfaceTexture) {
+        preview.setDefaultBufferSize(lens.size.width, lens.size.height)
+        val images = ImageReader.newInstance(lens.size.width, lens.size.height, ImageFormat.YUV_420_888, 2)
+        images.setOnImageAvailableListener({ it.acquireLatestImage()?.use(onFrame) }, frames)
+        reader = images
+        manager.openCamera(lens.id, Opening(listOf(Surface(preview), images.surface)), handler)
+    }
+
+    private inner class Opening(private val surfaces: List<Surface>) : CameraDevice.StateCallback() {
+        override fun onOpened(camera: CameraDevice) {
+            device = camera
+            if (closed) return camera.close()
+            @Suppress("DEPRECATION") // its successor needs API 28
+            failing { camera.createCaptureSession(surfaces, Streaming(camera, surfaces), handler) }
+        }
+
+        override fun onDisconnected(camera: CameraDevice) = lose(camera, Reason.TAKEN)
+
+        override fun onError(camera: CameraDevice, error: Int) = lose(camera, reason(error))
+
+        private fun lose(camera: CameraDevice, reason: Reason) {
+            camera.close()
+            onLost(reason)
+        }
+    }
+
+    private inner class Streaming(private val camera: CameraDevice, private val surfaces: List<Surface>) :
+        CameraCaptureSession.StateCallback() {
+        override fun onConfigured(session: CameraCaptureSession) = failing {
+            val request = camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW)
+            surfaces.forEach(request::addTarget)
+            request[CaptureRequest.CONTROL_AF_MODE] = CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE
+            session.setRepeatingRequest(request.build(), null, handler)
+        }
+
+        override fun onConfigureFailed(session: CameraCaptureSession) = onLost(Reason.FAILED)
+    }
+
+    private fun failing(step: () -> Unit) {
+        try {
+            step()
+        } catch (error: CameraAccessException) {
+            onLost(reasonOf(error.reason))
+        } catch (_: IllegalStateException) { // closed from outside between two steps
+            if (!closed) onLost(Reason.FAILED)
+        } catch (_: IllegalArgumentException) { // unplugged, or a surface that went away
+            if (!closed) onLost(Reason.FAILED)
+        } catch (_: SecurityException) { // the permission was taken back
+            onLost(Reason.REFUSED)
+        }
+    }
+}
+
+/** The core's view of a camera's frame: the same memory, [turn] degrees clockwise from upright. */
+fun Image.frame(turn: Int): Frame {
+    val (y, u, v) = planes
+    return Frame(width, height, turn, y.buffer, u.buffer, v.buffer, y.rowStride, u.rowStride, u.pixelStride)
+}
+
+private fun reason(error: Int): Reason =
+    when (error) {
+        CameraDevice.StateCallback.ERROR_CAMERA_IN_USE, CameraDevice.StateCallback.ERROR_MAX_CAMERAS_IN_USE ->
+            Reason.TAKEN
+        CameraDevice.StateCallback.ERROR_CAMERA_DISABLED -> Reason.DISABLED
+        else -> Reason.FAILED
+    }
+
+private fun reasonOf(access: Int): Reason =
+    when (access) {
+        CameraAccessException.CAMERA_IN_USE, CameraAccessException.MAX_CAMERAS_IN_USE -> Reason.TAKEN
+        CameraAccessException.CAMERA_DISABLED -> Reason.DISABLED
+        else -> Reason.FAILED
+    }

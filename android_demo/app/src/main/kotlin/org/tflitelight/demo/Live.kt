@@ -1,0 +1,42 @@
+package org.tflitelight.demo
+
+import java.nio.ByteBuffer
+import org.tflitelight.demo.core.Frame
+import org.tflitelight.demo.core.Label
+import org.tflitelight.demo.core.Picture
+import org.tflitelight.demo.core.Preprocess
+import org.tflitelight.demo.core.Session
+import org.tflitelight.demo.core.best
+
+/** The best labels first, and how long they took. */
+class Answer(val best: List<Label>, val preprocessMs: Double, val inferenceMs: Double)
+
+/** A model that answers. Its buffers are filled anew with each picture: nothing is allocated for a frame. */
+class Live(private val model: Model, private val session: Session) : AutoCloseable by session {
+    private val preprocess = Preprocess(model.contract)
+    private val input = buffer(model.contract.input.sizeBytes)
+    private val output = buffer(model.contract.output.sizeBytes)
+
+    fun answer(frame: Frame): Answer = answer { preprocess.fill(frame, it) }
+
+    fun answer(picture: Picture): Answer = answer { preprocess.fill(picture, it) }
+
+    /** One inference on whatever picture was the last, read back; milliseconds. */
+    fun run(): Double {
+        val start = System.nanoTime()
+        session.run(input, output)
+        best(model.contract, output, SHOWN)
+        return (System.nanoTime() - start) / 1e6
+    }
+
+    private inline fun answer(fill: (ByteBuffer) -> Unit): Answer {
+        val start = System.nanoTime()
+        fill(input)
+        val filled = System.nanoTime()
+        session.run(input, output)
+        val ran = System.nanoTime()
+        return Answer(best(model.contract, output, SHOWN), (filled - start) / 1e6, (ran - filled) / 1e6)
+    }
+}
+
+private const val SHOWN = 3

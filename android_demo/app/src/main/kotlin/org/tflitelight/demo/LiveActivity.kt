@@ -1,0 +1,158 @@
+package org.tflitelight.demo
+
+import android.Manifest
+import android.content.Intent
+import android.content.pm.PackageManager
+import android.graphics.SurfaceTexture
+import android.media.Image
+import android.net.Uri
+import android.os.Bundle
+import android.provider.Settings
+import android.util.Size
+import android.view.Menu
+import android.view.MenuItem
+import android.view.TextureView
+import android.view.View
+
+/** The live camera with the three best labels. The camera is held only while this is in front. */
+class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.SurfaceTextureListener {
+    private val content by lazy { findViewById<View>(R.id.content) }
+    private val preview by lazy { findViewById<PreviewLayout>(R.id.preview) }
+    private val answers by lazy { Answers(findViewById(R.id.answers)) }
+    private val rate = Rate()
+    private var camera: Camera? = null
+    private var front = false
+    private var asked = false // for the permission; asking again at each return would be a loop
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        front = state?.getBoolean("front") ?: false
+        asked = state?.getBoolean("asked") ?: false
+        preview.texture.surfaceTextureListener = this
+    }
+
+    override fun onSaveInstanceState(state: Bundle) {
+        super.onSaveInstanceState(state)
+        state.putBoolean("front", front)
+        state.putBoolean("asked", asked)
+    }
+
+    override fun onResume() {
+        super.onResume()
+        engine.listen(::show)
+        if (!allowed() && !asked) ask()
+    }
+
+    override fun onPause() {
+        stop()
+        engine.listen(null)
+        super.onPause()
+    }
+
+    private fun allowed() = checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED
+
+    private fun ask() {
+        asked = true
+        requestPermissions(arrayOf(Manifest.permission.CAMERA), 0)
+    }
+
+    override fun onRequestPermissionsResult(code: Int, permissions: Array<String>, results: IntArray) = show(engine.state)
+
+    /** The camera runs while there are a model, a permission and a surface. */
+    private fun show(state: State) {
+        answers.show(state)
+        if (state is State.Ready && allowed()) return start(state)
+        stop()
+        when {
+            state is State.Failed -> content.fail(state, Action(R.string.choose_model) { go<ModelsActivity>() })
+            !allowed() && asked -> content.notice(R.string.camera_refused, R.string.camera_refused_hint, permit(), pick())
+            else -> content.notice(null)
+        }
+    }
+
+    private fun start(state: State.Ready) {
+        val surface = preview.texture.surfaceTexture ?: return
+        if (camera != null) return
+        val lens = demo.lenses(state.model.leastSide).let { all -> all.find { it.front == front } ?: all.firstOrNull() }
+        if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())
+        content.notice(null)
+        val display = turned()
+        val turn = lens.turn(display)
+        val upright = if (turn % 180 == 0) lens.size else Size(lens.size.height, lens.size.width)
+        preview.show(upright, display, state.model.seen(upright.width, upright.height))
+        camera = demo.camera(engine.handler, { answer(it, turn) }, ::lost).apply { open(lens, surface) }
+    }
+
+    private fun stop() {
+        camera?.close()
+        camera = null
+    }
+
+    /** On the engine's thread. */
+    private fun answer(image: Image, turn: Int) {
+        val answer = engine.answer(image.frame(turn)) ?: return
+        runOnUiThread { show(answer) }
+    }
+
+    private fun show(answer: Answer) {
+        if (camera == null) return // closed meanwhile
+        answers.show(answer.best, getString(R.string.times_live, ms(answer.preprocessMs), ms(answer.inferenceMs), rate()))
+    }
+
+    private fun rate() = "%.0f".format(rate.count(System.nanoTime()))
+
+    /** On the camera's thread. */
+    private fun lost(reason: Reason) = runOnUiThread {
+        stop()
+        content.notice(reason.problem, reason.hint, Action(R.string.try_again) { show(engine.state) }, pick())
+    }
+
+    private fun permit() =
+        if (shouldShowRequestPermissionRationale(Manifest.permission.CAMERA)) {
+            Action(R.string.allow_camera, ::ask)
+        } else { // the system asks no more
+            Action(R.string.open_settings) {
+                startActivity(Intent(Settings.ACTION_APPLICATION_DETAILS_SETTINGS, Uri.fromParts("package", packageName, null)))
+            }
+        }
+
+    private fun pick() = Action(R.string.pick_picture) { go<PictureActivity>() }
+
+    @Suppress("DEPRECATION") // its successor needs API 30
+    private fun turned() = windowManager.defaultDisplay.rotation * 90
+
+    override fun onCreateOptionsMenu(menu: Menu): Boolean {
+        menuInflater.inflate(R.menu.live, menu)
+        return true
+    }
+
+    override fun onOptionsItemSelected(item: MenuItem): Boolean {
+        when (item.itemId) {
+            R.id.pick -> go<PictureActivity>()
+            R.id.switch_camera -> switch()
+            R.id.models -> go<ModelsActivity>()
+            R.id.accelerators -> go<AcceleratorsActivity>()
+            R.id.benchmark -> go<BenchmarkActivity>()
+            R.id.about -> go<AboutActivity>()
+            else -> return super.onOptionsItemSelected(item)
+        }
+        return true
+    }
+
+    private fun switch() {
+        front = !front
+        stop()
+        show(engine.state)
+    }
+
+    override fun onSurfaceTextureAvailable(surface: SurfaceTexture, width: Int, height: Int) = show(engine.state)
+
+    override fun onSurfaceTextureDestroyed(surface: SurfaceTexture): Boolean {
+        stop()
+        return true
+    }
+
+    override fun onSurfaceTextureSizeChanged(surface: SurfaceTexture, width: Int, height: Int) = Unit
+
+    override fun onSurfaceTextureUpdated(surface: SurfaceTexture) = Unit
+}

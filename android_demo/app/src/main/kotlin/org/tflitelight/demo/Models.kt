@@ -1,0 +1,80 @@
+package org.tflitelight.demo
+
+import android.content.Context
+import android.net.Uri
+import android.provider.OpenableColumns
+import java.io.File
+import java.io.FileNotFoundException
+import java.io.IOException
+import java.io.InputStream
+
+/** Where a model's file lies. */
+enum class Origin(val title: Int) {
+    BUNDLED(R.string.model_bundled),
+    PUSHED(R.string.model_pushed),
+    OPENED(R.string.model_opened),
+}
+
+/** A `.tflite` file that the app knows; [open] gives what lies in its folder, by path. Reading may throw IOException. */
+class ModelFile(val origin: Origin, val name: String, private val open: (String) -> InputStream) {
+    val key = "$origin/$name"
+
+    fun bytes(): ByteArray = open("$name.tflite").use { it.readBytes() }
+
+    /** The contract that lies beside the file. */
+    fun beside(): ByteArray? = lying("$name.json")
+
+    /** A golden picture's file; files may travel without theirs. */
+    fun lying(path: String): ByteArray? =
+        try {
+            open(path).use { it.readBytes() }
+        } catch (_: FileNotFoundException) {
+            null
+        }
+}
+
+/** The models in the app, in the folder that `adb push` reaches, and opened from other apps. */
+class Models(private val context: Context) {
+    private val opened = File(context.filesDir, FOLDER)
+    private val pushed get() = context.getExternalFilesDir(null)?.let { File(it, FOLDER) }
+
+    fun all(): List<ModelFile> =
+        bundled() + of(Origin.PUSHED, pushed) + of(Origin.OPENED, opened)
+
+    fun find(key: String?): ModelFile? = all().let { known -> known.find { it.key == key } ?: known.firstOrNull() }
+
+    /** Copies what another app has opened, so that it is there the next time too; throws IOException. */
+    fun add(uri: Uri): ModelFile {
+        val name = nameOf(uri)
+        val content = context.contentResolver.openInputStream(uri) ?: throw IOException("$uri has no content")
+        val part = File(opened.apply { mkdirs() }, "$name.part")
+        content.use { from -> part.outputStream().use(from::copyTo) }
+        if (!part.renameTo(File(opened, "$name$SUFFIX"))) throw IOException("$part cannot be renamed")
+        return of(Origin.OPENED, opened).first { it.name == name }
+    }
+
+    private fun bundled(): List<ModelFile> =
+        names(context.assets.list(FOLDER)).map { ModelFile(Origin.BUNDLED, it) { path -> context.assets.open("$FOLDER/$path") } }
+
+    private fun of(origin: Origin, folder: File?): List<ModelFile> =
+        names(folder?.list()).map { ModelFile(origin, it) { path -> inside(folder!!, path).inputStream() } }
+
+    private fun names(files: Array<String>?): List<String> =
+        files.orEmpty().filter { it.endsWith(SUFFIX) }.map { it.removeSuffix(SUFFIX) }.sorted()
+
+    /** A contract comes from outside: its paths lead nowhere else. */
+    private fun inside(folder: File, path: String): File =
+        File(folder, path).also {
+            if (!it.canonicalPath.startsWith(folder.canonicalPath + File.separator)) throw FileNotFoundException(path)
+        }
+
+    private fun nameOf(uri: Uri): String {
+        val columns = arrayOf(OpenableColumns.DISPLAY_NAME)
+        val shown = context.contentResolver.query(uri, columns, null, null, null)?.use { if (it.moveToFirst()) it.getString(0) else null }
+        val name = (shown ?: uri.lastPathSegment ?: "model").substringAfterLast('/').removeSuffix(SUFFIX)
+        return name.replace(Regex("[^\\w .-]"), "_").trim('.').ifEmpty { "model" }
+    }
+}
+
+private const val FOLDER = "models"
+private const val SUFFIX = ".tflite"

@@ -1,0 +1,62 @@
+package org.tflitelight.demo
+
+import android.content.Intent
+import android.net.Uri
+import android.os.Bundle
+import android.view.View
+import java.io.IOException
+
+/** The models in the app, pushed and opened, to choose from; other apps open `.tflite` files with it. */
+class ModelsActivity : Screen(R.layout.list, R.string.models) {
+    private val content by lazy { findViewById<View>(R.id.content) }
+    private val rows by lazy { Rows(findViewById(R.id.rows)) }
+
+    override fun onCreate(state: Bundle?) {
+        super.onCreate(state)
+        if (state == null) intent.data?.let(::add)
+    }
+
+    override fun onResume() {
+        super.onResume()
+        engine.handler.post { demo.models.all().let { runOnUiThread { show(it) } } }
+    }
+
+    private fun show(models: List<ModelFile>) {
+        rows.clear()
+        if (models.isEmpty()) rows.add(getString(R.string.models_none), getString(R.string.models_none_hint))
+        val chosen = demo.settings.model ?: models.firstOrNull()?.key
+        for (model in models) {
+            rows.add(model.name, getString(model.origin.title), model.key == chosen) { use(model) }
+        }
+        rows.add(getString(R.string.open_model), null) { pick() }
+    }
+
+    private fun use(model: ModelFile) {
+        engine.use(model)
+        finish()
+    }
+
+    private fun pick() =
+        startActivityForResult(Intent(Intent.ACTION_GET_CONTENT).setType("*/*").addCategory(Intent.CATEGORY_OPENABLE), 0)
+
+    override fun onActivityResult(code: Int, result: Int, data: Intent?) {
+        data?.data?.let(::add)
+    }
+
+    private fun add(uri: Uri) = engine.handler.post {
+        try {
+            val model = demo.models.add(uri)
+            runOnUiThread { use(model) }
+        } catch (_: IOException) {
+            runOnUiThread(::refuse)
+        } catch (_: SecurityException) {
+            runOnUiThread(::refuse)
+        }
+    }
+
+    private fun refuse() =
+        content.notice(
+            R.string.model_copy_failed, R.string.model_copy_failed_hint,
+            Action(R.string.open_model, ::pick), Action(R.string.back, ::finish),
+        )
+}

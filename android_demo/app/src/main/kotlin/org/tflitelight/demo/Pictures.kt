@@ -1,0 +1,36 @@
+package org.tflitelight.demo
+
+import android.graphics.Bitmap
+import android.graphics.BitmapFactory
+import android.media.ExifInterface
+import java.io.ByteArrayInputStream
+import java.io.IOException
+import org.tflitelight.demo.core.Picture
+
+/** Upright by its EXIF orientation; null for what this system cannot read, OutOfMemoryError for what is too large. */
+fun decode(bytes: ByteArray): Picture? {
+    val options = BitmapFactory.Options().apply {
+        inPreferredConfig = Bitmap.Config.ARGB_8888
+        inPremultiplied = false // transparency is laid on white by the contract's own rule
+    }
+    val bitmap = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null
+    val pixels = IntArray(bitmap.width * bitmap.height)
+    bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
+    return Picture(bitmap.width, bitmap.height, pixels).turned(orientation(bytes)).also { bitmap.recycle() }
+}
+
+private fun orientation(bytes: ByteArray): Int =
+    try {
+        ExifInterface(ByteArrayInputStream(bytes)).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1).coerceIn(1, 8)
+    } catch (_: IOException) { // a kind of file without EXIF
+        1
+    }
+
+/** Small enough to be drawn, and for the eye only. */
+fun Picture.forDisplay(): Bitmap {
+    val whole = Bitmap.createBitmap(argb, width, height, Bitmap.Config.ARGB_8888)
+    val scale = DRAWN / maxOf(width, height).toFloat()
+    return if (scale >= 1) whole else Bitmap.createScaledBitmap(whole, (width * scale).toInt().coerceAtLeast(1), (height * scale).toInt().coerceAtLeast(1), true)
+}
+
+private const val DRAWN = 2048 // the sharpest phone screens are 1440 across; a GPU draws no bitmap above 100 MB
