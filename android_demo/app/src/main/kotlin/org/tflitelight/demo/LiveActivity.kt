@@ -96,10 +96,10 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     private fun show(answer: Answer) {
         if (camera == null) return // closed meanwhile
-        answers.show(answer.best, getString(R.string.times_live, ms(answer.preprocessMs), ms(answer.inferenceMs), rate()))
+        val rate = rate.count(System.nanoTime())
+        val times = getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs))
+        answers.show(answer.best, if (rate > 0) getString(R.string.times_live, times, rate) else times)
     }
-
-    private fun rate() = "%.0f".format(rate.count(System.nanoTime()))
 
     /** On the camera's thread. */
     private fun lost(reason: Reason) = runOnUiThread {
