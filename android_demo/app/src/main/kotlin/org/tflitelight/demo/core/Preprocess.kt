@@ -11,6 +11,7 @@ class Preprocess(private val contract: Contract) {
     private val resized = IntArray(image.size * image.size)
     private val floats = Array(3) { channel -> FloatArray(256) { normalised(it, channel) } }
     private val steps = Array(3) { channel -> ByteArray(256) { quantised(floats[channel][it]) } }
+    private val reader = FrameReader()
     private var cut = IntArray(0)
     private var resampler: Resampler? = null
     private var box = Box(0, 0, 0, 0)
@@ -28,7 +29,7 @@ class Preprocess(private val contract: Contract) {
 
     fun fill(frame: Frame, into: ByteBuffer) {
         val sampler = prepare(frame.uprightWidth, frame.uprightHeight)
-        frame.read(box, cut)
+        reader.read(frame, box, cut)
         finish(sampler, into)
     }
 

@@ -64,30 +64,30 @@ internal class Resampler(filter: Filter, val width: Int, val height: Int, privat
 
     /** [rgb]: height x width pixels; [into]: size x size. */
     fun resize(rgb: IntArray, into: IntArray) {
-        for (row in 0 until height) pass(rgb, row * width, 1, across, between, row * size, 1)
-        for (column in 0 until size) pass(between, column, size, down, into, column, size)
+        for (row in 0 until height) {
+            for (pixel in 0 until size) between[row * size + pixel] = sum(rgb, row * width, 1, across, pixel)
+        }
+        for (pixel in 0 until size) { // row by row, which is what caches are made for
+            for (column in 0 until size) into[pixel * size + column] = sum(between, column, size, down, pixel)
+        }
     }
 
-    private fun pass(from: IntArray, start: Int, step: Int, weights: Weights, into: IntArray, place: Int, stride: Int) {
-        val first = weights.first
-        val count = weights.count
-        val values = weights.values
-        for (pixel in 0 until weights.into) {
-            var red = HALF
-            var green = HALF
-            var blue = HALF
-            var at = start + first[pixel] * step
-            val begin = pixel * weights.most
-            for (weight in begin until begin + count[pixel]) {
-                val rgb = from[at]
-                val share = values[weight]
-                red += (rgb shr 16 and 255) * share
-                green += (rgb shr 8 and 255) * share
-                blue += (rgb and 255) * share
-                at += step
-            }
-            into[place + pixel * stride] = held(red shr BITS) shl 16 or (held(green shr BITS) shl 8) or held(blue shr BITS)
+    /** A pixel of the line that begins at [start] of [from] and goes on by [step]. */
+    private fun sum(from: IntArray, start: Int, step: Int, weights: Weights, pixel: Int): Int {
+        var red = HALF
+        var green = HALF
+        var blue = HALF
+        var at = start + weights.first[pixel] * step
+        val begin = pixel * weights.most
+        for (weight in begin until begin + weights.count[pixel]) {
+            val rgb = from[at]
+            val share = weights.values[weight]
+            red += (rgb shr 16 and 255) * share
+            green += (rgb shr 8 and 255) * share
+            blue += (rgb and 255) * share
+            at += step
         }
+        return held(red shr BITS) shl 16 or (held(green shr BITS) shl 8) or held(blue shr BITS)
     }
 }
 
