@@ -33,7 +33,7 @@ class AboutActivity : Screen(R.layout.list, R.string.about) {
             rows.add(resources.getQuantityString(R.plurals.about_classes, labels.size, labels.size), labels.joinToString(", "))
         }
 
-    private fun tensor(tensor: org.tflitelight.demo.core.Tensor) = "${tensor.dtype} ${tensor.shape.joinToString(" × ")}"
+    private fun tensor(tensor: org.tflitelight.demo.core.Tensor) = "${tensor.type.name.lowercase()} ${tensor.shape.joinToString(" × ")}"
 
     private fun version() = packageManager.getPackageInfo(packageName, 0).versionName
 }

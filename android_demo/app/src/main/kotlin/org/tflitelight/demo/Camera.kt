@@ -20,12 +20,30 @@ import org.tflitelight.demo.core.Frame
 /** A camera of the phone, and how its frames lie: `sensor` is the turn, clockwise, that makes them upright. */
 data class Lens(val id: String, val front: Boolean, val sensor: Int, val size: Size)
 
-/** Cameras the app can use, the back one first; sizes are those whose shorter side is at least [need]. */
-fun lenses(manager: CameraManager, need: Int): List<Lens> =
-    manager.cameraIdList
-        .mapNotNull { lens(it, manager.getCameraCharacteristics(it), need) }
-        .distinctBy { it.front }
-        .sortedBy { it.front }
+/** What the live screen sees with; tests give it photographs. */
+interface Eyes {
+    /** The cameras, the back one first, with pictures whose shorter side is at least [leastSide] where they have any. */
+    fun lenses(leastSide: Int): List<Lens>
+
+    /**
+     * Opens [lens], shows it on [preview], and gives each frame, [turn] degrees from upright, to [onFrame] on [frames]'
+     * thread. A frame that comes while the last is worked on is dropped, not queued; none may be kept. [onLost] is told
+     * on another thread why there is no picture any more. Returns at once; the permission must have been given.
+     */
+    fun open(lens: Lens, preview: SurfaceTexture, turn: Int, frames: Handler, onFrame: (Frame) -> Unit, onLost: (Reason) -> Unit): AutoCloseable
+}
+
+class Cameras(private val manager: CameraManager) : Eyes {
+    override fun lenses(leastSide: Int): List<Lens> =
+        manager.cameraIdList
+            .mapNotNull { lens(it, manager.getCameraCharacteristics(it), leastSide) }
+            .distinctBy { it.front }
+            .sortedBy { it.front }
+
+    override fun open(
+        lens: Lens, preview: SurfaceTexture, turn: Int, frames: Handler, onFrame: (Frame) -> Unit, onLost: (Reason) -> Unit,
+    ): AutoCloseable = Camera(manager, frames, { onFrame(it.frame(turn)) }, onLost).apply { open(lens, preview) }
+}
 
 private fun lens(id: String, about: CameraCharacteristics, need: Int): Lens? {
     val sizes =
@@ -57,11 +75,8 @@ private const val LEAST_SIDE = 480 // below it a preview looks poor on a phone
 /** Degrees, clockwise, that a frame has to be turned by when the display is turned by [display] degrees. */
 fun Lens.turn(display: Int): Int = (if (front) sensor + display else sensor - display + 360) % 360
 
-/**
- * One open camera. Frames go to [onFrame] on [frames]' thread; one that comes while the last is worked on is dropped,
- * not queued. The callee must not keep the frame. [onLost] is told on the camera's thread why there is no picture any more.
- */
-class Camera(
+/** One open camera. Its own thread talks to the system; frames go to [onFrame] on [frames]' thread. */
+private class Camera(
     private val manager: CameraManager,
     private val frames: Handler,
     private val onFrame: (Image) -> Unit,
@@ -73,7 +88,6 @@ class Camera(
     private var device: CameraDevice? = null
     private var closed = false
 
-    /** Opens [lens] and shows it on [preview]; returns at once. The permission must have been given. */
     fun open(lens: Lens, preview: SurfaceTexture) {
         handler.post { failing { openNow(lens, preview) } }
     }
@@ -142,8 +156,8 @@ class Camera(
     }
 }
 
-/** The core's view of a camera's frame: the same memory, [turn] degrees clockwise from upright. */
-fun Image.frame(turn: Int): Frame {
+/** The core's view of a camera's frame: the same memory. */
+private fun Image.frame(turn: Int): Frame {
     val (y, u, v) = planes
     return Frame(width, height, turn, y.buffer, u.buffer, v.buffer, y.rowStride, u.rowStride, u.pixelStride)
 }

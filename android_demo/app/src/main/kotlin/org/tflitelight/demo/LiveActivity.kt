@@ -4,7 +4,6 @@ import android.Manifest
 import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.SurfaceTexture
-import android.media.Image
 import android.net.Uri
 import android.os.Bundle
 import android.provider.Settings
@@ -13,6 +12,7 @@ import android.view.Menu
 import android.view.MenuItem
 import android.view.TextureView
 import android.view.View
+import org.tflitelight.demo.core.Frame
 
 /** The live camera with the three best labels. The camera is held only while this is in front. */
 class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.SurfaceTextureListener {
@@ -20,7 +20,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private val preview by lazy { findViewById<PreviewLayout>(R.id.preview) }
     private val answers by lazy { Answers(findViewById(R.id.answers)) }
     private val rate = Rate()
-    private var camera: Camera? = null
+    private var camera: AutoCloseable? = null
     private var front = false
     private var asked = false // for the permission; asking again at each return would be a loop
 
@@ -73,14 +73,14 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private fun start(state: State.Ready) {
         val surface = preview.texture.surfaceTexture ?: return
         if (camera != null) return
-        val lens = demo.lenses(state.model.leastSide).let { all -> all.find { it.front == front } ?: all.firstOrNull() }
+        val lens = demo.eyes.lenses(state.model.leastSide).let { all -> all.find { it.front == front } ?: all.firstOrNull() }
         if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())
         content.notice(null)
         val display = turned()
         val turn = lens.turn(display)
         val upright = if (turn % 180 == 0) lens.size else Size(lens.size.height, lens.size.width)
         preview.show(upright, display, state.model.seen(upright.width, upright.height))
-        camera = demo.camera(engine.handler, { answer(it, turn) }, ::lost).apply { open(lens, surface) }
+        camera = demo.eyes.open(lens, surface, turn, engine.handler, ::answer, ::lost)
     }
 
     private fun stop() {
@@ -89,17 +89,17 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     }
 
     /** On the engine's thread. */
-    private fun answer(image: Image, turn: Int) {
-        val answer = engine.answer(image.frame(turn)) ?: return
+    private fun answer(frame: Frame) {
+        val answer = engine.answer(frame) ?: return
         runOnUiThread { show(answer) }
     }
 
     private fun show(answer: Answer) {
         if (camera == null) return // closed meanwhile
-        answers.show(answer.best, getString(R.string.times_live, ms(answer.preprocessMs), ms(answer.inferenceMs), rate()))
+        val rate = rate.count(System.nanoTime())
+        val times = getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs))
+        answers.show(answer.best, if (rate > 0) getString(R.string.times_live, times, rate) else times)
     }
-
-    private fun rate() = "%.0f".format(rate.count(System.nanoTime()))
 
     /** On the camera's thread. */
     private fun lost(reason: Reason) = runOnUiThread {

@@ -3,9 +3,9 @@ package org.tflitelight.demo
 import android.graphics.RectF
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
-import java.security.MessageDigest
 import org.tflitelight.demo.core.Contract
 import org.tflitelight.demo.core.Picture
+import org.tflitelight.demo.core.sha256
 
 /** A model that has been read: its contract, its bytes for the runtime, and the golden pictures that lie with it. */
 class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, val digest: String, val goldens: Map<String, Picture>) {
@@ -38,6 +38,3 @@ class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, 
 fun direct(bytes: ByteArray): ByteBuffer = buffer(bytes.size).apply { put(bytes).rewind() }
 
 fun buffer(size: Int): ByteBuffer = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder())
-
-private fun sha256(bytes: ByteArray): String =
-    MessageDigest.getInstance("SHA-256").digest(bytes).joinToString("") { "%02x".format(it) }

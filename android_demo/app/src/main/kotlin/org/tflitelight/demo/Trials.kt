@@ -39,9 +39,9 @@ class Trials(private val runtime: Runtime, private val settings: Settings) {
             } catch (error: Exception) {
                 return Tried(on, Trial.Failed(error.message ?: "$error"), null)
             } catch (error: LinkageError) { // a library that is not in this APK, or not on this phone
-                return Tried(on, Trial.Failed(error.message ?: "$error"), null)
+                return Tried(on, Trial.Failed("$error".trim().substringAfterLast('/')), null) // which one, without its folder
             }
-        val trial = tryOut(session, model.contract, model.goldens)
+        val trial = tryOut(session, on, model.contract, model.goldens)
         if (trial !is Trial.Right) session.close()
         return Tried(on, trial, session.takeIf { trial is Trial.Right })
     }

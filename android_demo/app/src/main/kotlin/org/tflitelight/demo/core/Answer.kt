@@ -1,0 +1,33 @@
+package org.tflitelight.demo.core
+
+import java.nio.ByteBuffer
+import kotlin.math.exp
+
+/** A label and its probability, 0..1; labels that several classes have are told apart by their index. */
+data class Label(val name: String, val probability: Float)
+
+/** The [count] likeliest labels of an output, in the file's own type and the processor's order, the likeliest first. */
+fun best(contract: Contract, output: ByteBuffer, count: Int): List<Label> {
+    val logits = real(contract.output, output)
+    val largest = logits.max()
+    val shares = DoubleArray(logits.size) { exp((logits[it] - largest).toDouble()) }
+    val sum = shares.sum()
+    return shares.indices.sortedByDescending { shares[it] }.take(count).map { Label(title(contract.labels, it), (shares[it] / sum).toFloat()) }
+}
+
+private fun title(labels: List<String>, index: Int) = labels[index].let { if (labels.indexOf(it) == labels.lastIndexOf(it)) it else "$it ($index)" }
+
+/** The output's own values, as numbers. */
+internal fun values(tensor: Tensor, output: ByteBuffer): DoubleArray =
+    DoubleArray(tensor.count) {
+        when (tensor.type) {
+            Tensor.Type.FLOAT32 -> output.getFloat(4 * it).toDouble()
+            Tensor.Type.INT8 -> output.get(it).toDouble()
+            Tensor.Type.UINT8 -> (output.get(it).toInt() and 255).toDouble()
+        }
+    }
+
+private fun real(tensor: Tensor, output: ByteBuffer): FloatArray {
+    val raw = values(tensor, output)
+    return FloatArray(raw.size) { if (tensor.scale == 0f) raw[it].toFloat() else (raw[it].toFloat() - tensor.zeroPoint) * tensor.scale }
+}

@@ -1,0 +1,70 @@
+package org.tflitelight.demo.core
+
+import java.nio.ByteBuffer
+
+/**
+ * From a picture to a model's input, by its contract, bit for bit as Python does it. A frame that is as large as the last
+ * one is prepared without allocating anything. For one thread.
+ */
+class Preprocess(private val contract: Contract) {
+    private val image = contract.image
+    private val resized = IntArray(image.size * image.size)
+    private val floats = Array(3) { channel -> FloatArray(256) { normalised(it, channel) } }
+    private val steps = Array(3) { channel -> ByteArray(256) { quantised(floats[channel][it]) } }
+    private val reader = FrameReader()
+    private var cut = IntArray(0)
+    private var resampler: Resampler? = null
+    private var box = Box(0, 0, 0, 0)
+    private var shape = 0 to 0
+
+    /** [into]: the input tensor's bytes, in the processor's order. */
+    fun fill(picture: Picture, into: ByteBuffer) {
+        val sampler = prepare(picture.width, picture.height)
+        var place = 0
+        for (row in box.top until box.bottom) {
+            for (at in row * picture.width + box.left until row * picture.width + box.right) cut[place++] = onWhite(picture.argb[at])
+        }
+        finish(sampler, into)
+    }
+
+    fun fill(frame: Frame, into: ByteBuffer) {
+        val sampler = prepare(frame.uprightWidth, frame.uprightHeight)
+        reader.read(frame, box, cut)
+        finish(sampler, into)
+    }
+
+    private fun prepare(width: Int, height: Int): Resampler {
+        resampler?.let { if (shape.first == width && shape.second == height) return it }
+        shape = width to height
+        box = image.box(width, height)
+        cut = IntArray(box.width * box.height)
+        return Resampler(image.filter, box.width, box.height, image.size).also { resampler = it }
+    }
+
+    private fun finish(sampler: Resampler, into: ByteBuffer) {
+        sampler.resize(cut, resized)
+        into.clear()
+        val first = if (image.channels == Image.Channels.RGB) 16 else 0
+        for (pixel in resized) {
+            put(into, 0, pixel shr first and 255)
+            put(into, 1, pixel shr 8 and 255)
+            put(into, 2, pixel shr 16 - first and 255)
+        }
+        into.rewind()
+    }
+
+    private fun put(into: ByteBuffer, channel: Int, value: Int) {
+        if (contract.input.type == Tensor.Type.FLOAT32) into.putFloat(floats[channel][value]) else into.put(steps[channel][value])
+    }
+
+    /** In float32, each step rounded. */
+    private fun normalised(value: Int, channel: Int): Float = (value.toFloat() - image.mean[channel]) / image.std[channel]
+
+    /** floor(real / scale + zero point + 1/2), held within the type. */
+    private fun quantised(real: Float): Byte {
+        val input = contract.input
+        if (input.type == Tensor.Type.FLOAT32) return 0
+        val step = kotlin.math.floor(real / input.scale + (input.zeroPoint + 0.5f))
+        return step.coerceIn(input.type.least.toFloat(), input.type.most.toFloat()).toInt().toByte()
+    }
+}

@@ -1,0 +1,103 @@
+package org.tflitelight.demo.core
+
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
+import kotlin.math.abs
+
+/** What came of the golden pictures on an accelerator. */
+sealed interface Trial {
+    /** [ms]: the median inference; [worst]: the largest difference, in steps or as a share; null without golden pictures. */
+    data class Right(val ms: Double, val worst: Double?) : Trial
+
+    data class Wrong(val text: String) : Trial
+
+    /** The execution plan is as it was: the CPU would run everything. */
+    data class Unused(val refused: List<String>) : Trial
+
+    data class Failed(val text: String) : Trial
+}
+
+/**
+ * Runs the golden pictures, which [goldens] has by path. The input is compared first: where it differs, preprocessing does.
+ * What an output may differ by: nothing in an int8 file on XNNPACK (bit-equal on all processors that were measured), 5 steps
+ * on TFLite's own kernels, 4 steps and the same best label on other accelerators; 1e-3 of the largest output in float32.
+ */
+fun tryOut(session: Session, on: Accelerator, contract: Contract, goldens: Map<String, Picture>): Trial {
+    val taken = session.nodes != session.nodesBefore
+    if (!taken && on !is Accelerator.Cpu) return Trial.Unused(session.refused)
+    return try {
+        Examination(session, contract, allowed(on, taken, contract.output)).of(goldens)
+    } catch (error: RuntimeException) { // TFLite's way to say that a run failed
+        Trial.Failed(error.message ?: "$error")
+    }
+}
+
+private fun allowed(on: Accelerator, taken: Boolean, output: Tensor): Double =
+    when {
+        output.scale == 0f -> FLOAT_SHARE
+        on !is Accelerator.Cpu -> ACCELERATOR_STEPS
+        taken -> 0.0
+        else -> REFERENCE_STEPS
+    }
+
+private class Examination(private val session: Session, private val contract: Contract, private val allowed: Double) {
+    private val preprocess = Preprocess(contract)
+    private val input = direct(contract.input.sizeBytes)
+    private val output = direct(contract.output.sizeBytes)
+    private val unit = if (contract.output.scale == 0f) "of the largest output" else "steps"
+
+    fun of(goldens: Map<String, Picture>): Trial {
+        var worst: Double? = null
+        for (one in contract.golden) {
+            val off = off(one, goldens[one.picture] ?: continue)
+            wrong(one, off)?.let { return it }
+            worst = maxOf(worst ?: 0.0, off ?: 0.0)
+        }
+        return Trial.Right(median(), worst)
+    }
+
+    /** How far the answer to a golden picture is off; null where the input made of it is not the one it was exported with. */
+    private fun off(golden: Golden, picture: Picture): Double? {
+        preprocess.fill(picture, input)
+        if (golden.inputSha256 != null && golden.inputSha256 != sha256(bytes(input))) return null
+        session.run(input, output)
+        val found = values(contract.output, output)
+        if (found.size != golden.output.size) return Double.NaN
+        val most = found.indices.maxOf { abs(found[it] - golden.output[it]).let { off -> if (off.isNaN()) Double.POSITIVE_INFINITY else off } }
+        return if (contract.output.scale == 0f) most / maxOf(golden.output.maxOf(::abs), 1e-30) else most
+    }
+
+    private fun wrong(golden: Golden, off: Double?): Trial? =
+        when {
+            off == null -> Trial.Wrong("${golden.picture}: the input made of it is not the one that the model was exported with")
+            !(off <= allowed) -> Trial.Wrong("${golden.picture}: its answer is off by ${figure(off)} $unit, at most ${figure(allowed)} are right")
+            allowed > 0 && best(values(contract.output, output)) != best(golden.output) && !tied(golden.output) -> Trial.Wrong("${golden.picture}: another label is the best")
+            else -> null
+        }
+
+    /** Two best within what is allowed may change places. */
+    private fun tied(output: DoubleArray): Boolean {
+        val (first, second) = output.sortedDescending()
+        return first - second <= if (contract.output.scale == 0f) allowed * output.maxOf(::abs) else 0.0
+    }
+
+    private fun best(output: DoubleArray) = output.indices.maxBy { output[it] }
+
+    private fun median(): Double =
+        DoubleArray(RUNS) {
+            val start = System.nanoTime()
+            session.run(input, output)
+            (System.nanoTime() - start) / 1e6
+        }.apply { sort() }[RUNS / 2]
+}
+
+private fun figure(value: Double) = if (value % 1 == 0.0) "${value.toLong()}" else "%.1e".format(value)
+
+internal fun direct(size: Int): ByteBuffer = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder())
+
+private fun bytes(buffer: ByteBuffer) = ByteArray(buffer.capacity()).also { buffer.duplicate().apply { rewind() }.get(it) }
+
+private const val ACCELERATOR_STEPS = 4.0
+private const val REFERENCE_STEPS = 5.0
+private const val FLOAT_SHARE = 1e-3
+private const val RUNS = 11

@@ -1,0 +1,197 @@
+package org.tflitelight.demo
+
+import android.app.Activity
+import android.content.Intent
+import android.graphics.SurfaceTexture
+import android.net.Uri
+import android.os.Bundle
+import java.io.ByteArrayInputStream
+import java.io.FileNotFoundException
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Before
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.robolectric.Robolectric
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.annotation.Config
+
+/** What a person does, with a real model and a real photograph, and what may go wrong. */
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [35], qualifiers = "w411dp-h891dp-hdpi")
+class FlowsTest {
+    private val eyes = Photographed()
+
+    @Before
+    fun set() {
+        app.eyes = eyes
+        app.settings.accelerator = "cpu1"
+    }
+
+    @Test
+    fun `a picture from the gallery gets its label`() {
+        val controller = open<PictureActivity>()
+        val screen = controller.get()
+        val asked = shadowOf(screen).nextStartedActivityForResult
+        assertEquals("image/*", asked.intent.type)
+        controller.pause()
+        shadowOf(screen).receiveResult(asked.intent, Activity.RESULT_OK, Intent().setData(inGallery(FIVE)))
+        controller.resume()
+        settle()
+        screen.shows("5", "100 %")
+    }
+
+    @Test
+    fun `a picture that cannot be decoded is refused in a sentence`() {
+        share(inGallery("no picture".toByteArray())).shows("This picture cannot be decoded.", "Choose another one.")
+    }
+
+    @Test
+    fun `a picture that its app has taken back is refused in a sentence`() {
+        val gone = Uri.parse("content://gallery/gone")
+        shadowOf(app.contentResolver).registerInputStreamSupplier(gone) { throw FileNotFoundException() }
+        share(gone).shows("This picture cannot be opened any more.")
+    }
+
+    @Test
+    fun `an accelerator that shifts one output by 20 is named and left before the first label`() {
+        app.settings.accelerator = "gpu"
+        app.runtime = Changed { on, real -> if (on.key == "gpu") Lying(real, 20) else real }
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used: Wrong: int8_golden/0.png: its answer is off by 20 steps")
+    }
+
+    @Test
+    fun `an accelerator that takes no node reads CPU, with the operations it refused`() {
+        app.settings.accelerator = "gpu"
+        app.runtime = Changed { on, real -> if (on.key == "gpu") Idle(real) else real }
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used", "GATHER_ND: Operation is not supported.")
+    }
+
+    @Test
+    fun `an accelerator that fails is left for the CPU`() {
+        app.settings.accelerator = "gpu"
+        app.runtime = Changed { on, real -> if (on.key == "gpu") error("Internal error: Failed to apply delegate") else real }
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used", "Failed to apply delegate")
+    }
+
+    @Test
+    fun `Auto takes one whose answers are right, and remembers it`() {
+        app.settings.accelerator = null
+        var opened = 0
+        app.runtime = Changed { on, real -> opened += 1; if (on.key == "cpu2") real else Lying(real, 20) }
+        share(inGallery(FIVE)).shows("signs on CPU, 2 threads")
+        assertEquals(6, opened) // five are offered, and the best is opened again
+        assertEquals("cpu2", app.settings.fastest(digest()))
+    }
+
+    @Test
+    fun `an accelerator that has crashed the app is not tried again by Auto`() {
+        app.settings.accelerator = null
+        app.settings.mark("${digest()}/gpu") // what a crash in the middle of a trial leaves behind
+        val tried = mutableSetOf<String>()
+        app.runtime = Changed { on, real -> tried += on.key; real }
+        share(inGallery(FIVE)).shows("5")
+        assertEquals(setOf("cpu1", "cpu2", "cpu4", "gpu16"), tried)
+        open<AcceleratorsActivity>().get().shows("The app stopped when this was tried.")
+    }
+
+    @Test
+    fun `a refused camera leaves the gallery`() {
+        val screen = open<LiveActivity>().get()
+        screen.onRequestPermissionsResult(0, arrayOf(android.Manifest.permission.CAMERA), intArrayOf(-1))
+        screen.shows("The camera may not be used.", "Open settings")
+        screen.touch("Choose a picture")
+        assertEquals(PictureActivity::class.java.name, shadowOf(screen).nextStartedActivity.component?.className)
+    }
+
+    @Test
+    fun `a device without a camera says so`() {
+        allowCamera()
+        app.eyes = Photographed(lenses = emptyList())
+        live().shows("This device has no camera.", "Choose a picture")
+    }
+
+    @Test
+    fun `the camera is closed when the screen is left, and the front one stays chosen`() {
+        allowCamera()
+        val controller = open<LiveActivity>()
+        controller.get().surface()
+        assertEquals(1, eyes.open)
+        shadowOf(controller.get()).clickMenuItem(R.id.switch_camera)
+        settle()
+        val state = Bundle()
+        controller.pause().stop().saveInstanceState(state).destroy()
+        assertEquals(0, eyes.open)
+        Robolectric.buildActivity(LiveActivity::class.java).create(state).start().restoreInstanceState(state).resume().visible().get().surface()
+        assertEquals(listOf(false, true, true), eyes.opened.map { it.front })
+    }
+
+    @Test
+    fun `a picture is still there after the process was killed`() {
+        val controller = open<PictureActivity>(shared(inGallery(FIVE)))
+        val state = Bundle()
+        controller.saveInstanceState(state).pause().stop().destroy()
+        val again = Robolectric.buildActivity(PictureActivity::class.java).create(state).start().restoreInstanceState(state).resume().visible()
+        settle()
+        again.get().shows("5", "100 %")
+    }
+
+    @Test
+    fun `a rotation keeps the picture and its label`() {
+        val controller = open<PictureActivity>(shared(inGallery(FIVE)))
+        org.robolectric.RuntimeEnvironment.setQualifiers("+land")
+        controller.configurationChange(app.resources.configuration)
+        settle()
+        controller.get().shows("5", "100 %")
+    }
+
+    @Test
+    fun `a file that is no model says so, and another can be chosen`() {
+        opened("notes.txt", "no model at all".toByteArray())
+        share(inGallery(FIVE)).shows("notes.txt.tflite is not a TensorFlow Lite model.", "Choose another model")
+    }
+
+    @Test
+    fun `a model without a contract says so`() {
+        val bytes = app.assets.open("models/signs.tflite").readBytes()
+        opened("bare.tflite", bytes.copyOf(50424)) // the flatbuffer without its archive
+        share(inGallery(FIVE)).shows("bare.tflite has no contract")
+    }
+
+    @Test
+    fun `a model from a file manager is copied, chosen and used`() {
+        opened("mine.tflite", app.assets.open("models/signs.tflite").readBytes())
+        share(inGallery(FIVE)).shows("mine on CPU, 1 thread", "5")
+        open<ModelsActivity>().get().shows("mine", "Opened on this phone")
+    }
+
+    @Test
+    fun `an operation that is too new is named with its version`() {
+        val error = "Internal error: Cannot create interpreter: Didn't find op for builtin opcode 'CONV_2D' version '9'."
+        app.runtime = Changed { _, _ -> throw IllegalArgumentException(error) }
+        share(inGallery(FIVE)).shows("The model needs CONV_2D version 9, which TensorFlow Lite 2.16.1 does not have.", "Export the model again")
+    }
+
+    private fun share(picture: Uri): Activity = open<PictureActivity>(shared(picture)).get()
+
+    private fun shared(picture: Uri) = Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, picture)
+
+    private fun live(): LiveActivity = open<LiveActivity>().get().also { it.surface() }
+
+    private fun LiveActivity.surface() {
+        val texture = findViewById<PreviewLayout>(R.id.preview).texture
+        onSurfaceTextureAvailable(SurfaceTexture(0).also(texture::setSurfaceTexture), 1, 1)
+        settle()
+    }
+
+    private fun opened(name: String, content: ByteArray) {
+        val uri = Uri.parse("content://files/$name")
+        shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { ByteArrayInputStream(content) }
+        open<ModelsActivity>(Intent(Intent.ACTION_VIEW).setData(uri)).pause()
+    }
+
+    private fun digest() = org.tflitelight.demo.core.sha256(app.assets.open("models/signs.tflite").readBytes())
+
+    private fun Activity.shows(vararg texts: String) = texts.forEach { assertTrue("'$it' is not in:\n${shown()}", it in shown()) }
+}

@@ -1,0 +1,106 @@
+package org.tflitelight.demo.core
+
+import java.util.Random
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNull
+import org.junit.Assert.assertThrows
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** A file's contract: read from the file itself, bound to it, and refused in words where it is damaged. */
+class ContractTest {
+    private val file = Vector.folder.resolve("model.tflite").readBytes()
+    private val beside = Vector.folder.resolve("model.json").readBytes()
+
+    private fun problem(bytes: ByteArray, side: ByteArray? = null) = assertThrows(Problem::class.java) { Contract.read("signs.tflite", bytes, side) }
+
+    private fun changed(at: Int) = file.copyOf().also { it[at] = (it[at].toInt() xor 1).toByte() }
+
+    private fun edited(from: String, to: String) = String(beside).also { assertTrue(from in it) }.replace(from, to).toByteArray()
+
+    @Test
+    fun `it comes with the file alone, and with golden pictures from beside it`() {
+        val (inside, side) = Contract.read("signs.tflite", file, null) to Contract.read("signs.tflite", file, beside)
+        assertEquals(inside, side.copy(golden = emptyList()))
+        assertEquals(8, side.golden.size)
+        assertEquals(3, side.golden[0].output.size)
+        assertEquals(listOf("pattern0", "pattern1", "pattern2"), inside.labels)
+        assertEquals(listOf(1, 32, 32, 3), inside.input.shape)
+        assertEquals(Filter.BILINEAR, inside.image.filter)
+    }
+
+    @Test
+    fun `what is no model, or has no contract, is told apart`() {
+        assertTrue(problem("hello, world".toByteArray()).message.endsWith("is not a TensorFlow Lite model."))
+        val bare = file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004"))
+        assertTrue(problem(bare).message.startsWith("signs.tflite has no contract"))
+        assertEquals(8, Contract.read("signs.tflite", bare, beside).golden.size)
+    }
+
+    @Test
+    fun `a contract of another network is refused`() {
+        assertTrue(problem(changed(1000)).message.contains("their digests differ"))
+        val other = edited("\"pattern0\"", "\"apple\"")
+        assertEquals("The contract beside signs.tflite and the one inside it disagree.", problem(file, other).message)
+    }
+
+    @Test
+    fun `a newer version is refused, newer keys are passed by`() {
+        assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
+        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 1,", "\"minor\": 7, \"colour\": {},")).golden.size)
+    }
+
+    @Test
+    fun `other JSON beside a file is passed by`() {
+        for (text in listOf("", "{}", "[1]", "{\"version\": \"one\"}", "\u0000")) assertEquals(0, Contract.read("signs.tflite", file, text.toByteArray()).golden.size)
+    }
+
+    @Test
+    fun `every field that is missing or of another kind is named`() {
+        val places = listOf("\"size\": 32" to "image.size", "\"filter\": \"bilinear\"" to "image.filter", "\"dtype\": \"uint8\"" to "input.dtype", "\"output_is\": \"logits\"" to "output_is")
+        for ((text, place) in places) {
+            assertTrue(place, problem(file, edited(text, text.substringBefore(':') + ": []")).message.endsWith("is damaged at $place."))
+            assertTrue(place, problem(file, edited("$text,", "")).message.endsWith("is damaged at $place."))
+        }
+    }
+
+    @Test
+    fun `2,000 damaged files end in a sentence, or are the same contract`() {
+        val (random, agreed) = Random(0) to Contract.read("signs.tflite", file, null)
+        val archive = String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")
+        var refused = 0
+        repeat(2_000) {
+            val spoilt = damaged(random, if (it % 2 == 0) archive else 0)
+            try {
+                assertEquals(agreed, Contract.read("signs.tflite", spoilt, null))
+            } catch (problem: Problem) {
+                assertTrue(problem.message, problem.message.endsWith("."))
+                refused++
+            }
+        }
+        assertTrue("$refused", refused > 1_500)
+    }
+
+    private fun damaged(random: Random, from: Int): ByteArray {
+        val spoilt = file.copyOf(if (random.nextInt(8) == 0) from + random.nextInt(file.size - from) else file.size)
+        repeat(1 + random.nextInt(4)) { if (spoilt.size > from) spoilt[from + random.nextInt(spoilt.size - from)] = random.nextInt(256).toByte() }
+        return spoilt
+    }
+
+    @Test
+    fun `JSON is read as it is defined`() {
+        assertEquals(mapOf("a" to listOf(1.0, -0.5, 1e3, true, false, null), "b\n\u00e9\"" to "x"), Json.parse(" {\"a\": [1, -0.5, 1E3, true, false, null], \"b\\n\\u00e9\\\"\": \"x\"} "))
+        for (text in listOf("", "{", "[1,]", "{\"a\" 1}", "01", "1.", "+1", "nul", "\"\\x\"", "\"\\u12\"", "\"a", "{\"a\": 1, \"a\": 2}", "[1] 2", "\"\n\"", "[".repeat(99))) {
+            assertThrows(text, IllegalArgumentException::class.java) { Json.parse(text) }
+        }
+    }
+
+    @Test
+    fun `labels that several classes have are told apart`() {
+        val contract = Contract.read("signs.tflite", file, null).copy(labels = listOf("crane", "dog", "crane"))
+        val output = direct(3).apply { put(0, 10).put(1, 10).put(2, 90) }
+        assertEquals(listOf("crane (2)", "crane (0)", "dog"), best(contract, output, 5).map(Label::name))
+        assertEquals(1f, best(contract, output, 3).sumOf { it.probability.toDouble() }.toFloat(), 1e-6f)
+        assertNull(Archive.of(ByteArray(100)))
+    }
+}

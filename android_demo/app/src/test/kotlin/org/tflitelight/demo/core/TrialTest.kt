@@ -1,0 +1,92 @@
+package org.tflitelight.demo.core
+
+import java.nio.ByteBuffer
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertTrue
+import org.junit.Test
+
+/** Accelerators are believed only after their answers to the golden pictures; these answer as they are told. */
+class TrialTest {
+    private val image = Image(32, Image.Resize.STRETCH, 1.0, Filter.BOX, Image.Channels.RGB, listOf(128f, 128f, 128f), listOf(128f, 128f, 128f))
+    private val input = Tensor(listOf(1, 32, 32, 3), Tensor.Type.UINT8, 1 / 128f, 128)
+    private val pictures = (0..3).associate { "$it.png" to rgb(32, 32, it) }
+    private val answer = doubleArrayOf(10.0, 200.0, 180.0)
+
+    private fun contract(type: Tensor.Type, sha256: String? = null): Contract {
+        val output = Tensor(listOf(1, 3), type, if (type == Tensor.Type.FLOAT32) 0f else 0.1f, 0)
+        return Contract("m", image, listOf("a", "b", "c"), input, output, pictures.keys.map { Golden(it, null, sha256, answer) }, null)
+    }
+
+    private class Lying(private val says: DoubleArray, override val nodes: Int = 1, private val type: Tensor.Type) : Session {
+        override val nodesBefore = 66
+        override val refused = listOf("GATHER_ND: not supported")
+        var runs = 0
+
+        override fun run(input: ByteBuffer, output: ByteBuffer) {
+            runs++
+            says.forEachIndexed { at, value -> if (type == Tensor.Type.FLOAT32) output.putFloat(4 * at, value.toFloat()) else output.put(at, value.toInt().toByte()) }
+        }
+
+        override fun close() = Unit
+    }
+
+    private fun tried(says: DoubleArray, on: Accelerator, type: Tensor.Type = Tensor.Type.UINT8, nodes: Int = 1) =
+        tryOut(Lying(says, nodes, type), on, contract(type), pictures)
+
+    private val cpu = Accelerator.Cpu(4)
+    private val gpu = Accelerator.Gpu(float16 = false)
+
+    @Test
+    fun `int8 on XNNPACK is right to the bit, or wrong`() {
+        assertEquals(0.0, (tried(answer, cpu) as Trial.Right).worst!!, 0.0)
+        val text = (tried(doubleArrayOf(10.0, 201.0, 180.0), cpu) as Trial.Wrong).text
+        assertEquals("0.png: its answer is off by 1 steps, at most 0 are right", text)
+    }
+
+    @Test
+    fun `a GPU may be 4 steps off, and not 5, and names the same label`() {
+        assertEquals(4.0, (tried(doubleArrayOf(14.0, 196.0, 184.0), gpu) as Trial.Right).worst!!, 0.0)
+        assertTrue(tried(doubleArrayOf(10.0, 195.0, 180.0), gpu) is Trial.Wrong)
+        val near = contract(Tensor.Type.UINT8).let { it.copy(golden = it.golden.map { one -> one.copy(output = doubleArrayOf(0.0, 182.0, 180.0)) }) }
+        val other = tryOut(Lying(doubleArrayOf(0.0, 180.0, 182.0), 1, Tensor.Type.UINT8), gpu, near, pictures)
+        assertEquals(Trial.Wrong("0.png: another label is the best"), other)
+    }
+
+    @Test
+    fun `a delegate that shifts one output by 20 is wrong`() {
+        assertEquals("0.png: its answer is off by 20 steps, at most 4 are right", (tried(doubleArrayOf(30.0, 200.0, 180.0), gpu) as Trial.Wrong).text)
+    }
+
+    @Test
+    fun `float32 may be a thousandth of the largest output off`() {
+        assertTrue(tried(doubleArrayOf(10.19, 200.0, 180.0), gpu, Tensor.Type.FLOAT32) is Trial.Right)
+        assertTrue(tried(doubleArrayOf(10.21, 200.0, 180.0), gpu, Tensor.Type.FLOAT32) is Trial.Wrong)
+        assertTrue(tried(doubleArrayOf(Double.NaN, 200.0, 180.0), gpu, Tensor.Type.FLOAT32) is Trial.Wrong)
+    }
+
+    @Test
+    fun `a delegate that takes no node is not used, with its reasons`() {
+        assertEquals(Trial.Unused(listOf("GATHER_ND: not supported")), tried(answer, gpu, nodes = 66))
+        assertTrue("the CPU needs none", tried(answer, cpu, nodes = 66) is Trial.Right)
+    }
+
+    @Test
+    fun `an input that is not the golden one is the preprocessing's fault, before anything runs`() {
+        val session = Lying(answer, 1, Tensor.Type.UINT8)
+        val trial = tryOut(session, cpu, contract(Tensor.Type.UINT8, "0".repeat(64)), pictures) as Trial.Wrong
+        assertTrue(trial.text.startsWith("0.png: the input made of it is not the one"))
+        assertEquals(0, session.runs)
+    }
+
+    @Test
+    fun `without golden pictures nothing is claimed`() {
+        assertEquals(null, (tryOut(Lying(answer, 1, Tensor.Type.UINT8), gpu, contract(Tensor.Type.UINT8), emptyMap()) as Trial.Right).worst)
+    }
+
+    @Test
+    fun `quantiles are times that occurred`() {
+        val times = Statistics(DoubleArray(100) { 100.0 - it })
+        assertEquals(listOf(50.0, 90.0, 100.0), listOf(times.p50, times.p90, times.worst))
+        assertEquals(7.0, Statistics(doubleArrayOf(7.0)).p90, 0.0)
+    }
+}

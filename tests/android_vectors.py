@@ -1,0 +1,140 @@
+"""What the Android demo's core is tested against: inputs by their numbers, answers by their digests.
+
+    python tests/android_vectors.py FOLDER
+
+Pictures are made of a formula that both languages know, `pixel`, so that no picture is stored.
+"""
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from tflite_light.contract import Contract, Image, Tensor, sha256, to_json
+from tflite_light.measure.goldens import input_of
+from tflite_light.pipeline.decode import decode
+
+SIZES = 200
+FILTERS = ("bilinear", "bicubic", "box")
+QUANTISED = Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=1 / 128, zero_point=128)
+TENSORS = (
+    QUANTISED,
+    Tensor(shape=[1, 1, 1, 3], dtype="int8", scale=0.0186584480106831, zero_point=-14),
+    Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=0.00392156885936856, zero_point=0),
+    Tensor(shape=[1, 1, 1, 3], dtype="float32"),
+)
+IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
+
+
+def pixel(number: Any, seed: int) -> Any:
+    """Byte `number` of the data `seed`, both below 2^31."""
+    mixed = (np.asarray(number, np.uint64) + 1) * 2654435761 + seed * 40503
+    return (mixed >> np.uint64(13) & np.uint64(255)).astype(np.uint8)
+
+
+def data(count: int, seed: int) -> Any:
+    return pixel(np.arange(count), seed)
+
+
+def case(pixels: Any, seed: int, image: Image, tensor: Tensor) -> dict[str, Any]:
+    """What is made of uint8 RGB pixels, upright: the digest of the input."""
+    input_ = tensor.model_copy(update={"shape": [1, image.size, image.size, 3]})
+    output = QUANTISED.model_copy(update={"shape": [1, 2]})
+    agreed = Contract(model="m", image=image, labels=["a", "b"], input=input_, output=output)
+    digest = sha256(input_of(pixels, agreed).tobytes())
+    return {"seed": seed, "contract": to_json(agreed), "sha256": digest}
+
+
+def resized() -> list[dict[str, Any]]:
+    """Odd and even, up and down, crop and stretch, each filter, tensor and order of channels."""
+    random, cases = np.random.default_rng(0), []
+    for number in range(SIZES):
+        width, height = (int(side) for side in random.integers(1, 300, 2))
+        for place, filter_ in enumerate(FILTERS):
+            crop = number % 3 < 2
+            image = Image(
+                size=(32, 33, 96, 224)[number % 4],
+                resize="crop" if crop else "stretch",
+                crop=(1.0, 0.875)[number % 2] if crop else 1.0,
+                filter=filter_,
+                channels=("RGB", "BGR")[number // 2 % 2],
+                **(IMAGENET if number % 5 == 0 else {}),
+            )
+            pixels = data(width * height * 3, number).reshape(height, width, 3)
+            one = case(pixels, number, image, TENSORS[(number + place) % len(TENSORS)])
+            cases.append({"width": width, "height": height} | one)
+    return cases
+
+
+def turned() -> list[dict[str, Any]]:
+    """Each EXIF orientation, of pictures with transparency, as PNGs are decoded."""
+    cases, image = [], Image(size=32, resize="stretch")
+    for orientation in range(9):
+        width, height = 40 + orientation, 61
+        rgba = data(width * height * 4, orientation).reshape(height, width, 4)
+        rgba[: height // 2, :, 3] = 255
+        content, exif = io.BytesIO(), Pillow.Exif()
+        exif[0x0112] = orientation
+        Pillow.fromarray(rgba).save(content, "PNG", exif=exif)
+        one = case(decode(content.getvalue()), orientation, image, QUANTISED)
+        cases.append({"width": width, "height": height, "orientation": orientation} | one)
+    return cases
+
+
+def frames() -> list[dict[str, Any]]:
+    """Camera frames, planar and interleaved, with padded rows, turned each way."""
+    cases = []
+    for number, turn in enumerate((0, 90, 180, 270) * 3):
+        width, height = (64, 48) if number < 8 else (640, 480)
+        step, padding = 1 + number % 2, number % 3 * 8
+        image = Image(size=(32, 224)[number >= 8])
+        strides = {"row": width + padding, "uv_row": width // 2 * step + padding, "step": step}
+        upright = np.rot90(rgb_of(width, height, number, strides), -turn // 90)
+        one = case(np.ascontiguousarray(upright), number, image, QUANTISED)
+        cases.append({"width": width, "height": height, "turn": turn} | strides | one)
+    return cases
+
+
+def rgb_of(width: int, height: int, seed: int, strides: dict[str, int]) -> Any:
+    """JFIF's conversion in 16-bit fixed point; planes have the seeds seed, seed + 1 and seed + 2."""
+    rows, columns = np.mgrid[:height, :width]
+    light = pixel(rows * strides["row"] + columns, seed).astype(int)
+    colour = rows // 2 * strides["uv_row"] + columns // 2 * strides["step"]
+    blue, red = (pixel(colour, seed + plane).astype(int) - 128 for plane in (1, 2))
+    half = 1 << 15
+    rgb = (
+        light + (91881 * red + half >> 16),
+        light + (half - 22554 * blue - 46802 * red >> 16),
+        light + (116130 * blue + half >> 16),
+    )
+    return np.stack(rgb, axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def export(folder: Path) -> None:
+    """`model.tflite` and `model.json`: an untrained network with three classes and golden pictures."""
+    from tflite_light.data.synthetic import Synthetic
+    from tflite_light.export.int8 import Int8
+    from tflite_light.measure.accuracy import answers
+    from tflite_light.measure.runners import KerasModel
+    from tflite_light.models.tiny import Tiny
+    from tflite_light.runs.delivery import deliver
+
+    pictures = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
+    network = Tiny(width=4).build((32, 32, 3), 3)
+    logits = answers(KerasModel(network), pictures.test)
+    deliver(Int8(calibration_images=20), network, logits, pictures, (), folder / "model.tflite")
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    export(folder)
+    for name, cases in (("resized", resized()), ("turned", turned()), ("frames", frames())):
+        (folder / f"{name}.json").write_text(json.dumps(cases))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
