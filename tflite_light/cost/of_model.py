@@ -48,17 +48,20 @@ def network(model: Any) -> Network:
 
 
 def _folded(layers: Iterable[Any]) -> list[list[Any]]:
-    """Layers in groups that become one operator each."""
+    """Layers in groups that become one operator each, which stands where its first layer does."""
     layers = list(layers)
     readers = Counter(name for layer in layers for name in _sources(layer))
-    groups: dict[str, list[Any]] = {}  # by the name of the group's last layer
+    groups: list[list[Any]] = []
+    ends: dict[str, list[Any]] = {}  # each group by the name of its last layer
     for layer in layers:
         source = _sources(layer)[0]
-        if readers[source] == 1 and source in groups and _folds(layer, groups[source]):
-            groups[layer.name] = [*groups.pop(source), layer]
+        if readers[source] == 1 and source in ends and _folds(layer, ends[source]):
+            group = ends.pop(source)
         else:
-            groups[layer.name] = [layer]
-    return list(groups.values())
+            groups.append(group := [])
+        group.append(layer)
+        ends[layer.name] = group
+    return groups
 
 
 def _folds(layer: Any, group: list[Any]) -> bool:

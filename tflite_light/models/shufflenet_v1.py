@@ -86,7 +86,7 @@ class ShuffleNetV1(Architecture):
         x = conv_norm(x, filters, f"{name}_expand", groups=self.groups, **TORCH)
         if unit:
             return relu(keras.layers.Add(name=f"{name}_add")([shortcut, x]), name)
-        sides = [torch_average_pool(shortcut, name), relu(x, name)]
+        sides = [torch_average_pool(shortcut, f"{name}_shortcut"), relu(x, name)]
         return keras.layers.Concatenate(name=f"{name}_concat")(sides)
 
     def _stem(self) -> int:
