@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 
 ANDROID := android_demo
 APK := $(ANDROID)/build/shell.apk
+VECTORS := $(ANDROID)/build/vectors/.done
 MAVEN := mvn --batch-mode --quiet --file $(ANDROID)
 
 .PHONY: demo test check coverage slow bench networks apk android setup clean
@@ -37,8 +38,12 @@ networks: setup  ## docs/networks.md: what every variant costs, measured on this
 
 apk: $(APK)  ## the Android app without a model, for each kind of processor; JDK 17 and Maven
 
-android: $(APK)  ## the app's tests, and its screens as pictures in android_demo/screenshots/
+android: $(APK) $(VECTORS)  ## the app's tests, and its screens as pictures in android_demo/screenshots/
 	$(MAVEN) verify
+
+$(VECTORS): tests/android_vectors.py $(shell find tflite_light/contract tflite_light/pipeline -name '*.py') | setup
+	$(BIN)/python $< $(@D)
+	touch $@
 
 $(APK): $(ANDROID)/.mvn/maven.config $(shell find $(ANDROID)/app/src/main $(ANDROID)/app/rules.pro $(ANDROID)/tools $(ANDROID)/pom.xml -type f)
 	$(MAVEN) package -Dmaven.test.skip
