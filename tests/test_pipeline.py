@@ -1,5 +1,6 @@
 """Pictures become the same numbers everywhere, whatever file they come in."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -105,12 +106,18 @@ def test_crop_takes_the_centred_square_and_stretch_takes_all() -> None:
 @pytest.mark.parametrize("name", ["bilinear", "bicubic", "box"])
 def test_resizing_is_what_the_contract_says_to_the_last_bit(name: Any) -> None:
     """A consumer written from the contract's text alone, in integers, gets Pillow's pixels."""
-    picture = np.asarray(photograph())
-    for side in (32, 40, 57):
-        cut = picture[:, 10:50].astype(np.int64)
-        across = _pass(cut.transpose(1, 0, 2), side, name).transpose(1, 0, 2)
-        found = crop_and_resize(picture, Image(size=side, filter=name))
-        assert np.array_equal(_pass(across, side, name), found)
+    sizes = ((60, 40), (7, 162), (162, 7), (40, 61), (500, 31), (31, 500))
+    for size, side in itertools.product(sizes, (32, 40, 57)):
+        picture = np.asarray(photograph().resize(size))
+        for image in (Image(size=side, filter=name), stretched(side, name)):
+            left, top, right, bottom = image.box(*size)
+            cut = picture[top:bottom, left:right].astype(np.int64)
+            across = _pass(cut.transpose(1, 0, 2), side, name).transpose(1, 0, 2)
+            assert np.array_equal(_pass(across, side, name), crop_and_resize(picture, image))
+
+
+def stretched(side: int, name: Any) -> Image:
+    return Image(size=side, filter=name, resize="stretch")
 
 
 def cubic(x: float) -> float:
