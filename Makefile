@@ -5,16 +5,18 @@ PYTHON ?= python3.11
 
 ANDROID := android_demo
 APK := tflite_light/android/shell.apk
+VECTORS := $(ANDROID)/build/vectors/.done
+DESKTOP := $(ANDROID)/build/desktop
 MAVEN := mvn --batch-mode --quiet --file $(ANDROID)
 
-.PHONY: demo test check slow bench networks apk android setup clean
+.PHONY: demo test check slow bench networks apk android phone setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
 
 test: check  ## everything that is fast, and the share of lines that it runs
 	$(BIN)/slipcover --source tflite_light --json --out $(VENV)/coverage.json \
-		-m pytest -n 2 --dist loadfile -m "not slow"
+		-m pytest -n 2 --dist loadfile -m "not slow and not phone"
 	@# apart: slipcover 1.1 forgets what the workers ran when it fails and prints in one go
 	$(BIN)/slipcover --merge $(VENV)/coverage.json --out $(VENV)/coverage.json \
 		--skip-covered --fail-under 90
@@ -38,8 +40,21 @@ networks: setup  ## docs/networks.md: what every variant costs, measured on this
 
 apk: $(APK)  ## the Android app without a model, for each kind of processor; JDK 17 and Maven
 
-android: $(APK)  ## the app's tests, and its screens as pictures in android_demo/screenshots/
+android: $(APK) $(VECTORS) $(DESKTOP)/answer  ## the app's tests, and its screens as pictures in android_demo/screenshots/
 	$(MAVEN) verify
+
+phone: setup $(DESKTOP)/answer $(DESKTOP)/arm64-v8a/answer  ## exported files, or FILES=..., on the libraries of the app: arm64 and GPU
+	$(if $(FILES),$(BIN)/python tests/phone.py $(FILES),$(BIN)/pytest -m phone -v)
+
+$(DESKTOP)/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
+	python3 $(ANDROID)/desktop/build.py x86_64
+
+$(DESKTOP)/arm64-v8a/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
+	python3 $(ANDROID)/desktop/build.py arm64-v8a
+
+$(VECTORS): tests/android_vectors.py $(shell find tflite_light/contract tflite_light/pipeline -name '*.py') | setup
+	$(BIN)/python $< $(@D)
+	touch $@
 
 $(APK): $(ANDROID)/.mvn/maven.config $(shell find $(ANDROID)/app/src/main $(ANDROID)/app/rules.pro $(ANDROID)/tools $(ANDROID)/pom.xml -type f)
 	$(MAVEN) package -Dmaven.test.skip

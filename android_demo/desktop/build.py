@@ -4,7 +4,8 @@
 
 The `.so` files are those of the APKs, byte for byte; `make apk` has built these. Beside them, in
 build/desktop (x86_64: the JVM's tests) and build/desktop/arm64-v8a (`make phone`, under qemu), come
-stand-ins for the libraries of Android that they need, and `answer`, which runs a file over raw inputs.
+stand-ins for the libraries of Android that they need, and `answer`, which runs a file over raw
+inputs.
 Debian: gcc binutils libc6-dev; for arm64 gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 qemu-user-static; for the GPU delegate pocl-opencl-icd ocl-icd-libopencl1.
 """
@@ -25,7 +26,10 @@ JUMPS = {  # to the address in place {at} of a table, by a register that no call
     "arm64-v8a": "adrp x16, table\\n add x16, x16, :lo12:table\\n ldr x16, [x16, #{at}]\\n br x16",
 }
 OPTIONS = ("-shared", "-fPIC", "-O1", "-w", "-fno-builtin")
-OPENCL = ("-Wl,--no-as-needed", "-l:libOpenCL.so.1")  # whose other functions the delegate finds by it
+OPENCL = (
+    "-Wl,--no-as-needed",
+    "-l:libOpenCL.so.1",
+)  # whose other functions the delegate finds by it
 STREAMS = "__sF"  # of libc: an array, not a function
 
 

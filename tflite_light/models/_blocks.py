@@ -101,7 +101,7 @@ def channels(x: Any, begin: int, end: int, name: str) -> Any:
 
 
 def torch_average_pool(x: Any, name: str) -> Any:
-    """3x3 at stride 2 of what is never negative; padding counts as zeros in the mean, as in PyTorch.
+    """3x3 at stride 2 of what is never negative; PyTorch's padding, zeros that count in the mean.
 
     The ReLU changes nothing. It keeps the padding and the pooling apart: TFLite's GPU delegate
     merges the two, and then leaves the padding out of the mean (by up to 14 % of the logits).

@@ -84,7 +84,8 @@ class ScreensTest(private val device: String, private val theme: String) {
         private fun PreviewLayout.paint() {
             texture.visibility = View.INVISIBLE
             val photograph = BitmapDrawable(resources, BitmapFactory.decodeByteArray(FIVE, 0, FIVE.size))
-            background = InsetDrawable(photograph, texture.left, texture.top, width - texture.right, height - texture.bottom)
+            val (across, down) = maxOf(0, texture.width - texture.height) / 2 to maxOf(0, texture.height - texture.width) / 2
+            background = InsetDrawable(photograph, texture.left + across, texture.top + down, width - texture.right + across, height - texture.bottom + down)
         }
     }
 }
