@@ -19,7 +19,7 @@ from tflite_light.measure.goldens import input_of
 from tflite_light.pipeline.decode import decode
 
 SIZES = 200
-FILTERS = ("bilinear", "bicubic", "box")
+FILTERS: tuple[Any, ...] = ("bilinear", "bicubic", "box")
 QUANTISED = Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=1 / 128, zero_point=128)
 TENSORS = (
     QUANTISED,

@@ -66,11 +66,11 @@ def test_a_phone_gives_the_answers_that_were_measured(content: bytes, processor:
     assert not told.problem
 
 
-def test_a_delegate_that_answers_otherwise_is_noticed() -> None:
+def test_a_delegate_that_answers_otherwise_is_noticed(examples: Examples) -> None:
     """TFLite's GPU delegate leaves padding out of the mean; it takes every node all the same."""
     image = keras.layers.Input((16, 16, 8))
     x = keras.layers.AveragePooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(image))
-    content = Float32().convert(keras.Model(image, keras.layers.Flatten()(x)), None)
+    content = Float32().convert(keras.Model(image, keras.layers.Flatten()(x)), examples)
     told = phone.ask("gpu", content)
     assert (told.left, told.off > 0.1) == (0, True)
     assert told.problem.startswith("gpu is off by 0.")
