@@ -27,6 +27,7 @@ dependencies {
     implementation(libs.tflite.api)
     implementation(libs.tflite.gpu)
     implementation(libs.tflite.gpu.api)
+    testImplementation(libs.apksig)
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }

@@ -1,5 +1,6 @@
 package org.tflitelight.demo
 
+import android.os.Build
 import android.os.Handler
 import android.os.HandlerThread
 import android.os.Looper
@@ -178,5 +179,6 @@ class Engine(private val demo: Demo, runtime: Runtime) {
 
 private val CPU = Accelerator.Cpu(4)
 
-/** What this phone is shown: NNAPI only where it is asked for, or not deprecated yet. */
-fun offered(settings: Settings): List<Accelerator> = Accelerator.all.filter { it != Accelerator.Nnapi || settings.showNnapi }
+/** What this phone is shown: NNAPI, which came with Android 8.1, only where it is asked for or not deprecated yet. */
+fun offered(settings: Settings): List<Accelerator> =
+    Accelerator.all.filter { it != Accelerator.Nnapi || settings.showNnapi && Build.VERSION.SDK_INT >= 27 }

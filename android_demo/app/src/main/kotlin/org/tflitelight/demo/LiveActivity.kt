@@ -4,6 +4,7 @@ import android.Manifest
 import android.content.Intent
 import android.content.pm.PackageManager
 import android.graphics.SurfaceTexture
+import android.hardware.display.DisplayManager
 import android.net.Uri
 import android.os.Bundle
 import android.provider.Settings
@@ -15,12 +16,14 @@ import android.view.View
 import org.tflitelight.demo.core.Frame
 
 /** The live camera with the three best labels. The camera is held only while this is in front. */
-class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.SurfaceTextureListener {
+class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.SurfaceTextureListener, DisplayManager.DisplayListener {
     private val content by lazy { findViewById<View>(R.id.content) }
     private val preview by lazy { findViewById<PreviewLayout>(R.id.preview) }
     private val answers by lazy { Answers(findViewById(R.id.answers)) }
+    private val displays by lazy { getSystemService(DisplayManager::class.java) }
     private val rate = Rate()
     private var camera: AutoCloseable? = null
+    private var display = 0 // degrees it is turned by; half a turn comes without a new configuration
     private var front = false
     private var asked = false // for the permission; asking again at each return would be a loop
 
@@ -39,6 +42,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     override fun onResume() {
         super.onResume()
+        displays.registerDisplayListener(this, null)
         engine.listen(::show)
         if (!allowed() && !asked) ask()
     }
@@ -46,6 +50,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     override fun onPause() {
         stop()
         engine.listen(null)
+        displays.unregisterDisplayListener(this)
         super.onPause()
     }
 
@@ -76,7 +81,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
         val lens = demo.eyes.lenses(state.model.leastSide).let { all -> all.find { it.front == front } ?: all.firstOrNull() }
         if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())
         content.notice(null)
-        val display = turned()
+        display = turned()
         val turn = lens.turn(display)
         val upright = if (turn % 180 == 0) lens.size else Size(lens.size.height, lens.size.width)
         preview.show(upright, display, state.model.seen(upright.width, upright.height))
@@ -141,9 +146,21 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     private fun switch() {
         front = !front
+        again()
+    }
+
+    private fun again() {
         stop()
         show(engine.state)
     }
+
+    override fun onDisplayChanged(id: Int) {
+        if (camera != null && turned() != display) again()
+    }
+
+    override fun onDisplayAdded(id: Int) = Unit
+
+    override fun onDisplayRemoved(id: Int) = Unit
 
     override fun onSurfaceTextureAvailable(surface: SurfaceTexture, width: Int, height: Int) = show(engine.state)
 

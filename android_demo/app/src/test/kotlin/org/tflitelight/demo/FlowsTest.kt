@@ -25,6 +25,7 @@ class FlowsTest {
 
     @Before
     fun set() {
+        needTheAarsLibrary()
         app.eyes = eyes
         app.settings.accelerator = "cpu1"
     }
@@ -125,6 +126,16 @@ class FlowsTest {
         assertEquals(0, eyes.open)
         Robolectric.buildActivity(LiveActivity::class.java).create(state).start().restoreInstanceState(state).resume().visible().get().surface()
         assertEquals(listOf(false, true, true), eyes.opened.map { it.front })
+    }
+
+    @Test
+    @Suppress("DEPRECATION")
+    fun `a phone turned upside down turns its frames, too`() {
+        allowCamera()
+        val screen = live()
+        shadowOf(screen.windowManager.defaultDisplay).setRotation(android.view.Surface.ROTATION_180)
+        settle()
+        assertEquals(listOf(90, 270), eyes.turns)
     }
 
     @Test

@@ -26,6 +26,7 @@ fun inGallery(content: ByteArray, name: String = "five.jpg"): Uri =
 /** Cameras that see a photograph, turned as a phone's sensor lies; each opening gives as many frames as are asked for. */
 class Photographed(private val lenses: List<Lens> = listOf(BACK, FRONT), private val photograph: ByteArray = FIVE) : Eyes {
     val opened = mutableListOf<Lens>()
+    val turns = mutableListOf<Int>()
     var open = 0
         private set
     private var send: (() -> Unit)? = null
@@ -36,6 +37,7 @@ class Photographed(private val lenses: List<Lens> = listOf(BACK, FRONT), private
         lens: Lens, preview: SurfaceTexture, turn: Int, frames: Handler, onFrame: (Frame) -> Unit, onLost: (Reason) -> Unit,
     ): AutoCloseable {
         opened += lens
+        turns += turn
         open += 1
         val frame = frame(photograph, lens.size, turn)
         send = { frames.post { onFrame(frame) } }

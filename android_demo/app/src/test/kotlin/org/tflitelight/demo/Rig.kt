@@ -21,6 +21,12 @@ import org.tflitelight.demo.core.Session
 /** The app as a test drives it. */
 val app get() = RuntimeEnvironment.getApplication() as Demo
 
+/** Tests run TensorFlow Lite itself, the AAR's x86_64 library. */
+fun needTheAarsLibrary() {
+    val folder = System.getProperty("java.library.path")
+    check(File(folder, "libtensorflowlite_jni.so").exists()) { "$folder has no libtensorflowlite_jni.so, and the tests need it" }
+}
+
 fun allowCamera() = shadowOf(app).grantPermissions(Manifest.permission.CAMERA)
 
 inline fun <reified T : Activity> open(intent: Intent? = null): ActivityController<T> =
@@ -67,12 +73,12 @@ fun Bitmap.save(name: String) {
     File(folder, "$name.png").outputStream().use { compress(Bitmap.CompressFormat.PNG, 100, it) }
 }
 
-/** Times differ from run to run, and pictures that are kept must not: each time on the screen becomes the same one. */
+/** Times differ from run to run, and pictures that are kept must not: they show none. */
 fun Activity.steady() = steady(window.decorView)
 
 private fun steady(view: View) {
     if (view is android.view.ViewGroup) for (place in 0 until view.childCount) steady(view.getChildAt(place))
-    if (view is TextView) view.text = view.text.replace(Regex("[0-9.]+ ms"), "1.2 ms")
+    if (view is TextView) view.text = view.text.replace(Regex("[0-9.]+ ms"), "– ms")
 }
 
 /** TensorFlow Lite itself, on the CPU whatever is asked for; [change] is what an accelerator makes of it. */
