@@ -18,6 +18,7 @@ from tflite_light.contract import Contract, Image, Tensor, sha256, to_json
 from tflite_light.measure.goldens import input_of
 from tflite_light.pipeline.decode import decode
 
+SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples"
 SIZES = 200
 FILTERS: tuple[Any, ...] = ("bilinear", "bicubic", "box")
 QUANTISED = Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=1 / 128, zero_point=128)
@@ -114,25 +115,60 @@ def rgb_of(width: int, height: int, seed: int, strides: dict[str, int]) -> Any:
     return np.stack(rgb, axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def export(folder: Path) -> None:
-    """`model.tflite` and `model.json`: an untrained network with three classes and golden pictures."""
+def exported(path: Path, mode: Any, image: Image, classes: int) -> None:
+    """An untrained network's file with what lies beside it."""
     from tflite_light.data.synthetic import Synthetic
-    from tflite_light.export.int8 import Int8
     from tflite_light.measure.accuracy import answers
     from tflite_light.measure.runners import KerasModel
     from tflite_light.models.tiny import Tiny
     from tflite_light.runs.delivery import deliver
+    from tflite_light.stack import keras
 
-    pictures = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
-    network = Tiny(width=4).build((32, 32, 3), 3)
-    logits = answers(KerasModel(network), pictures.test)
-    deliver(Int8(calibration_images=20), network, logits, pictures, (), folder / "model.tflite")
+    pictures = Synthetic(count=60, number_of_classes=classes, side=40).load(image)
+    keras.utils.set_random_seed(0)
+    network = Tiny(width=8).build((image.size, image.size, 3), classes)
+    deliver(mode, network, answers(KerasModel(network), pictures.test), pictures, (), path)
+
+
+def answered(folder: Path) -> list[dict[str, Any]]:
+    """Files of each mode, types of ends, sizes and pixels, and their answers to `photographs`."""
+    from tflite_light.export.float32 import Float32
+    from tflite_light.export.int8 import Int8
+    from tflite_light.measure.predict import opened
+
+    files: list[tuple[str, Any, Image, int]] = [
+        ("uint8", Int8(calibration_images=20), Image(size=32), 3),
+        ("int8", Int8(io="int8"), Image(size=48, channels="BGR", **IMAGENET), 10),  # type: ignore[arg-type]
+        ("stretched", Float32(), Image(size=40, resize="stretch", filter="bicubic"), 5),
+        ("boxed", Float32(), Image(size=64, crop=0.875, filter="box", channels="BGR"), 2),
+    ]
+    pictures, found = photographs(folder), []
+    for name, mode, image, classes in files:
+        exported(folder / f"{name}.tflite", mode, image, classes)
+        model, agreed = opened(folder / f"{name}.tflite")
+        outputs = [model.answer(input_of(one, agreed)).tolist() for one in pictures]
+        found.append({"file": name, "outputs": outputs})
+    return found
+
+
+def photographs(folder: Path) -> list[Any]:
+    """50 signs and, where they are, 50 photographs of ImageNet; their pixels in `photographs.bin`."""
+    from tflite_light.data.sign_digits import SignDigits
+
+    signs = SignDigits().split("test")
+    contents: list[Any] = [signs.read(index) for index in range(0, len(signs), 7)][:50]
+    samples = sorted(SAMPLES.glob("*.jpg"))[::4][:50]
+    pictures = [decode(one) for one in [*contents, *(path.read_bytes() for path in samples)]]
+    with (folder / "photographs.bin").open("wb") as file:
+        for one in pictures:
+            file.write(np.array(one.shape[1::-1], ">i4").tobytes() + one.tobytes())
+    return pictures
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    export(folder)
-    for name, cases in (("resized", resized()), ("turned", turned()), ("frames", frames())):
+    vectors = {"resized": resized(), "turned": turned(), "frames": frames()}
+    for name, cases in (vectors | {"answered": answered(folder)}).items():
         (folder / f"{name}.json").write_text(json.dumps(cases))
 
 

@@ -404,7 +404,7 @@ def test_a_push_to_an_app_that_is_not_there_is_refused(adb: Adb, model: Path, ca
 
 def test_a_benchmark_is_read_from_the_phone(adb: Adb, model: Path, call: Call) -> None:
     row = {"accelerator": "cpu 4", "verdict": "right", "p50_ms": 1.25, "worst_ms": 3.0}
-    found = {"model": "signs", "phone": "G P9", "android": "16", "accelerators": [row]}
+    found = {"model": "signs_int8", "phone": "G P9", "android": "16", "accelerators": [row]}
     adb.answers(pm_path=(0, "package:/x"), shell_cat=(0, json.dumps(found)))
     result = call("android", model, "--benchmark")
     assert result.exit_code == 0, result.output
@@ -414,3 +414,10 @@ def test_a_benchmark_is_read_from_the_phone(adb: Adb, model: Path, call: Call) -
     assert float(here[4]) > 0
     start = next(words for words in adb.told() if "BenchmarkActivity" in " ".join(words))
     assert start[-6:] == ["--ez", "run", "true", "--es", "model", "signs_int8"]
+
+
+def test_a_benchmark_of_another_model_is_refused(adb: Adb, model: Path, call: Call) -> None:
+    found = {"model": "birds", "phone": "G P9", "android": "16", "accelerators": []}
+    adb.answers(pm_path=(0, "package:/x"), shell_cat=(0, json.dumps(found)))
+    message = complaint(call("android", model, "--benchmark"))
+    assert message.startswith("the app has no model signs_int8: it measured birds.\nhint: Give it")

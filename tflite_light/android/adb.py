@@ -97,8 +97,7 @@ class Phone:
             time.sleep(1)
             told = self.shell("cat", result, "2>/dev/null")
             if told.strip().endswith("}"):
-                found: dict[str, Any] = json.loads(told)
-                return found
+                return _of(name, json.loads(told))
         raise UserError(
             f"the app has not finished within {limit_s} s.", "Look at what its screen shows."
         )
@@ -145,6 +144,16 @@ def find(serial: str = "") -> Phone:
         hint = _STATES.get(phones[wanted], "See `adb devices`.")
         raise UserError(f"the phone {wanted} is {phones[wanted]}.", hint)
     return Phone(adb, wanted)
+
+
+def _of(name: str, found: dict[str, Any]) -> dict[str, Any]:
+    """Raises UserError where the app has measured another model."""
+    if name and found["model"] != name:
+        raise UserError(
+            f"the app has no model {name}: it measured {found['model']}.",
+            "Give it the model first, by `--push` or `--install`.",
+        )
+    return found
 
 
 def _adb() -> str:

@@ -9,8 +9,8 @@ import android.view.WindowManager
 import java.io.File
 
 /**
- * The model on each accelerator, 100 times. Started with the extra `run` (by adb) it begins by itself; its results are
- * left in `benchmark.json` in the app's external files folder.
+ * The model on each accelerator, 100 times. Started with the extra `run` (by adb) it begins by itself, with the model that
+ * the extra `model` names where there is one; its results are left in `benchmark.json` in the app's external files folder.
  */
 class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     private val rows by lazy { Rows(findViewById(R.id.rows)) }
@@ -19,6 +19,8 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         wanted = state == null && intent.getBooleanExtra("run", false)
+        val named = intent.getStringExtra("model")?.takeIf { wanted }
+        demo.models.all().find { it.name == named }?.let(engine::use)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a dark phone runs slower
     }
 
