@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
 from PIL import Image as Pillow
 
+from tflite_light.android import key
 from tflite_light.cli import main
 from tflite_light.data._examples import write_photographs
 from tflite_light.data._split import THREE
@@ -111,3 +112,28 @@ def encoded(picture: Any, kind: str, **options: Any) -> bytes:
     content = io.BytesIO()
     picture.save(content, kind, **options)
     return content.getvalue()
+
+
+SIGNS = """
+model: {tiny: {width: 8}}
+labels: labels.txt
+data: {synthetic: {count: 60, number_of_classes: 3, side: 40}}
+image: {size: 32}
+export: [float32, int8]
+"""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an exported network, `app/signs_int8.tflite`, and a key; tests only read it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "labels.txt").write_text("pattern0\npattern1\npattern2\n")
+    (folder / "signs.yaml").write_text(SIGNS.replace("labels.txt", str(folder / "labels.txt")))
+    as_json(invoke("export", folder / "signs.yaml", "--out", folder / "app", "--json"))
+    key.own(folder / "key.pem")
+    return folder
+
+
+@pytest.fixture
+def model(home: Path) -> Path:
+    return home / "app" / "signs_int8.tflite"

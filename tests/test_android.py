@@ -11,46 +11,22 @@ import sys
 import threading
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import ROOT, Call, as_json, complaint, invoke
+from conftest import ROOT, Call, as_json, complaint
 
 from tflite_light import contract
 from tflite_light.android import key, manifest
-from tflite_light.android.apk import MANIFEST, alignment
+from tflite_light.android.apk import MANIFEST, alignment, read
 from tflite_light.android.shell import ABIS, find
 from tflite_light.errors import UserError
 
-RECIPE = """
-model: {tiny: {width: 8}}
-labels: labels.txt
-data: {synthetic: {count: 60, number_of_classes: 3, side: 40}}
-image: {size: 32}
-export: [float32, int8]
-"""
 AAPT2 = ROOT / "android_demo" / "build" / "aapt2"
 APKSIG = sorted(Path.home().glob(".m2/repository/com/android/tools/build/apksig/*/apksig-*.jar"))
 BUILT = [(ROOT / "tflite_light" / "android" / "shell.apk").exists(), AAPT2.exists(), *APKSIG]
 pytestmark = pytest.mark.skipif(
     not all(BUILT[:2]) or not APKSIG, reason="the app's shell was not built: make apk"
 )
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an exported network, `app/signs_int8.tflite`, and a key; tests only read it."""
-    folder = tmp_path_factory.mktemp("home")
-    (folder / "labels.txt").write_text("pattern0\npattern1\npattern2\n")
-    (folder / "signs.yaml").write_text(RECIPE.replace("labels.txt", str(folder / "labels.txt")))
-    as_json(invoke("export", folder / "signs.yaml", "--out", folder / "app", "--json"))
-    key.own(folder / "key.pem")
-    return folder
-
-
-@pytest.fixture
-def model(home: Path) -> Path:
-    return home / "app" / "signs_int8.tflite"
 
 
 @pytest.fixture
@@ -135,6 +111,25 @@ def test_a_flipped_byte_anywhere_is_rejected(apk: Path) -> None:
     assert {line.split()[0] for line in verified(*spoilt)} == {"false"}
 
 
+def test_an_app_that_lost_its_newer_signature_is_rejected(apk: Path) -> None:
+    content, newer = bytearray(apk.read_bytes()), struct.pack("<I", 0xF05368C0)  # v3's id
+    block = content.rindex(b"APK Sig Block 42")
+    content[content.rindex(newer, 0, block)] ^= 0xFF
+    Path("stripped.apk").write_bytes(content)
+    assert verified(Path("stripped.apk")) == ["false v2=false v3=false warnings=0"]
+
+
+def test_a_damaged_shell_is_not_signed(tmp_path: Path) -> None:
+    content = bytearray(find().read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "shell.apk").write_bytes(content)
+    with pytest.raises(UserError, match=r"lib\S+ is damaged.\nhint: Make it again: `make apk`"):
+        read(tmp_path / "shell.apk")
+    (tmp_path / "shell.apk").write_bytes(content[:-100])
+    with pytest.raises(UserError, match=r"cannot be read: File is not a zip file"):
+        read(tmp_path / "shell.apk")
+
+
 def test_id_and_label_are_changed_and_nothing_else(
     apk: Path, home: Path, model: Path, call: Call
 ) -> None:
@@ -194,6 +189,18 @@ def test_a_user_s_key_is_made_once_for_him_alone(tmp_path: Path) -> None:
     assert [found.name for found in path.parent.iterdir()] == ["key.pem"]
 
 
+def test_a_disk_that_refuses_a_key_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")  # as FAT answers
+
+    monkeypatch.setattr(os, "link", refused)
+    with pytest.raises(UserError, match=r"cannot make the key .*: Operation not permitted"):
+        key.own(tmp_path / "key.pem")
+    assert list(tmp_path.iterdir()) == []
+
+
 KEYS = [
     ("", "does not exist.\nhint: Make one: `openssl req"),
     ("no key", "cannot be used"),
@@ -202,6 +209,8 @@ KEYS = [
     ("password", "has a password"),
     ("edwards", "its private key is neither RSA nor elliptic"),
     ("p384", "its curve is not P-256"),
+    ("bitcoin", "its curve is not P-256"),
+    ("keystore", "Of a keystore: `keytool -importkeystore -srckeystore"),
 ]
 
 
@@ -226,12 +235,13 @@ def bad_key(kind: str, good: str, folder: Path) -> str:
         "password": f"openssl pkcs8 -topk8 -in {folder}/in.pem -passout pass:x",
         "edwards": "openssl genpkey -algorithm ed25519",
         "p384": "openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:P-384",
+        "bitcoin": "openssl genpkey -algorithm ec -pkeyopt ec_paramgen_curve:secp256k1",
     }
     if kind in lines:
         (folder / "in.pem").write_text(private)
         words = lines[kind].split()
         return subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    return {"": "", "no key": "hello", "private alone": private}[kind]
+    return {"": "", "no key": "hello", "keystore": "\x30", "private alone": private}[kind]
 
 
 def _halves(private: str, folder: Path) -> str:
@@ -272,152 +282,17 @@ def test_a_file_that_is_not_its_own_any_more_is_refused(model: Path, call: Call)
     assert not Path("x.apk").exists()
 
 
+def test_a_name_without_letters_becomes_one_that_the_app_lists(
+    model: Path, home: Path, call: Call
+) -> None:
+    shutil.copy(model, "-.tflite")
+    call("android", Path("-.tflite").resolve(), "-o", "x.apk", "--key", home / "key.pem")
+    assert "assets/models/model.tflite" in zipfile.ZipFile("x.apk").namelist()
+
+
 def test_a_file_without_golden_pictures_is_warned_of(model: Path, home: Path, call: Call) -> None:
     shutil.copy(model, "alone.tflite")
     result = call("android", "alone.tflite", "-o", "x.apk", "--key", home / "key.pem")
     assert "warning: alone.tflite has no golden pictures" in result.stderr
     with zipfile.ZipFile("x.apk") as app:
         assert json.loads(app.read("assets/models/alone.json"))["golden"] == []
-
-
-ADB = """#!{python}
-import json, os, pathlib, sys
-words = sys.argv[1:]
-home = pathlib.Path({home!r})
-with open(home / "log", "a") as log:
-    log.write(json.dumps(words) + "\\n")
-says = json.loads((home / "says.json").read_text())
-line = " ".join(words)
-for part, (code, text) in says.items():
-    if part in line:
-        print(text)
-        raise SystemExit(code)
-if words[2:3] == ["push"]:
-    target = home / "phone" / words[4].lstrip("/")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(pathlib.Path(words[3]).read_bytes())
-"""
-PHONES = "List of devices attached\nR58M\tdevice\n"
-
-
-class Adb:
-    """An adb that answers as the real one does, and keeps what it was told."""
-
-    def __init__(self, home: Path):
-        self.home = home
-        self.says: dict[str, tuple[int, str]] = {"devices": (0, PHONES)}
-        (home / "adb").write_text(ADB.format(python=sys.executable, home=str(home)))
-        (home / "adb").chmod(0o755)
-
-    def answers(self, **says: Any) -> None:
-        self.says |= {part.replace("_", " "): answer for part, answer in says.items()}
-        (self.home / "says.json").write_text(json.dumps(self.says))
-
-    def told(self) -> list[list[str]]:
-        return [json.loads(line) for line in (self.home / "log").read_text().splitlines()]
-
-
-@pytest.fixture
-def adb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Adb:
-    home = tmp_path_factory.mktemp("adb")
-    monkeypatch.setenv("PATH", f"{home}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.delenv("ANDROID_SERIAL", raising=False)
-    found = Adb(home)
-    found.answers()
-    return found
-
-
-STATES = [
-    ("List of devices attached\n\n", "no phone is connected.\nhint: Connect it by USB"),
-    ("x\nA\tdevice\nB\tdevice\n", "2 phones are connected: A, B.\nhint: Choose one: `--serial A`"),
-    ("x\nA\tunauthorized\n", "the phone A is unauthorized.\nhint: Unlock it and allow USB"),
-    ("x\nA\toffline\n", "the phone A is offline.\nhint: Unplug"),
-    ("x\nA\tno permissions (user in plugdev group; are your udev rules wrong?); see [http://x]\n",
-     "the phone A is no permissions.\nhint: Your user may not use USB"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("devices", "problem"), STATES)
-def test_a_phone_that_cannot_be_reached_says_why(
-    devices: str, problem: str, adb: Adb, model: Path, call: Call
-) -> None:
-    adb.answers(devices=(0, devices))
-    assert problem in complaint(call("android", model, "--install"))
-
-
-def test_without_adb_it_says_what_else_to_do(
-    model: Path, call: Call, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    message = complaint(call("android", model, "--install"))
-    assert "adb, which brings apps to phones, was not found.\nhint: Install it: `apt-get" in message
-
-
-REFUSALS = [
-    ("INSTALL_FAILED_UPDATE_INCOMPATIBLE: Existing package", "another key has signed.\nhint: Rem"),
-    ("INSTALL_FAILED_OLDER_SDK", "its Android is older than 8.0"),
-    ("INSTALL_FAILED_INSUFFICIENT_STORAGE", "it has no space left"),
-    ("INSTALL_FAILED_NO_MATCHING_ABIS: res=-113", "another kind of processor"),
-    ("INSTALL_FAILED_SOMETHING_NEW", "refuses the app: adb: failed to install x: Failure [INSTALL"),
-]
-
-
-@pytest.mark.parametrize(("code", "problem"), REFUSALS)
-def test_an_app_that_is_refused_says_why(
-    code: str, problem: str, adb: Adb, model: Path, home: Path, call: Call
-) -> None:
-    adb.answers(
-        install=(1, f"Performing Streamed Install\nadb: failed to install x: Failure [{code}]")
-    )
-    message = complaint(call("android", model, "--install", "--key", home / "key.pem"))
-    assert problem in message
-
-
-def test_install_starts_the_app(adb: Adb, model: Path, home: Path, call: Call) -> None:
-    adb.answers(install=(0, "Success"))
-    words = ("--install", "--id", "org.example.signs", "--key", home / "key.pem", "--json")
-    assert as_json(call("android", model, *words))["phone"] == "R58M"
-    _, install, start = adb.told()
-    assert install[:4] == ["-s", "R58M", "install", "-r"]
-    component = "org.example.signs/org.tflitelight.demo.LiveActivity"
-    assert start[2:] == ["shell", "am", "start", "-n", component]
-
-
-def test_a_pushed_model_has_its_contract_and_golden_pictures(
-    adb: Adb, model: Path, call: Call
-) -> None:
-    adb.answers(pm_path=(0, "package:/data/app/base.apk"))
-    as_json(call("android", model, "--push", "--json"))
-    folder = adb.home / "phone/sdcard/Android/data/org.tflitelight.demo/files/models"
-    agreed = contract.read(folder / "signs_int8.tflite")
-    assert len(agreed.golden) == 8
-    assert all((folder / one.picture).is_file() for one in agreed.golden)
-    pushed = [words[-1] for words in adb.told() if words[2:3] == ["push"]]
-    assert len(pushed) == 10
-    assert pushed[-1].endswith("signs_int8.tflite")  # until then the app does not list it
-
-
-def test_a_push_to_an_app_that_is_not_there_is_refused(adb: Adb, model: Path, call: Call) -> None:
-    message = complaint(call("android", model, "--push"))
-    assert "org.tflitelight.demo is not installed on R58M.\nhint: Install it" in message
-
-
-def test_a_benchmark_is_read_from_the_phone(adb: Adb, model: Path, call: Call) -> None:
-    row = {"accelerator": "cpu 4", "verdict": "right", "p50_ms": 1.25, "worst_ms": 3.0}
-    found = {"model": "signs_int8", "phone": "G P9", "android": "16", "accelerators": [row]}
-    adb.answers(pm_path=(0, "package:/x"), shell_cat=(0, json.dumps(found)))
-    result = call("android", model, "--benchmark")
-    assert result.exit_code == 0, result.output
-    lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["cpu", "4", "1.25", "3.00", "right"] in lines
-    (here,) = [line for line in lines if line[:2] == ["this", "computer,"]]
-    assert float(here[4]) > 0
-    start = next(words for words in adb.told() if "BenchmarkActivity" in " ".join(words))
-    assert start[-6:] == ["--ez", "run", "true", "--es", "model", "signs_int8"]
-
-
-def test_a_benchmark_of_another_model_is_refused(adb: Adb, model: Path, call: Call) -> None:
-    found = {"model": "birds", "phone": "G P9", "android": "16", "accelerators": []}
-    adb.answers(pm_path=(0, "package:/x"), shell_cat=(0, json.dumps(found)))
-    message = complaint(call("android", model, "--benchmark"))
-    assert message.startswith("the app has no model signs_int8: it measured birds.\nhint: Give it")

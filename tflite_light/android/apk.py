@@ -52,13 +52,13 @@ class Archive:
 def read(path: Path) -> dict[str, Entry]:
     """The files of an APK by name, without those of its signatures.
 
-    Raises UserError where it cannot be read or is none.
+    Raises UserError where it cannot be read, is damaged or is none.
     """
     try:
         raw = path.read_bytes()
         with zipfile.ZipFile(path) as archive:
             found = {one.filename: _entry(raw, one) for one in archive.infolist()}
-    except (OSError, ValueError, struct.error, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, struct.error, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}.", "Make it again: `make apk`") from error
     if MANIFEST not in found:
         raise UserError(f"{path} is not an APK: it has no {MANIFEST}.", "Make one: `make apk`")
@@ -101,4 +101,7 @@ def _entry(raw: bytes, info: zipfile.ZipInfo) -> Entry:
     name, extra = struct.unpack_from("<HH", raw, info.header_offset + 26)
     start = info.header_offset + 30 + name + extra
     data = raw[start : start + info.compress_size]
-    return Entry(info.compress_type, info.CRC, info.file_size, data)
+    entry = Entry(info.compress_type, info.CRC, info.file_size, data)
+    if zlib.crc32(entry.content()) != info.CRC:  # a signature would make it look whole
+        raise ValueError(f"{info.filename} is damaged")
+    return entry

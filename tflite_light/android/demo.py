@@ -28,6 +28,10 @@ class Model:
     name: str
     files: dict[str, bytes]
 
+    @property
+    def content(self) -> bytes:
+        return self.files[f"{self.name}.tflite"]
+
     @classmethod
     def of(cls, path: Path) -> "Model":
         """Raises UserError where the file has no contract, is damaged, or does not answer its
@@ -81,7 +85,7 @@ def _name(path: Path) -> str:
     """`int8.tflite` of a run is named after the run, too; letters, digits, _, - and dots alone."""
     whole = path.resolve()
     run = f"{whole.parents[1].name}_" if whole.parent.name == "exports" else ""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{run}{whole.stem}").strip(".-")
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{run}{whole.stem}").strip(".-") or "model"
 
 
 def _checked(path: Path) -> contract.Contract:

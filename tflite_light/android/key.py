@@ -21,7 +21,11 @@ _RSA, _EC = 0x0103, 0x0201  # signature algorithms of the scheme: PKCS#1 v1.5 an
 _OPENSSL = (
     "`openssl req -x509 -newkey rsa:3072 -nodes -days 14600 -subj /CN=me -keyout {0} -out {0}`"
 )
-_TWO = "A key is a PEM file with a private key and its certificate."
+_TWO = (
+    "A key is a PEM file with a private key and its certificate. Of a keystore: `keytool "
+    "-importkeystore -srckeystore {0} -destkeystore key.p12 -deststoretype pkcs12`, then `openssl "
+    "pkcs12 -in key.p12 -nodes -out key.pem`. A new one: "
+)
 
 
 class Key:
@@ -32,8 +36,8 @@ class Key:
         private = serialization.load_pem_private_key(pem, None)
         if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError("its private key is neither RSA nor elliptic")
-        if private.key_size > 256 and not isinstance(private, rsa.RSAPrivateKey):
-            raise ValueError("its curve is not P-256")
+        if not isinstance(private, rsa.RSAPrivateKey) and private.curve.name != "secp256r1":
+            raise ValueError("its curve is not P-256")  # Android's verifiers need not know others
         self._private = private
         self.algorithm = _RSA if isinstance(private, rsa.RSAPrivateKey) else _EC
         self.public = _der(private.public_key())
@@ -57,7 +61,9 @@ def load(path: Path) -> Key:
         hint = "Make one: " + _OPENSSL.format(path)
         raise UserError(f"the key {path} does not exist.", hint) from None
     except OSError as error:
-        raise UserError(f"the key {path} cannot be read: {error.strerror}.", "") from error
+        raise UserError(
+            f"the key {path} cannot be read: {error.strerror}.", "Give a PEM file by `--key`."
+        ) from error
     except TypeError:  # a password is needed
         raise UserError(
             f"the key {path} has a password.",
@@ -67,7 +73,7 @@ def load(path: Path) -> Key:
         problem = str(error).split(". ")[0].removesuffix(".")
         raise UserError(
             f"the key {path} cannot be used: {problem}.",
-            f"{_TWO} Make one: {_OPENSSL.format('key.pem')}",
+            _TWO.format(path) + _OPENSSL.format("key.pem"),
         ) from error
 
 
@@ -82,12 +88,12 @@ def _make(path: Path) -> None:
     """Whole or not at all, and never over another's: an app signed by a lost key is stuck."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent)  # for this user alone
-        with os.fdopen(descriptor, "wb") as file:
+        with tempfile.NamedTemporaryFile(dir=path.parent) as file:  # for this user alone
             file.write(_new())
-        with contextlib.suppress(FileExistsError):  # another process was quicker
-            os.link(temporary, path)
-        Path(temporary).unlink()
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was quicker
+                os.link(file.name, path)
     except OSError as error:
         raise UserError(
             f"cannot make the key {path}: {error.strerror}.", "Give one of your own by `--key`."

@@ -59,7 +59,7 @@ def command(
     The app names what the camera sees, on CPU, GPU or NNAPI, each checked by the model's golden
     pictures before it is trusted.
     """
-    from tflite_light.android import adb, demo
+    from tflite_light.android import adb, demo, installed
     from tflite_light.android.key import load, own
     from tflite_light.runs.predicting import file_of
 
@@ -75,18 +75,18 @@ def command(
             result["apk"] = str(demo.write(out, made))
             click.echo(out)
         if phone and install:
-            phone.install(made, application_id)
+            installed.install(phone, made, application_id)
     if phone and model and push:
-        phone.push(model.files, application_id)
+        installed.push(phone, model, application_id)
     if phone:
         result["phone"] = phone.serial
     if phone and benchmark:
-        from tflite_light.measure.latency import latency_ms
+        from tflite_light.measure.latency import latencies
         from tflite_light.report import benchmark as report
 
-        result["benchmark"] = phone.benchmark(application_id, model.name if model else "")
-        here = latency_ms(model.path.read_bytes()) if model else None
-        report.show(result["benchmark"], here)
+        result["benchmark"] = installed.benchmark(phone, application_id, model)
+        result["computer"] = latencies(model.content) if model else []
+        report.show(result["benchmark"], result["computer"])
     return result
 
 

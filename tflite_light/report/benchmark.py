@@ -1,5 +1,13 @@
-"""What the app measured on a phone, for a person, beside this computer."""
+"""What the app measured on a phone, for a person, beside this computer.
 
+`benchmark.json`, which the app writes (`Benchmark.kt`): the model's name and sha256, the phone, its
+android, processor, temperature and memory, and `accelerators`, a row each: `accelerator` (cpu1,
+cpu2, cpu4, gpu, gpu16, nnapi), `verdict` on its golden pictures (right, wrong, unused, failed),
+`cold_start_ms`, `warm_start_ms`, and of `runs` inferences `p50_ms`, `p90_ms` and `worst_ms`. What
+was not measured is not there.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 COLUMNS = {
@@ -9,10 +17,11 @@ COLUMNS = {
     "cold start ms": "cold_start_ms",
     "warm start ms": "warm_start_ms",
 }
+Row = Mapping[str, Any]
 
 
-def show(found: dict[str, Any], here_ms: float | None) -> None:
-    """Print the table on stdout; `here_ms` is the file's median on this computer, one thread."""
+def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
+    """Print the table on stdout; `here` are rows of this computer, by the same keys."""
     from rich.console import Console
     from rich.table import Table
 
@@ -22,12 +31,12 @@ def show(found: dict[str, Any], here_ms: float | None) -> None:
         left = name in ("accelerator", "golden pictures")
         table.add_column(name, justify="left" if left else "right", no_wrap=True)
     for row in found["accelerators"]:
-        figures = (_figure(row.get(key)) for key in COLUMNS.values())
-        table.add_row(row["accelerator"], *figures, row["verdict"])
-    if here_ms is not None:
-        table.add_row("this computer, cpu 1", _figure(here_ms), *[""] * (len(COLUMNS) - 1), "right")
+        table.add_row(row["accelerator"], *_figures(row), row["verdict"])
+    for row in here:
+        table.add_row(f"this computer, {row['accelerator']}", *_figures(row), "right")
     Console(width=100, highlight=False).print(table)
 
 
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _figures(row: Row) -> list[str]:
+    found = [row.get(key) for key in COLUMNS.values()]
+    return ["" if value is None else f"{value:.2f}" for value in found]
