@@ -42,6 +42,8 @@ def test_a_wheel_holds_the_recipes_and_the_photographs(tmp_path: Path) -> None:
     kit = tmp_path / "kit" / "tflite_light"
     assert (kit / "py.typed").exists()
     assert (kit / "data" / "sign_digits.zip").stat().st_size == 6_318_760
+    for shell in ROOT.glob("tflite_light/android/shell*.apk"):  # where `make apk` has built them
+        assert (kit / "android" / shell.name).read_bytes() == shell.read_bytes()
     found = {path.relative_to(kit / "recipes") for path in (kit / "recipes").rglob("*.yaml")}
     assert sorted(path.with_suffix("").as_posix() for path in found) == NAMES
     code = "import tflite_light.cli as cli; print(cli.__file__); cli.run()"
