@@ -29,6 +29,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.fixture(autouse=True)
+def settings(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key of whoever runs the tests is neither made nor used."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "settings"))
+
+
 @pytest.fixture
 def apk(home: Path, model: Path, call: Call) -> Path:
     as_json(call("android", model, "-o", "signs.apk", "--key", home / "key.pem", "--json"))
@@ -187,6 +193,20 @@ def test_a_user_s_key_is_made_once_for_him_alone(tmp_path: Path) -> None:
     assert len(set(made)) == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [found.name for found in path.parent.iterdir()] == ["key.pem"]
+
+
+@pytest.mark.parametrize("settings", [None, "", "relative"])
+def test_a_user_s_key_is_kept_in_his_settings(
+    settings: str | None, model: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    if settings is not None:
+        monkeypatch.setenv("XDG_CONFIG_HOME", settings)
+    as_json(call("android", model, "-o", "x.apk", "--json"))
+    kept = tmp_path / "me" / ".config" / "tflite-light" / "android-key.pem"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert sorted(path.name for path in Path().iterdir()) == ["me", "x.apk"]
 
 
 def test_a_disk_that_refuses_a_key_keeps_none(

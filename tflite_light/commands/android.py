@@ -9,8 +9,6 @@ from tflite_light.android.shell import ABIS, APPLICATION_ID
 from tflite_light.commands._options import reports
 from tflite_light.errors import UserError
 
-KEY = "android-key.pem"  # in the folder of the user's settings
-
 
 @click.command()
 @click.argument(
@@ -69,7 +67,7 @@ def command(
     result: dict[str, Any] = {"model": str(model.path) if model else None}
     if model and (out or install):
         click.echo(f"{model.path} goes into the app", err=True)
-        signer = load(key) if key else own(Path(click.get_app_dir("tflite-light"), KEY))
+        signer = load(key) if key else own(_own_key())
         made = demo.app(model, signer, application_id, label, abi)
         if out:
             result["apk"] = str(demo.write(out, made))
@@ -88,6 +86,14 @@ def command(
         result["computer"] = latencies(model.content) if model else []
         report.show(result["benchmark"], result["computer"])
     return result
+
+
+def _own_key() -> Path:
+    """Where a user's key is kept: in the folder of his settings."""
+    folder = Path(click.get_app_dir("tflite-light"))
+    if not folder.is_absolute():  # XDG_CONFIG_HOME is empty or relative: it counts as not set
+        folder = Path.home() / ".config" / "tflite-light"
+    return folder / "android-key.pem"
 
 
 def _require_sense(
