@@ -18,7 +18,7 @@ from conftest import ROOT, Call, as_json, complaint
 from tflite_light import contract
 from tflite_light.android import key, manifest
 from tflite_light.android.apk import MANIFEST, alignment, read
-from tflite_light.android.shell import ABIS, find
+from tflite_light.android.shell import ABIS, APPLICATION_ID, find
 from tflite_light.errors import UserError
 
 AAPT2 = ROOT / "android_demo" / "build" / "aapt2"
@@ -153,6 +153,18 @@ def test_id_and_label_are_changed_and_nothing_else(
     assert verified(Path("mine.apk")) == ["true v2=true v3=true warnings=0"]
 
 
+def test_the_id_stands_in_one_place_of_the_manifest() -> None:
+    command = [str(AAPT2), "dump", "xmltree", "--file", MANIFEST, str(find())]
+    tree = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    named = [
+        line.split("=")[0].split(":")[-1] for line in tree.splitlines() if APPLICATION_ID in line
+    ]
+    assert named[0].strip() == "package"
+    assert {name.split("(")[0] for name in named[1:]} == {"name"}  # classes, whatever the id
+    elements = {line.split()[1] for line in tree.splitlines() if line.strip().startswith("E:")}
+    assert not elements & {"provider", "permission", "permission-group", "instrumentation"}
+
+
 @pytest.mark.parametrize("abi", ABIS)
 def test_the_app_asks_for_the_camera_alone(abi: str) -> None:
     told = badging(find(abi))
@@ -276,6 +288,7 @@ BAD_CALLS: list[tuple[tuple[str, ...], str]] = [
     (("MODEL", "-o", "x.zip"), "x.zip does not end in .apk.\nhint: Write `-o x.apk`"),
     (("MODEL", "-o", "x.apk", "--id", "signs"), "'signs' cannot be an application id"),
     (("MODEL", "-o", "x.apk", "--id", "org.1st"), "'org.1st' cannot be an application id"),
+    (("MODEL", "-o", "x.apk", "--id", f"org.{'a' * 220}"), "cannot be an application id"),
     (("MODEL", "-o", "x.apk", "--label", "a\nb"), "'a\\nb' cannot be an app's name"),
     (("MODEL", "-o", "x.apk", "--label", "x" * 31), "cannot be an app's name"),
     (("MODEL", "-o", "no/such/x.apk", "--key", "none.pem"), "the key none.pem does not exist"),

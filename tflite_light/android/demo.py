@@ -17,6 +17,7 @@ from tflite_light.progress import say
 
 ASSETS = "assets/models"
 LABEL_CHARACTERS = 30  # launchers show fewer
+ID_CHARACTERS = 223  # Android's FrameworkParsingPackageUtils: ids are names of folders
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z][A-Za-z0-9_]*)+")
 
 
@@ -101,11 +102,11 @@ def _checked(path: Path) -> contract.Contract:
 
 
 def _checked_id(value: str) -> str:
-    if not _ID.fullmatch(value):
+    if not _ID.fullmatch(value) or len(value) > ID_CHARACTERS:
         raise UserError(
             f"{value!r} cannot be an application id.",
             "Give two or more words with dots between, such as `org.example.signs`: letters, "
-            "digits and _, a letter first.",
+            f"digits and _, a letter first, at most {ID_CHARACTERS} characters.",
         )
     return value
 

@@ -1,9 +1,9 @@
 """An app's name and id, changed in its compiled manifest (Android's binary XML).
 
 Format: frameworks/base/libs/androidfw/include/androidfw/ResourceTypes.h. Strings lie in one pool,
-and attributes name them by number: a new value is a string more and a number changed. The demo's
-manifest names classes in full and has neither providers nor permissions of its own, so that the id
-stands in one place, `package`.
+in UTF-16 as aapt2 writes manifests, and attributes name them by number: a new value is a string
+more and a number changed. The demo's manifest names classes in full and has neither providers nor
+permissions of its own, so that the id stands in one place, `package`.
 """
 
 import struct
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 _POOL, _START = 0x0001, 0x0102  # types of chunks: the pool of strings, the start of an element
 _UTF8 = 1 << 8  # of the pool's flags
+_LONG = 0x8000  # of a string's length: a second word follows
 _STRING = 3  # type of a value
 PACKAGE, LABEL = ("manifest", "package"), ("application", "label")  # element and attribute
 
@@ -65,49 +66,28 @@ def _attributes(
 
 def _strings(pool: bytes) -> Iterator[str]:
     _, header, _, count, _, flags, start = struct.unpack_from("<HHIIIII", pool)
+    if flags & _UTF8:
+        raise ValueError("the manifest's strings are not UTF-16")
     for number in range(count):
         (offset,) = struct.unpack_from("<I", pool, header + 4 * number)
-        yield _utf8(pool, start + offset) if flags & _UTF8 else _utf16(pool, start + offset)
-
-
-def _utf8(pool: bytes, at: int) -> str:
-    at += 2 if pool[at] & 0x80 else 1  # its length in UTF-16
-    size = pool[at]
-    if size & 0x80:
-        size, at = (size & 0x7F) << 8 | pool[at + 1], at + 1
-    return pool[at + 1 : at + 1 + size].decode()
-
-
-def _utf16(pool: bytes, at: int) -> str:
-    (size,) = struct.unpack_from("<H", pool, at)
-    if size & 0x8000:
-        size, at = (size & 0x7FFF) << 16 | struct.unpack_from("<H", pool, at + 2)[0], at + 2
-    return pool[at + 2 : at + 2 + 2 * size].decode("utf-16-le")
+        (size,) = struct.unpack_from("<H", pool, start + offset)
+        if size & _LONG:
+            raise ValueError(f"the manifest has a string longer than {_LONG - 1} characters")
+        yield pool[start + offset + 2 : start + offset + 2 + 2 * size].decode("utf-16-le")
 
 
 def _extended(pool: bytes, more: list[str]) -> bytes:
     """The pool with strings behind its own, whose numbers stay."""
-    kind, header, _, count, styles, flags, start, _ = struct.unpack_from("<HHIIIIII", pool)
+    kind, header, _, count, styles, _, start, _ = struct.unpack_from("<HHIIIIII", pool)
     if styles:
         raise ValueError("the manifest has styled strings")
     data = bytearray(pool[start:])
     offsets = bytearray(pool[header : header + 4 * count])
     for text in more:
         offsets += struct.pack("<I", len(data))
-        data += _encoded(text, flags)
+        data += struct.pack("<H", len(text.encode("utf-16-le")) // 2)
+        data += text.encode("utf-16-le") + b"\0\0"
     data += bytes(-len(data) % 4)
     start = header + len(offsets)
-    sizes = (start + len(data), count + len(more), 0, flags & _UTF8, start, 0)  # no longer sorted
+    sizes = (start + len(data), count + len(more), 0, 0, start, 0)  # flags 0: not sorted, UTF-16
     return struct.pack("<HHIIIIII", kind, header, *sizes) + offsets + data
-
-
-def _encoded(text: str, flags: int) -> bytes:
-    units = text.encode("utf-16-le")
-    if not flags & _UTF8:
-        return struct.pack("<H", len(units) // 2) + units + b"\0\0"
-    content = text.encode()
-    return _length(len(units) // 2) + _length(len(content)) + content + b"\0"
-
-
-def _length(size: int) -> bytes:
-    return bytes([size]) if size < 0x80 else bytes([size >> 8 | 0x80, size & 0xFF])
