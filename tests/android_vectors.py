@@ -5,13 +5,16 @@
 Pictures are made of a formula that both languages know, `pixel`, so that no picture is stored.
 """
 
+import base64
 import io
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from android_answers import UNITS, answers
 from PIL import Image as Pillow
 
 from tflite_light.contract import Contract, Image, Tensor, sha256, to_json
@@ -27,7 +30,6 @@ TENSORS = (
     Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=0.00392156885936856, zero_point=0),
     Tensor(shape=[1, 1, 1, 3], dtype="float32"),
 )
-IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
 
 def pixel(number: Any, seed: int) -> Any:
@@ -62,7 +64,7 @@ def resized() -> list[dict[str, Any]]:
                 crop=(1.0, 0.875)[number % 2] if crop else 1.0,
                 filter=filter_,
                 channels=("RGB", "BGR")[number // 2 % 2],
-                **(IMAGENET if number % 5 == 0 else {}),
+                **(UNITS if number % 5 == 0 else {}),
             )
             pixels = data(width * height * 3, number).reshape(height, width, 3)
             one = case(pixels, number, image, TENSORS[(number + place) % len(TENSORS)])
@@ -114,25 +116,65 @@ def rgb_of(width: int, height: int, seed: int, strides: dict[str, int]) -> Any:
     return np.stack(rgb, axis=-1).clip(0, 255).astype(np.uint8)
 
 
+def exif() -> list[dict[str, Any]]:
+    """Small pictures of each kind with EXIF blocks, and what Python reads of them."""
+    plain = Pillow.new("RGB", (8, 8), "teal")
+    cases = []
+    for kind in ("JPEG", "PNG", "WEBP"):
+        for name, block in blocks().items():
+            content = io.BytesIO()
+            plain.save(content, kind, exif=block)
+            read = Pillow.open(io.BytesIO(content.getvalue())).getexif().get(0x0112, 1)
+            encoded = base64.b64encode(content.getvalue()).decode()
+            cases.append({"name": f"{kind}, {name}", "content": encoded, "orientation": read})
+    return cases
+
+
+def blocks() -> dict[str, bytes]:
+    """Both orders of bytes and widths of the number, behind other tags, and none at all."""
+    found = {"none": b""}
+    for turn in range(10):  # 0 and 9 are none
+        little = struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0)
+        found[f"little-endian {turn}"] = tiff(b"II*\0", "<", little)
+        big = struct.pack(">HHIHH", 0x0112, 3, 1, turn, 0)
+        found[f"big-endian {turn}"] = tiff(b"MM\0*", ">", big)
+        found[f"long {turn}"] = tiff(b"MM\0*", ">", struct.pack(">HHII", 0x0112, 4, 1, turn))
+    return found
+
+
+def tiff(head: bytes, order: str, entry: bytes) -> bytes:
+    """A directory, not at once behind the head, with a width and then `entry`."""
+    width = struct.pack(f"{order}HHII", 0x0100, 4, 1, 8)
+    directory = struct.pack(f"{order}H", 2) + width + entry + bytes(4)
+    return b"Exif\0\0" + head + struct.pack(f"{order}I", 12) + bytes(4) + directory
+
+
 def export(folder: Path) -> None:
     """`model.tflite` and `model.json`: an untrained network with three classes and golden pictures."""
     from tflite_light.data.synthetic import Synthetic
     from tflite_light.export.int8 import Int8
-    from tflite_light.measure.accuracy import answers
+    from tflite_light.measure.accuracy import answers as logits_of
     from tflite_light.measure.runners import KerasModel
     from tflite_light.models.tiny import Tiny
     from tflite_light.runs.delivery import deliver
 
     pictures = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
     network = Tiny(width=4).build((32, 32, 3), 3)
-    logits = answers(KerasModel(network), pictures.test)
+    logits = logits_of(KerasModel(network), pictures.test)
     deliver(Int8(calibration_images=20), network, logits, pictures, (), folder / "model.tflite")
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     export(folder)
-    for name, cases in (("resized", resized()), ("turned", turned()), ("frames", frames())):
+    written = {
+        "resized": resized(),
+        "turned": turned(),
+        "exif": exif(),
+        "frames": frames(),
+        "answers": answers(folder / "answers"),
+    }
+    for name, cases in written.items():
         (folder / f"{name}.json").write_text(json.dumps(cases))
 
 
