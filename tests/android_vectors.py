@@ -5,20 +5,22 @@
 Pictures are made of a formula that both languages know, `pixel`, so that no picture is stored.
 """
 
+import base64
 import io
 import json
+import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from android_answers import UNITS, answers
 from PIL import Image as Pillow
 
 from tflite_light.contract import Contract, Image, Tensor, sha256, to_json
 from tflite_light.measure.goldens import input_of
 from tflite_light.pipeline.decode import decode
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "data" / "imagenet_samples"
 SIZES = 200
 FILTERS: tuple[Any, ...] = ("bilinear", "bicubic", "box")
 QUANTISED = Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=1 / 128, zero_point=128)
@@ -28,7 +30,6 @@ TENSORS = (
     Tensor(shape=[1, 1, 1, 3], dtype="uint8", scale=0.00392156885936856, zero_point=0),
     Tensor(shape=[1, 1, 1, 3], dtype="float32"),
 )
-IMAGENET = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}
 
 
 def pixel(number: Any, seed: int) -> Any:
@@ -63,7 +64,7 @@ def resized() -> list[dict[str, Any]]:
                 crop=(1.0, 0.875)[number % 2] if crop else 1.0,
                 filter=filter_,
                 channels=("RGB", "BGR")[number // 2 % 2],
-                **(IMAGENET if number % 5 == 0 else {}),
+                **(UNITS if number % 5 == 0 else {}),
             )
             pixels = data(width * height * 3, number).reshape(height, width, 3)
             one = case(pixels, number, image, TENSORS[(number + place) % len(TENSORS)])
@@ -115,60 +116,65 @@ def rgb_of(width: int, height: int, seed: int, strides: dict[str, int]) -> Any:
     return np.stack(rgb, axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def exported(path: Path, mode: Any, image: Image, classes: int) -> None:
-    """An untrained network's file with what lies beside it."""
-    from tflite_light.data.synthetic import Synthetic
-    from tflite_light.measure.accuracy import answers
-    from tflite_light.measure.runners import KerasModel
-    from tflite_light.models.tiny import Tiny
-    from tflite_light.runs.delivery import deliver
-    from tflite_light.stack import keras
+def exif() -> list[dict[str, Any]]:
+    """Small pictures of each kind with EXIF blocks, and what Python reads of them."""
+    plain = Pillow.new("RGB", (8, 8), "teal")
+    cases = []
+    for kind in ("JPEG", "PNG", "WEBP"):
+        for name, block in blocks().items():
+            content = io.BytesIO()
+            plain.save(content, kind, exif=block)
+            read = Pillow.open(io.BytesIO(content.getvalue())).getexif().get(0x0112, 1)
+            encoded = base64.b64encode(content.getvalue()).decode()
+            cases.append({"name": f"{kind}, {name}", "content": encoded, "orientation": read})
+    return cases
 
-    pictures = Synthetic(count=60, number_of_classes=classes, side=40).load(image)
-    keras.utils.set_random_seed(0)
-    network = Tiny(width=8).build((image.size, image.size, 3), classes)
-    deliver(mode, network, answers(KerasModel(network), pictures.test), pictures, (), path)
 
-
-def answered(folder: Path) -> list[dict[str, Any]]:
-    """Files of each mode, types of ends, sizes and pixels, and their answers to `photographs`."""
-    from tflite_light.export.float32 import Float32
-    from tflite_light.export.int8 import Int8
-    from tflite_light.measure.predict import opened
-
-    files: list[tuple[str, Any, Image, int]] = [
-        ("uint8", Int8(calibration_images=20), Image(size=32), 3),
-        ("int8", Int8(io="int8"), Image(size=48, channels="BGR", **IMAGENET), 10),  # type: ignore[arg-type]
-        ("stretched", Float32(), Image(size=40, resize="stretch", filter="bicubic"), 5),
-        ("boxed", Float32(), Image(size=64, crop=0.875, filter="box", channels="BGR"), 2),
-    ]
-    pictures, found = photographs(folder), []
-    for name, mode, image, classes in files:
-        exported(folder / f"{name}.tflite", mode, image, classes)
-        model, agreed = opened(folder / f"{name}.tflite")
-        outputs = [model.answer(input_of(one, agreed)).tolist() for one in pictures]
-        found.append({"file": name, "outputs": outputs})
+def blocks() -> dict[str, bytes]:
+    """Both orders of bytes and widths of the number, behind other tags, and none at all."""
+    found = {"none": b""}
+    for turn in range(10):  # 0 and 9 are none
+        little = struct.pack("<HHIHH", 0x0112, 3, 1, turn, 0)
+        found[f"little-endian {turn}"] = tiff(b"II*\0", "<", little)
+        big = struct.pack(">HHIHH", 0x0112, 3, 1, turn, 0)
+        found[f"big-endian {turn}"] = tiff(b"MM\0*", ">", big)
+        found[f"long {turn}"] = tiff(b"MM\0*", ">", struct.pack(">HHII", 0x0112, 4, 1, turn))
     return found
 
 
-def photographs(folder: Path) -> list[Any]:
-    """50 signs and, where they are, 50 photographs of ImageNet; their pixels in `photographs.bin`."""
-    from tflite_light.data.sign_digits import SignDigits
+def tiff(head: bytes, order: str, entry: bytes) -> bytes:
+    """A directory, not at once behind the head, with a width and then `entry`."""
+    width = struct.pack(f"{order}HHII", 0x0100, 4, 1, 8)
+    directory = struct.pack(f"{order}H", 2) + width + entry + bytes(4)
+    return b"Exif\0\0" + head + struct.pack(f"{order}I", 12) + bytes(4) + directory
 
-    signs = SignDigits().split("test")
-    contents: list[Any] = [signs.read(index) for index in range(0, len(signs), 7)][:50]
-    samples = sorted(SAMPLES.glob("*.jpg"))[::4][:50]
-    pictures = [decode(one) for one in [*contents, *(path.read_bytes() for path in samples)]]
-    with (folder / "photographs.bin").open("wb") as file:
-        for one in pictures:
-            file.write(np.array(one.shape[1::-1], ">i4").tobytes() + one.tobytes())
-    return pictures
+
+def export(folder: Path) -> None:
+    """`model.tflite` and `model.json`: an untrained network with three classes and golden pictures."""
+    from tflite_light.data.synthetic import Synthetic
+    from tflite_light.export.int8 import Int8
+    from tflite_light.measure.accuracy import answers as logits_of
+    from tflite_light.measure.runners import KerasModel
+    from tflite_light.models.tiny import Tiny
+    from tflite_light.runs.delivery import deliver
+
+    pictures = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
+    network = Tiny(width=4).build((32, 32, 3), 3)
+    logits = logits_of(KerasModel(network), pictures.test)
+    deliver(Int8(calibration_images=20), network, logits, pictures, (), folder / "model.tflite")
 
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = {"resized": resized(), "turned": turned(), "frames": frames()}
-    for name, cases in (vectors | {"answered": answered(folder)}).items():
+    export(folder)
+    written = {
+        "resized": resized(),
+        "turned": turned(),
+        "exif": exif(),
+        "frames": frames(),
+        "answers": answers(folder / "answers"),
+    }
+    for name, cases in written.items():
         (folder / f"{name}.json").write_text(json.dumps(cases))
 
 

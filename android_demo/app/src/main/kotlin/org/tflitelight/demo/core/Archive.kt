@@ -32,7 +32,7 @@ class Archive private constructor(private val bytes: ByteArray, private val end:
             fail("a member cannot be unpacked")
         }
 
-    private fun directory(): Int = Math.subtractExact(end, int(end + 12)).also { if (it < 0) fail("its directory is broken") }
+    private fun directory(): Int = (end - int(end + 12)).also { if (it !in 0..end) fail("its directory is broken") }
 
     /** Offsets count from the archive's own start, wherever that lies. */
     private fun start(): Int = directory() - int(end + 16)

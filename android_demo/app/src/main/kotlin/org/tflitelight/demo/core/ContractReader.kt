@@ -1,10 +1,12 @@
 package org.tflitelight.demo.core
 
+import java.nio.ByteBuffer
+
 /** Reads a contract's JSON; [where] names it in messages. Keys that are not known are passed by, missing ones refused. */
 internal class ContractReader(private val where: String) {
     /** null for what is no contract at all, but other JSON, or none. */
     fun read(content: ByteArray): Contract? {
-        val text = runCatching { Json.parse(String(content)) }.getOrNull() as? Map<*, *> ?: return null
+        val text = runCatching { Json.parse(utf8(content)) }.getOrNull() as? Map<*, *> ?: return null
         val version = (text["version"] as? Double)?.takeIf { it % 1 == 0.0 } ?: return null
         if (version > 1) throw Problem("${sentence()} has version ${version.toLong()}; this app reads version 1.", "Install a newer app.")
         return Fields("", text).contract()
@@ -77,5 +79,8 @@ internal class ContractReader(private val where: String) {
         fun three(key: String) = list(key).map { (it as? Double)?.takeIf(Double::isFinite)?.toFloat() ?: damaged(key) }.also { if (it.size != 3) damaged(key) }
     }
 }
+
+/** Unlike String's own reading, refuses what is no UTF-8. */
+private fun utf8(content: ByteArray) = Charsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(content)).toString()
 
 private const val MOST_VALUES = 1e8 // of a tensor; 1024 x 1024 x 3 are 3e6

@@ -9,8 +9,8 @@ import org.junit.Test
 
 /** A file's contract: read from the file itself, bound to it, and refused in words where it is damaged. */
 class ContractTest {
-    private val file = Vector.folder.resolve("uint8.tflite").readBytes()
-    private val beside = Vector.folder.resolve("uint8.json").readBytes()
+    private val file = Vector.folder.resolve("model.tflite").readBytes()
+    private val beside = Vector.folder.resolve("model.json").readBytes()
 
     private fun problem(bytes: ByteArray, side: ByteArray? = null) = assertThrows(Problem::class.java) { Contract.read("signs.tflite", bytes, side) }
 

@@ -3,6 +3,8 @@ package org.tflitelight.demo.core
 import com.sun.management.ThreadMXBean
 import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
+import java.util.Base64
+import java.util.Random
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
@@ -24,6 +26,28 @@ class PreprocessTest {
     }
 
     @Test
+    fun `the orientation in JPEG, PNG and WebP files is read as by Python`() {
+        val cases = (Json.parse(Vector.folder.resolve("exif.json").readText()) as List<*>).map { it as Map<*, *> }
+        assertEquals(93, cases.size)
+        for (case in cases) {
+            val found = orientation(Base64.getDecoder().decode(case["content"] as String))
+            val turn = (case["orientation"] as Double).toInt()
+            assertEquals("${case["name"]}", if (turn in 1..8) turn else 1, found)
+        }
+    }
+
+    @Test
+    fun `20,000 damaged files have some orientation`() {
+        val files = (Json.parse(Vector.folder.resolve("exif.json").readText()) as List<*>).map { Base64.getDecoder().decode((it as Map<*, *>)["content"] as String) }
+        val random = Random(0)
+        repeat(20_000) {
+            val file = files[it % files.size].let { whole -> whole.copyOf(if (it % 3 == 0) random.nextInt(whole.size) else whole.size) }
+            repeat(1 + random.nextInt(4)) { if (file.isNotEmpty()) file[random.nextInt(file.size)] = if (random.nextBoolean()) -1 else random.nextInt(256).toByte() }
+            assertTrue(orientation(file) in 1..8)
+        }
+    }
+
+    @Test
     fun `camera frames of any strides are turned each way`() {
         val cases = Vector.all("frames")
         assertEquals(12, cases.size)
@@ -31,20 +55,23 @@ class PreprocessTest {
     }
 
     @Test
-    fun `a frame is prepared without allocating a byte`() {
+    fun `a frame is prepared in 5 ms without allocating a byte`() {
         val case = Vector.all("frames").last()
         val (preprocess, frame, into) = Triple(Preprocess(case.contract), frame(case), direct(case.contract.input.sizeBytes))
         repeat(200) { preprocess.fill(frame, into) }
         val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
         val thread = Thread.currentThread().id
-        val start = threads.currentThreadCpuTime
-        repeat(100) { preprocess.fill(frame, into) }
-        val ms = (threads.currentThreadCpuTime - start) / 1e8
+        val ms = (1..10).minOf { // other work on the machine only adds to it
+            val start = threads.currentThreadCpuTime
+            repeat(20) { preprocess.fill(frame, into) }
+            (threads.currentThreadCpuTime - start) / 20e6
+        }
         val before = threads.getThreadAllocatedBytes(thread)
         repeat(100) { preprocess.fill(frame, into) }
         val allocated = threads.getThreadAllocatedBytes(thread) - before
         println("640 x 480 YUV to 224 x 224: %.2f ms of processor time a frame, %d bytes in 100".format(ms, allocated))
         assertTrue("$allocated bytes", allocated < 100) // what asking for it takes
+        assertTrue("$ms ms", ms <= 5)
     }
 
     private fun input(case: Vector, fill: Preprocess.(ByteBuffer) -> Unit): String {
