@@ -1,10 +1,14 @@
 """Files of each mode and Python's answers to photographs, which the Android demo has to give, too."""
 
+import io
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image as Pillow
+from PIL import PngImagePlugin
 
 from tflite_light import contract
 from tflite_light.contract import Contract, Image, sha256
@@ -32,14 +36,18 @@ UNITS: dict[str, Any] = {"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.1
 def answers(folder: Path) -> dict[str, Any]:
     """Writes photographs and files to `folder`, and gives each file's answer to each photograph."""
     folder.mkdir(exist_ok=True)
-    pixels = {}
-    for name, content in photographs().items():
-        (folder / name).write_bytes(content)
-        pixels[name] = np.ascontiguousarray(decode(content))
+    asked = _decoded(folder, photographs())
+    decoded = asked | _decoded(folder, kinds())
     return {
-        "photographs": {name: sha256(one.tobytes()) for name, one in pixels.items()},
-        "answers": {name: answered(folder / name, pixels) for name in exported(folder)},
+        "decoded": {name: sha256(one.tobytes()) for name, one in decoded.items()},
+        "answers": {name: answered(folder / name, asked) for name in exported(folder)},
     }
+
+
+def _decoded(folder: Path, pictures: dict[str, bytes]) -> dict[str, Any]:
+    for name, content in pictures.items():
+        (folder / name).write_bytes(content)
+    return {name: np.ascontiguousarray(decode(content)) for name, content in pictures.items()}
 
 
 def photographs() -> dict[str, bytes]:
@@ -49,6 +57,36 @@ def photographs() -> dict[str, bytes]:
     files = sorted(IMAGENET_SAMPLES.glob("*.jpg"))[:PHOTOGRAPHS]
     found = {f"sign_{place}.jpg": archive.read(signs[place * 7]) for place in range(PHOTOGRAPHS)}
     return found | {f"imagenet_{place}.jpg": file.read_bytes() for place, file in enumerate(files)}
+
+
+def kinds() -> dict[str, bytes]:
+    """A photograph in each kind of file; what a PNG says of its colours changes no pixel here."""
+    photograph = Pillow.open(io.BytesIO(photographs()["sign_0.jpg"]))
+    clear, linear, turned = photograph.convert("RGBA"), PngImagePlugin.PngInfo(), Pillow.Exif()
+    clear.putalpha(photograph.convert("L"))
+    linear.add(b"gAMA", struct.pack(">I", 100_000))
+    turned[0x0112] = 6
+    written: dict[str, tuple[Pillow.Image, str, dict[str, Any]]] = {
+        "grey.jpg": (photograph.convert("L"), "JPEG", {}),
+        "cmyk.jpg": (photograph.convert("CMYK"), "JPEG", {}),
+        "progressive.jpg": (photograph, "JPEG", {"progressive": True, "subsampling": 0}),
+        "turned.jpg": (photograph, "JPEG", {"exif": turned}),
+        "linear.png": (photograph, "PNG", {"pnginfo": linear}),
+        "clear.png": (clear, "PNG", {}),
+        "palette.png": (photograph.quantize(32), "PNG", {}),
+        "turned.png": (photograph, "PNG", {"exif": turned}),
+        "lossy.webp": (photograph, "WEBP", {}),
+        "clear.webp": (clear, "WEBP", {"lossless": True}),
+        "turned.webp": (photograph, "WEBP", {"exif": turned}),
+        "plain.bmp": (photograph, "BMP", {}),
+    }
+    return {f"kind_{name}": encoded(*how) for name, how in written.items()}
+
+
+def encoded(picture: Pillow.Image, kind: str, options: dict[str, Any]) -> bytes:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    return content.getvalue()
 
 
 def networks() -> dict[str, tuple[Architecture, int, Image]]:

@@ -2,10 +2,10 @@ package org.tflitelight.demo
 
 import android.graphics.Bitmap
 import android.graphics.BitmapFactory
-import android.media.ExifInterface
-import java.io.ByteArrayInputStream
-import java.io.IOException
+import android.graphics.ColorSpace
+import java.nio.ByteBuffer
 import org.tflitelight.demo.core.Picture
+import org.tflitelight.demo.core.orientation
 
 /** Upright by its EXIF orientation; null for what this system cannot read, OutOfMemoryError for what is too large. */
 fun decode(bytes: ByteArray): Picture? {
@@ -13,18 +13,21 @@ fun decode(bytes: ByteArray): Picture? {
         inPreferredConfig = Bitmap.Config.ARGB_8888
         inPremultiplied = false // transparency is laid on white by the contract's own rule
     }
-    val bitmap = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null
+    val bitmap = asWritten(BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null)
     val pixels = IntArray(bitmap.width * bitmap.height)
     bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
     return Picture(bitmap.width, bitmap.height, pixels).turned(orientation(bytes)).also { bitmap.recycle() }
 }
 
-private fun orientation(bytes: ByteArray): Int =
-    try {
-        ExifInterface(ByteArrayInputStream(bytes)).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1).coerceIn(1, 8)
-    } catch (_: IOException) { // a kind of file without EXIF
-        1
-    }
+/** With the file's own values, as training has them: `getPixels` would turn Display P3, say, into sRGB. */
+private fun asWritten(bitmap: Bitmap): Bitmap {
+    if (bitmap.colorSpace == ColorSpace.get(ColorSpace.Named.SRGB) || bitmap.config != Bitmap.Config.ARGB_8888) return bitmap
+    val values = ByteBuffer.allocate(bitmap.byteCount).also(bitmap::copyPixelsToBuffer)
+    val same = Bitmap.createBitmap(bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888).apply { isPremultiplied = false }
+    values.rewind()
+    bitmap.recycle()
+    return same.apply { copyPixelsFromBuffer(values) }
+}
 
 /** Small enough to be drawn, and for the eye only. */
 fun Picture.forDisplay(): Bitmap {

@@ -1,6 +1,11 @@
 package org.tflitelight.demo.core
 
+import java.io.ByteArrayOutputStream
+import java.nio.ByteBuffer
+import java.nio.ByteOrder
 import java.util.Random
+import java.util.zip.ZipEntry
+import java.util.zip.ZipOutputStream
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertNull
 import org.junit.Assert.assertThrows
@@ -70,7 +75,7 @@ class ContractTest {
         val archive = String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")
         var refused = 0
         repeat(2_000) {
-            val spoilt = damaged(random, if (it % 2 == 0) archive else 0)
+            val spoilt = if (it % 4 == 0) lying(random, archive) else damaged(random, if (it % 2 == 0) archive else 0)
             try {
                 assertEquals(agreed, Contract.read("signs.tflite", spoilt, null))
             } catch (problem: Problem) {
@@ -85,6 +90,38 @@ class ContractTest {
         val spoilt = file.copyOf(if (random.nextInt(8) == 0) from + random.nextInt(file.size - from) else file.size)
         repeat(1 + random.nextInt(4)) { if (spoilt.size > from) spoilt[from + random.nextInt(spoilt.size - from)] = random.nextInt(256).toByte() }
         return spoilt
+    }
+
+    /** The largest and smallest numbers, in the archive's directory and end. */
+    private fun lying(random: Random, from: Int): ByteArray {
+        val directory = String(file, Charsets.ISO_8859_1).indexOf("PK\u0001\u0002", from)
+        val extreme = EXTREMES[random.nextInt(EXTREMES.size)]
+        return file.copyOf().also { ByteBuffer.wrap(it).order(ByteOrder.LITTLE_ENDIAN).putInt(directory + random.nextInt(file.size - directory - 3), extreme) }
+    }
+
+    @Test
+    fun `members that are bombs, doubled, packed oddly or of other labels are refused`() {
+        val (contract, labels) = "contract.json" to "labels.txt"
+        val bomb = zipped(contract to ByteArray(17 shl 20))
+        assertTrue(broken(bomb).contains("a member is larger than 16 MiB"))
+        assertTrue(broken(patched(bomb, 24, 100, 0, 0, 0)).contains("a member is not as long as it says"))
+        assertTrue(broken(patched(zipped(contract to beside), 10, 12)).contains("a member is compressed in a way that is not known"))
+        val twice = zipped(contract to beside, "contract_json" to beside)
+        assertTrue(broken(String(twice, Charsets.ISO_8859_1).replace("contract_json", contract).toByteArray(Charsets.ISO_8859_1)).contains("it holds contract.json twice"))
+        assertTrue(broken(zipped(contract to beside, labels to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+    }
+
+    private fun broken(archive: ByteArray) = problem(file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")) + archive).message
+
+    private fun zipped(vararg members: Pair<String, ByteArray>): ByteArray =
+        ByteArrayOutputStream().also { into ->
+            ZipOutputStream(into).use { zip -> for ((name, content) in members) zip.apply { putNextEntry(ZipEntry(name)) }.write(content) }
+        }.toByteArray()
+
+    /** With [value], little-endian, at [offset] of the first member's entry in the directory. */
+    private fun patched(archive: ByteArray, offset: Int, vararg value: Byte): ByteArray {
+        val entry = String(archive, Charsets.ISO_8859_1).indexOf("PK\u0001\u0002")
+        return archive.copyOf().also { value.copyInto(it, entry + offset) }
     }
 
     @Test
@@ -102,5 +139,9 @@ class ContractTest {
         assertEquals(listOf("crane (2)", "crane (0)", "dog"), best(contract, output, 5).map(Label::name))
         assertEquals(1f, best(contract, output, 3).sumOf { it.probability.toDouble() }.toFloat(), 1e-6f)
         assertNull(Archive.of(ByteArray(100)))
+    }
+
+    private companion object {
+        val EXTREMES = listOf(0, -1, Int.MAX_VALUE, Int.MIN_VALUE, Int.MIN_VALUE + 1, 0xFFFF)
     }
 }
