@@ -52,7 +52,7 @@ $(DESKTOP)/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 $(DESKTOP)/arm64-v8a/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 	python3 $(ANDROID)/desktop/build.py arm64-v8a
 
-$(VECTORS): tests/android_vectors.py $(shell find tflite_light/contract tflite_light/pipeline -name '*.py') | setup
+$(VECTORS): tests/android_vectors.py tests/android_answers.py $(shell find tflite_light/contract tflite_light/pipeline -name '*.py') | setup
 	$(BIN)/python $< $(@D)
 	touch $@
 
