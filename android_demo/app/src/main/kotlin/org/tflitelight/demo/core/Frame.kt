@@ -26,13 +26,13 @@ class Frame(
 
 /**
  * Where the pixels of an upright [box] lie in a frame: in its [columns] and [rows], of which column x and row y is pixel
- * [at] + [step] x + [rowStep] y of the box.
+ * [at] + [step] x + [rowStep] y of the box, counted column by column.
  */
 private class Walk(val width: Int, val height: Int, val turn: Int, val box: Box) {
     val columns = if (turn % 180 == 0) span(box.left, box.right, width, turn == 180) else span(box.top, box.bottom, width, turn == 270)
     val rows = if (turn % 180 == 0) span(box.top, box.bottom, height, turn == 180) else span(box.left, box.right, height, turn == 90)
-    val step = intArrayOf(1, box.width, -1, -box.width)[turn / 90]
-    val rowStep = intArrayOf(box.width, -1, -box.width, 1)[turn / 90]
+    val step = intArrayOf(box.height, 1, -box.height, -1)[turn / 90]
+    val rowStep = intArrayOf(1, -box.height, -1, box.height)[turn / 90]
     val at = -(if (step < 0) columns.last else columns.first) * step - (if (rowStep < 0) rows.last else rows.first) * rowStep
 
     fun fits(frame: Frame, box: Box) = frame.width == width && frame.height == height && frame.turn == turn && box == this.box
@@ -47,7 +47,7 @@ internal class FrameReader {
     private var v = ByteArray(0)
     private var walk = Walk(0, 0, 0, Box(0, 0, 0, 0))
 
-    /** The pixels of [box] of the upright picture, row by row, into [rgb]; they are read in the camera's order. */
+    /** The pixels of [box] of the upright picture, column by column, into [rgb]; they are read in the camera's order. */
     fun read(frame: Frame, box: Box, rgb: IntArray) {
         y = copied(frame.y, y)
         u = copied(frame.u, u)

@@ -12,7 +12,7 @@ class Preprocess(private val contract: Contract) {
     private val floats = Array(3) { channel -> FloatArray(256) { normalised(it, channel) } }
     private val steps = Array(3) { channel -> ByteArray(256) { quantised(floats[channel][it]) } }
     private val reader = FrameReader()
-    private var cut = IntArray(0)
+    private var cut = IntArray(0) // column by column
     private var resampler: Resampler? = null
     private var box = Box(0, 0, 0, 0)
     private var shape = 0 to 0
@@ -20,9 +20,9 @@ class Preprocess(private val contract: Contract) {
     /** [into]: the input tensor's bytes, in the processor's order. */
     fun fill(picture: Picture, into: ByteBuffer) {
         val sampler = prepare(picture.width, picture.height)
-        var place = 0
-        for (row in box.top until box.bottom) {
-            for (at in row * picture.width + box.left until row * picture.width + box.right) cut[place++] = onWhite(picture.argb[at])
+        for (row in 0 until box.height) {
+            val start = (box.top + row) * picture.width + box.left
+            for (column in 0 until box.width) cut[column * box.height + row] = onWhite(picture.argb[start + column])
         }
         finish(sampler, into)
     }

@@ -61,33 +61,47 @@ internal class Resampler(filter: Filter, val width: Int, val height: Int, privat
     private val across = Weights(filter, width, size)
     private val down = Weights(filter, height, size)
     private val between = IntArray(size * height)
+    private val red = IntArray(maxOf(size, height))
+    private val green = IntArray(red.size)
+    private val blue = IntArray(red.size)
 
-    /** [rgb]: height x width pixels; [into]: size x size. */
-    fun resize(rgb: IntArray, into: IntArray) {
-        for (row in 0 until height) {
-            for (pixel in 0 until size) between[row * size + pixel] = sum(rgb, row * width, 1, across, pixel)
-        }
-        for (pixel in 0 until size) { // row by row, which is what caches are made for
-            for (column in 0 until size) into[pixel * size + column] = sum(between, column, size, down, pixel)
+    /** [columns]: width x height pixels, column by column; [rows]: size x size, row by row. */
+    fun resize(columns: IntArray, rows: IntArray) {
+        pass(columns, height, across, between, 1, size)
+        pass(between, size, down, rows, size, 1)
+    }
+
+    /**
+     * Each line of [into] is a sum of weighted lines of [from], which are [length] pixels long, one after the other; lines
+     * of [into] begin [line] apart, their pixels are [step] apart. Whole lines, as sums of single pixels are short loops,
+     * which take half as long again.
+     */
+    private fun pass(from: IntArray, length: Int, weights: Weights, into: IntArray, line: Int, step: Int) {
+        for (number in 0 until weights.into) {
+            red.fill(HALF, 0, length)
+            green.fill(HALF, 0, length)
+            blue.fill(HALF, 0, length)
+            for (place in 0 until weights.count[number]) add(from, (weights.first[number] + place) * length, length, weights.values[number * weights.most + place])
+            round(into, number * line, length, step)
         }
     }
 
-    /** A pixel of the line that begins at [start] of [from] and goes on by [step]. */
-    private fun sum(from: IntArray, start: Int, step: Int, weights: Weights, pixel: Int): Int {
-        var red = HALF
-        var green = HALF
-        var blue = HALF
-        var at = start + weights.first[pixel] * step
-        val begin = pixel * weights.most
-        for (weight in begin until begin + weights.count[pixel]) {
-            val rgb = from[at]
-            val share = weights.values[weight]
-            red += (rgb shr 16 and 255) * share
-            green += (rgb shr 8 and 255) * share
-            blue += (rgb and 255) * share
-            at += step
+    private fun add(from: IntArray, start: Int, length: Int, share: Int) {
+        val red = red
+        val green = green
+        val blue = blue
+        for (place in 0 until length) {
+            val rgb = from[start + place]
+            red[place] += (rgb shr 16 and 255) * share
+            green[place] += (rgb shr 8 and 255) * share
+            blue[place] += (rgb and 255) * share
         }
-        return held(red shr BITS) shl 16 or (held(green shr BITS) shl 8) or held(blue shr BITS)
+    }
+
+    private fun round(into: IntArray, start: Int, length: Int, step: Int) {
+        for (place in 0 until length) {
+            into[start + place * step] = held(red[place] shr BITS) shl 16 or (held(green[place] shr BITS) shl 8) or held(blue[place] shr BITS)
+        }
     }
 }
 
