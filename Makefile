@@ -52,8 +52,8 @@ $(DESKTOP)/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 $(DESKTOP)/arm64-v8a/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 	python3 $(ANDROID)/desktop/build.py arm64-v8a
 
-$(VECTORS): tests/android_vectors.py tests/android_answers.py $(shell find tflite_light/contract tflite_light/pipeline -name '*.py') | setup
-	$(BIN)/python $< $(@D)
+$(VECTORS): $(wildcard tests/android_*.py) $(shell find $(addprefix tflite_light/,contract export measure models pipeline) -name '*.py') | setup
+	$(BIN)/python tests/android_vectors.py $(@D)
 	touch $@
 
 $(APK): $(ANDROID)/.mvn/maven.config $(shell find $(ANDROID)/app/src/main $(ANDROID)/app/rules.pro $(ANDROID)/tools $(ANDROID)/pom.xml -type f)
