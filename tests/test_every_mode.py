@@ -22,6 +22,7 @@ from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
+from tflite_light.tflite.ties import without_ties
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,27 @@ def test_int8_is_integer_from_end_to_end(io: Any, quantised: bool, model: Any, d
     assert (runner.input.dtype, runner.output.dtype) == (io, io)
     assert runner.input.scale == 1 / 128
     assert runner.input.zero_point == (128 if io == "uint8" else 0)
+
+
+def test_no_mean_has_halves_that_processors_round_otherwise(data: Data) -> None:
+    """A layer whose extremes are channels that hold one value: so its mean spans the same range."""
+    image = keras.layers.Input((32, 32, 3))
+    convolution = keras.layers.Conv2D(8, 3, 16, name="wide")
+    x = keras.layers.GlobalAveragePooling2D(keepdims=True)(convolution(image))
+    network = keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(10, 1)(x)))
+    kernel, bias = np.random.default_rng(0).normal(0, 0.01, (3, 3, 3, 8)), np.zeros(8)
+    kernel[..., :2], bias[:2] = 0, (-1, 2)
+    convolution.set_weights([kernel, bias])
+    content = Int8().convert(network, data.train)
+    (graph,) = File(content).graphs
+    ((source, mean),) = [
+        (graph.tensors[record.inputs[0]], graph.tensors[record.outputs[0]])
+        for name, record in graph.operators
+        if name == "MEAN"
+    ]
+    apart = float(mean.quantization.scale[0] / source.quantization.scale[0])
+    assert apart == pytest.approx(1 + 2**-12, abs=1e-6)
+    assert without_ties(content) == content
 
 
 def test_a_float_operator_in_an_int8_file_is_an_error(model: Any, data: Data) -> None:

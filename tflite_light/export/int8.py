@@ -9,6 +9,7 @@ from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
+from tflite_light.tflite.ties import without_ties
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
@@ -42,7 +43,7 @@ class Int8(Mode):
         if not is_quantised(model):
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: self._calibration(examples)
-        return convert(converter)
+        return without_ties(convert(converter))
 
     def calibration_pictures(self, model: Any, examples: "Examples") -> int | None:
         return 0 if is_quantised(model) else len(examples.sample(self.calibration_images))

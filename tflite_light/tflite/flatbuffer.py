@@ -29,7 +29,7 @@ class Content:
     Nested vectors that all point at the same bytes would otherwise make a small file a large tree.
     """
 
-    data: bytes
+    data: bytes | bytearray
     left: int = field(init=False)
 
     def __post_init__(self) -> None:

@@ -80,7 +80,10 @@ _MODEL: Fields = {
 }
 
 
-def read(data: bytes) -> Any:
-    """The model in a file. Raises Damage where an offset or a list leads out of it."""
+def read(data: bytes | bytearray) -> Any:
+    """The model in a file; its lists of numbers are views of `data`.
+
+    Raises Damage where an offset or a list leads out of it.
+    """
     content = Content(data)
     return content.record(content.follow(0), _MODEL)

@@ -20,7 +20,8 @@ sealed interface Trial {
 /**
  * Runs the golden pictures, which [goldens] has by path. The input is compared first: where it differs, preprocessing does.
  * What an output may differ by: nothing in an int8 file that XNNPACK computes (bit-equal on all processors that were
- * measured), 5 steps where TFLite's own kernels compute some of it (GhostNet's gates), 4 steps and the same best label on other accelerators; 1e-3 of the largest output in float32.
+ * measured), 5 steps where TFLite's own kernels compute some of it (a dense layer with a scale for each channel and a bias, as GhostNet's
+ * gates: 0 to 1 measured), 4 steps and the same best label on other accelerators; 1e-3 of the largest output in float32.
  */
 fun tryOut(session: Session, on: Accelerator, contract: Contract, goldens: Map<String, Picture>): Trial {
     if (session.nodes == session.nodesBefore && on !is Accelerator.Cpu) return Trial.Unused(session.refused)
