@@ -12,8 +12,15 @@ import org.tflitelight.demo.core.Accelerator
 import org.tflitelight.demo.core.Runtime
 import org.tflitelight.demo.core.Session
 
-/** TensorFlow Lite as the AAR has it. [kernels] keeps what a GPU driver has compiled; [log] tells what a delegate refused. */
-class TfliteRuntime(private val kernels: File, private val log: NativeLog) : Runtime {
+/**
+ * TensorFlow Lite as the AAR has it. [kernels] keeps what a GPU driver has compiled; [log] tells what a delegate refused.
+ * [preference]: for sustained speed the GPU delegate tries all sizes of work groups once, which [kernels] keeps, too.
+ */
+class TfliteRuntime(
+    private val kernels: File,
+    private val log: NativeLog,
+    private val preference: Int = GpuDelegateFactory.Options.INFERENCE_PREFERENCE_SUSTAINED_SPEED,
+) : Runtime {
     override fun open(model: ByteBuffer, digest: String, accelerator: Accelerator): Session {
         val before = plain(model).use { PlanLength.of(it) }
         val since = log.now()
@@ -49,7 +56,7 @@ class TfliteRuntime(private val kernels: File, private val log: NativeLog) : Run
             GpuDelegateFactory.Options()
                 .setQuantizedModelsAllowed(true)
                 .setPrecisionLossAllowed(float16)
-                .setInferencePreference(GpuDelegateFactory.Options.INFERENCE_PREFERENCE_SUSTAINED_SPEED)
+                .setInferencePreference(preference)
                 .setSerializationParams(kernels.apply { mkdirs() }.path, "$digest-$float16")
         return GpuDelegate(options)
     }
