@@ -43,7 +43,7 @@ def trained(examples: Examples, stages: Sequence[Stage]) -> tuple[Any, list[Plan
         plans.append(plan(stage, model, stages[:position]))
         wrapped = stage.wrap(model, plans[-1], STEPS)
         stage.prepare(wrapped, examples)
-        fit(wrapped, examples, stage.callbacks())
+        fit(wrapped, examples, stage.callbacks(wrapped, plans[-1]))
         model = stage.strip(wrapped)
     return model, plans
 
@@ -59,7 +59,7 @@ def fit(model: Any, examples: Examples, callbacks: list[Any]) -> None:
 
 def plan(stage: Stage, model: Any, before: Sequence[Stage]) -> Plan:
     kept = sorted({name for one in before for name in one.gives})
-    return stage.plan(model, None) | {"kept": kept}  # type: ignore[arg-type]
+    return stage.plan(model, None) | {"kept": kept}
 
 
 def wrap(stage: Stage, model: Any, before: Sequence[Stage]) -> Any:
@@ -119,7 +119,7 @@ def test_the_zeros_of_all_kernels_reach_the_promise(
     wrapped = wrap(stage, model, [])
     wrapped.compile("sgd", "mse")
     images = np.concatenate(list(examples.inputs(range(56))))
-    wrapped.fit(images, np.zeros((56, 4)), 14, 5, callbacks=stage.callbacks(), verbose=0)
+    wrapped.fit(images, np.zeros((56, 4)), 14, 5, callbacks=stage.callbacks(wrapped, {}), verbose=0)
     file = File(Float32().convert(stage.strip(wrapped), examples))
     assert sparsity <= file.zeros() < sparsity + 0.02
     zeros = {

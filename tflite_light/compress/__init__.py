@@ -39,11 +39,12 @@ class Stage(Part):
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
-    def plan(self, model: Any, data: "Data") -> Plan:
+    def plan(self, model: Any, data: "Data | None") -> Plan:
         """What is decided for this very model, as JSON.
 
         Raises UserError where the stage cannot keep its promise. Before a run begins it is asked
-        along the chain of planned, untrained models; it is asked again when the stage begins.
+        along the chain of planned, untrained models, without data: it then decides by the graph
+        alone. It is asked again, with data, when the stage begins.
         """
         return {}
 
@@ -54,8 +55,10 @@ class Stage(Part):
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
         """Set what training starts from, by training pictures; not called on a resumed model."""
 
-    def callbacks(self) -> list[Any]:
-        """Keras callbacks the stage needs while it is trained."""
+    def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
+        """Keras callbacks the stage needs while it is trained; `wrapped` is as `wrap` made it,
+        also where training then goes on from a checkpoint.
+        """
         return []
 
     def strip(self, wrapped: Any) -> Any:

@@ -37,7 +37,7 @@ class Prune(Stage):
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
-    def plan(self, model: Any, data: "Data") -> Plan:
+    def plan(self, model: Any, data: "Data | None") -> Plan:
         """The sparsity of each layer that is pruned."""
         pruned = _prunable(model)
         return {"sparsity": dict.fromkeys(pruned, self._each(model, pruned))}
@@ -73,7 +73,7 @@ class Prune(Stage):
         # TF-MOT keeps round(size * (1 - sparsity)) weights a layer: half a zero each may lack.
         return float(min(each + 0.5 * len(pruned) / within, 1 - 1e-6))
 
-    def callbacks(self) -> list[Any]:
+    def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
         return [tfmot.sparsity.keras.UpdatePruningStep()]
 
     def strip(self, wrapped: Any) -> Any:

@@ -51,7 +51,7 @@ def build(recipe: Recipe, classes: list[str]) -> Any:
         return build_network(recipe.model, recipe.image.size, len(classes), recipe.seed)
 
 
-def plan(recipe: Recipe, stage: Stage, model: Any, data: Data) -> Plan:
+def plan(recipe: Recipe, stage: Stage, model: Any, data: Data | None) -> Plan:
     before = recipe.compress[: recipe.compress.index(stage)]
     return stage.plan(model, data) | {
         "kept": sorted({name for one in before for name in one.gives})

@@ -62,7 +62,7 @@ def check(recipe: Recipe, data: Data) -> None:
         if problem := recipe.weights.misfit(recipe.image):
             say(f"{problem}: training has to make up for that")
     for stage in recipe.compress:
-        plan = chain.plan(recipe, stage, model, data)
+        plan = chain.plan(recipe, stage, model, None)
         if stage is not recipe.compress[-1]:
             model = stage.strip(stage.wrap(model, plan, steps=1))
 
@@ -114,7 +114,11 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
         with Display(phase, *epochs_around(run, phase)) as display:
             history = train_phase(
                 wrapped,
-                replace(_phase(run, phase), facts=chain.facts(run, phase)),
+                replace(
+                    _phase(run, phase),
+                    callbacks=stage.callbacks(wrapped, run.read_plan(phase)) if stage else [],
+                    facts=chain.facts(run, phase),
+                ),
                 run.recipe,
                 data,
                 run.places(phase),
@@ -139,8 +143,7 @@ def _phase(run: Run, phase: str) -> Phase:
     stage, settings = run.stages.get(phase), run.recipe.training
     loss, freeze = CrossEntropy(settings.label_smoothing), settings.freeze
     if stage:
-        rates = stage.epochs, stage.learning_rate, WARMUP
-        return Phase(phase, loss, *rates, callbacks=stage.callbacks())
+        return Phase(phase, loss, stage.epochs, stage.learning_rate, WARMUP)
     if freeze and phase == CLASSIFIER_PHASE:
         rates = freeze.epochs, freeze.learning_rate, WARMUP
         return Phase(phase, loss, *rates, classifier_only=True)
