@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tflite_light.compress import Plan, Stage, misfit
+from tflite_light.compress._structure import kernel_variables
+from tflite_light.compress.cluster import Cluster
 from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
@@ -69,12 +71,12 @@ def wrap(stage: Stage, model: Any, before: Sequence[Stage]) -> Any:
 def ordered_choices() -> list[tuple[str, ...]]:
     """Of every choice of stages, the orders that they declare as possible."""
     keys = names("compress")
-    orders = [order for size in range(1, 3) for order in itertools.permutations(keys, size)]
+    orders = [order for size in range(1, 4) for order in itertools.permutations(keys, size)]
     return [order for order in orders if not misfit([load("compress", key)() for key in order])]
 
 
 @pytest.mark.parametrize("keys", ordered_choices(), ids="+".join)
-def test_every_combination_ends_in_an_integer_file_that_keeps_its_zeros(
+def test_every_combination_ends_in_an_integer_file_that_keeps_its_promises(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
     stages: list[Stage] = [load("compress", key)() for key in keys]
@@ -170,15 +172,29 @@ def paper_networks_but_one_slow() -> list[Any]:
 
 
 @pytest.mark.parametrize("name", paper_networks_but_one_slow())
-def test_every_pruned_layer_of_every_architecture_keeps_its_zeros_in_qat(name: str) -> None:
-    """TF-MOT alone forgets them in convolutions right before a concatenation."""
+def test_qat_keeps_zeros_and_clusters_in_every_layer_of_every_architecture(name: str) -> None:
+    """TF-MOT's schemes forget them in convolutions right before a concatenation, or a ReLU."""
     model = load("models", name)().build((32, 32, 3), 4)
-    dense = [layer for layer in model.layers if isinstance(layer, PRUNABLE)]
-    wrapped = wrap(QAT(), model, [Prune()])
-    for layer in dense[1:]:  # the first stays dense
-        (kernel,) = wrapped.get_layer(f"quant_{layer.name}")._weight_vars
-        assert "sparsity_mask" in kernel[-1]
-    assert dense[1:]
+    stages: list[Stage] = [Prune(sparsity=0.3), Cluster(centroids=8)]
+    for layer in model.layers:
+        if isinstance(layer, PRUNABLE):
+            kernel = layer.kernel.numpy()
+            kernel[np.abs(kernel) < np.quantile(np.abs(kernel), 0.4)] = 0
+            layer.kernel.assign(kernel)
+    clustered = stages[1].wrap(model, plan(stages[1], model, stages[:1]), STEPS)
+    decided = plan(QAT(), clustered, stages)
+    wrapped = QAT().wrap(clustered, decided, STEPS)
+    before = {v.name: v.numpy() for v in kernel_variables(wrapped)}
+    wrapped.compile(keras.optimizers.Adam(0.01), "mse")
+    inputs = np.random.default_rng(0).normal(0, 1, (4, 32, 32, 3)).astype(np.float32)
+    callbacks = QAT().callbacks(wrapped, decided)
+    wrapped.fit(inputs, np.ones((4, 4)), 2, callbacks=callbacks, verbose=0)
+    after = {v.name: v.numpy() for v in kernel_variables(wrapped)}
+    few = [name for name in after if "depthwise" not in name]
+    assert len(few) == sum(isinstance(layer, PRUNABLE) for layer in model.layers)
+    assert all(np.unique(after[name]).size <= 8 for name in few)
+    assert all(((after[name] == 0) == (before[name] == 0)).all() for name in few)
+    assert any((after[name] != before[name]).any() for name in few)
 
 
 def test_quantisation_begins_where_the_float_model_stands(examples: Examples) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
+from tflite_light.compress._layers import copied, weighty
 from tflite_light.errors import UserError
 from tflite_light.stack import keras, tfmot
 from tflite_light.tflite.promises import Promise, Zeros
@@ -49,10 +50,8 @@ class Prune(Stage):
                 return layer
             return tfmot.sparsity.keras.prune_low_magnitude(layer, _schedule(sparsity, steps))
 
-        # A copy, or the layers that are left alone would be the given model's.
-        copy = keras.models.clone_model(model)
-        copy.set_weights(model.get_weights())
-        return keras.models.clone_model(copy, clone_function=wrap_layer)
+        # Of a copy, or the layers that are left alone would be the given model's.
+        return keras.models.clone_model(copied(model), clone_function=wrap_layer)
 
     def _each(self, model: Any, pruned: list[str]) -> float:
         """Sparsity of each pruned layer, so that all kernels together reach the promise."""
@@ -101,5 +100,4 @@ def kernels(layer: Any) -> list[Any]:
 
 
 def _prunable(model: Any) -> list[str]:
-    dense = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
-    return [layer.name for layer in model.layers if isinstance(layer, dense)][1:]
+    return [layer.name for layer in weighty(model)][1:]

@@ -3,13 +3,12 @@
 import contextlib
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from tflite_light.compress import Kind, Plan, Stage
+from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.stack import keras, tf, tfmot
 
@@ -20,8 +19,8 @@ CALIBRATION = 512  # training pictures that set the first ranges
 
 
 class QAT(Stage):
-    """Jacob et al. 2018, arXiv 1712.05877, by TF-MOT's 8-bit scheme; zeros of an earlier stage
-    are kept.
+    """Jacob et al. 2018, arXiv 1712.05877, by TF-MOT's 8-bit scheme. Zeros and equal
+    weights that earlier stages promised are kept: rounding by output channel leaves them equal.
 
     TF-MOT starts every activation's range at [-6, 6] and forgets that only after 1,000 steps, so
     that a short stage would train for ranges the network does not have. Here they start from
@@ -29,7 +28,7 @@ class QAT(Stage):
     """
 
     yields: ClassVar[Kind] = "quantised"
-    preserves: ClassVar[frozenset[str]] = frozenset({"zeros"})
+    preserves: ClassVar[frozenset[str]] = frozenset({"zeros", "clusters"})
     epoch_cost: ClassVar[float] = 3.0  # MobileNet v2 0.35 at 96 px, 2 cores
 
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
@@ -40,8 +39,12 @@ class QAT(Stage):
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
         configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
+        scheme = _internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
-            return tfmot.quantization.keras.quantize_apply(annotated, scheme=_scheme(plan["kept"]))
+            return tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+
+    def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
+        return keeping(wrapped, plan["kept"])
 
     def prepare(self, wrapped: Any, examples: "Examples") -> None:
         set_input_range(wrapped, examples.image)  # first: it starts at [0, 0], and all follows it
@@ -59,40 +62,6 @@ def _annotated(layer: Any) -> Any:
         configs = _internal("default_8bit.default_8bit_quantize_configs")
         config = configs.Default8BitOutputQuantizeConfig()
     return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
-
-
-def _scheme(kept: list[str]) -> Any:
-    """The TF-MOT scheme that keeps what earlier stages promised."""
-    if "zeros" in kept:
-        name = "collab_opts.prune_preserve.default_8bit_prune_preserve_quantize_scheme"
-        scheme = _internal(name).Default8BitPrunePreserveQuantizeScheme()
-        scheme.get_layout_transformer = partial(
-            _KeepingZeros, scheme.get_layout_transformer(), scheme.get_quantize_registry()
-        )
-        return scheme
-    name = "default_8bit.default_8bit_quantize_scheme"
-    return _internal(name).Default8BitQuantizeScheme()
-
-
-@dataclass
-class _KeepingZeros:
-    """TF-MOT's layout of a model that was pruned.
-
-    TF-MOT looks layers before a concatenation up in its default registry, so that they forget
-    their zeros: SqueezeNet's expanding convolutions, and a half of its promise. Here every layer
-    keeps them.
-    """
-
-    layout: Any
-    registry: Any
-
-    def apply(self, model: Any, layer_quantize_map: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        model, configs = self.layout.apply(model, layer_quantize_map)
-        for name, entry in configs.items():
-            config = entry.get("quantize_config")
-            if hasattr(config, "weight_quantizer"):
-                self.registry.apply_sparsity_preserve_quantize_config(model.get_layer(name), config)
-        return model, configs
 
 
 def _internal(name: str) -> Any:

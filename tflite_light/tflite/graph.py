@@ -71,6 +71,12 @@ class Weight:
         """How many different values it has, 0 among them."""
         return count_distinct(self.values)
 
+    @property
+    def distinct_by_channel(self) -> int:
+        """The most that one output channel has; those are a kernel's first axis, as a rule."""
+        channels = np.sort(self.values.reshape(len(self.values), -1), axis=1)
+        return 1 + int((np.diff(channels, axis=1) != 0).sum(axis=1).max(initial=0))
+
 
 @dataclass(frozen=True)
 class Graph:

@@ -4,11 +4,13 @@ A promise is a frozen value with a `name`, a `figure` and `shortfall(file)`. Ano
 class here; it inherits nothing, it only has these three.
 """
 
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tflite_light.tflite.file import File
+    from tflite_light.tflite.graph import Weight
 
 
 class Promise(Protocol):
@@ -62,3 +64,53 @@ class Zeros:
             f"has {found:.4f} zeros among its weights, fewer than the promised {self.share:g}.",
             f"{lower if reached else 'Give'} the stage more epochs.",
         )
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """At most `count` different values in each output channel of these kernels; in a kernel as a
+    whole where it is marked so and stored as floats: integers are scaled by channel.
+
+    `kernels` are their shapes as Keras has them, output channels last, each with its mark. A file's
+    kernels are found by their shapes, since its tensors have other names. `place` as in `Zeros`.
+    """
+
+    count: int
+    kernels: tuple[tuple[tuple[int, ...], bool], ...]
+    place: str
+
+    @property
+    def name(self) -> str:
+        return "clusters"
+
+    @property
+    def figure(self) -> float:
+        return self.count
+
+    def shortfall(self, file: "File") -> Shortfall | None:
+        stored = defaultdict(list)
+        for weight in file.weights():
+            stored[weight.values.shape].append(weight)
+        for shape, number in Counter(shape for shape, _ in self.kernels).items():
+            whole = all(mark for other, mark in self.kernels if other == shape)
+            found = [
+                (self._values(weight, whole), weight.name)
+                for weight in stored[shape[-1:] + shape[:-1]]
+            ]
+            if len(found) < number:
+                return Shortfall(
+                    f"holds {len(found)} of the {number} clustered kernels of shape {list(shape)}.",
+                    f"Export another mode, or leave out the stage of `{self.place}`.",
+                )
+            values, name = sorted(found)[number - 1]  # others of the shape may be excluded
+            if values > self.count:
+                return Shortfall(
+                    f"has {values} different values in {name}, more than the promised "
+                    f"{self.count}.",
+                    f"Raise `{self.place}` (`--set {self.place}={values}`), or exclude that layer.",
+                )
+        return None
+
+    def _values(self, weight: "Weight", whole: bool) -> int:
+        floats = weight.values.dtype.kind == "f"
+        return weight.distinct if whole and floats else weight.distinct_by_channel

@@ -1,0 +1,62 @@
+"""K-means of single numbers, exact and fast: clusters of sorted values are intervals."""
+
+from typing import Any, Literal
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Initial = Literal["k-means++", "linear", "density"]
+
+ROUNDS = 100  # of Lloyd; it ends when no centroid moves, for most kernels after 20 to 60
+
+
+def shared(values: Array, count: int, initial: Initial, seed: int, zeros: bool) -> Array:
+    """`values` with each replaced by the nearest of at most `count` centroids.
+
+    With `zeros`, 0 is one of them and keeps exactly its members.
+    """
+    result = np.array(values)
+    chosen = values != 0 if zeros else np.ones(values.shape, bool)
+    count -= zeros and not chosen.all()
+    if chosen.any():
+        ordered = np.sort(values[chosen].astype(np.float64))
+        centres = lloyd(ordered, _start(ordered, count, initial, seed)).astype(values.dtype)
+        bounds = (centres[1:].astype(np.float64) + centres[:-1]) / 2
+        result[chosen] = centres[np.searchsorted(bounds, values[chosen])]
+    return result
+
+
+def lloyd(ordered: Array, centres: Array) -> Array:
+    """Centroids, sorted, moved to the means of what is nearest to them until they stay."""
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    for _ in range(ROUNDS):
+        bounds = (centres[1:] + centres[:-1]) / 2
+        ends = np.concatenate([[0], np.searchsorted(ordered, bounds), [ordered.size]])
+        counts = np.diff(ends)
+        means = np.diff(sums[ends]) / np.maximum(counts, 1)
+        moved = np.sort(np.where(counts, means, centres))
+        if np.array_equal(moved, centres):
+            break
+        centres = moved
+    return centres
+
+
+def _start(ordered: Array, count: int, initial: Initial, seed: int) -> Array:
+    distinct = np.unique(ordered)
+    if distinct.size <= count:
+        return distinct
+    if initial == "linear":  # over the range: Deep Compression's choice, which spares large weights
+        return np.linspace(ordered[0], ordered[-1], count)
+    if initial == "density":  # at equal shares of the weights
+        return np.unique(np.quantile(ordered, (np.arange(count) + 0.5) / count))
+    return _plus_plus(ordered, count, np.random.default_rng(seed))
+
+
+def _plus_plus(ordered: Array, count: int, draw: np.random.Generator) -> Array:
+    """Arthur & Vassilvitskii 2007: each next one drawn by the squared distance to the nearest."""
+    centres = [draw.choice(ordered)]
+    distances = (ordered - centres[0]) ** 2
+    for _ in range(count - 1):
+        centres.append(draw.choice(ordered, p=distances / distances.sum()))
+        distances = np.minimum(distances, (ordered - centres[-1]) ** 2)
+    return np.sort(centres)
