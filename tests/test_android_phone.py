@@ -210,7 +210,8 @@ def test_a_benchmark_is_read_from_the_phone_time_after_time(
         assert 0 < float(p50) <= float(p90) <= float(worst)
         assert verdict == "right"
     start = next(line for line in adb.told() if "BenchmarkActivity" in line)
-    assert start.endswith("BenchmarkActivity --ez run true --es model signs_int8")
+    chosen = f"--es model signs_int8 --es sha256 {contract.sha256(model.read_bytes())}"
+    assert start.endswith(f"BenchmarkActivity --ez run true {chosen}")
 
 
 def test_a_benchmark_without_a_model_is_of_the_one_that_the_app_shows(adb: Adb, call: Call) -> None:

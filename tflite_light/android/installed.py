@@ -80,7 +80,8 @@ def benchmark(phone: Phone, application_id: str, model: Model | None) -> dict[st
     """
     result = f"{_folder(phone, application_id)}/benchmark.json"
     phone.shell("rm", "-f", result)
-    chosen = ("--es", "model", model.name) if model else ()
+    digest = ("--es", "sha256", sha256(model.content)) if model else ()
+    chosen = ("--es", "model", model.name, *digest) if model else ()
     _start(phone, application_id, "BenchmarkActivity", "--ez", "run", "true", *chosen)
     for second in range(_MEASURED_WITHIN_S):
         time.sleep(1)

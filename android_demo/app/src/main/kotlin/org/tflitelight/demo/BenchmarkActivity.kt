@@ -7,10 +7,11 @@ import android.view.Menu
 import android.view.MenuItem
 import android.view.WindowManager
 import java.io.File
+import org.tflitelight.demo.core.sha256
 
 /**
  * The model on each accelerator, 100 times. Started with the extra `run` (by adb) it begins by itself, with the model that
- * the extra `model` names where there is one; its results are left in `benchmark.json` in the app's external files folder.
+ * the extras `model`, its name, and `sha256` say where they are there; its results are left in `benchmark.json` in the app's external files folder.
  */
 class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     private val rows by lazy { Rows(findViewById(R.id.rows)) }
@@ -19,9 +20,15 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         wanted = state == null && intent.getBooleanExtra("run", false)
-        val named = intent.getStringExtra("model")?.takeIf { wanted }
-        demo.models.all().find { it.name == named }?.let(engine::use)
+        if (wanted) asked()?.let(engine::use)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a dark phone runs slower
+    }
+
+    /** Of the models of the name that was asked for, a bundled and a pushed one, say, that with the digest. */
+    private fun asked(): ModelFile? {
+        val named = demo.models.all().filter { it.name == intent.getStringExtra("model") }
+        val digest = intent.getStringExtra("sha256")
+        return named.find { runCatching { sha256(it.bytes()) }.getOrNull() == digest } ?: named.firstOrNull()
     }
 
     override fun onResume() {

@@ -6,6 +6,7 @@ import android.graphics.SurfaceTexture
 import android.net.Uri
 import android.os.Bundle
 import java.io.ByteArrayInputStream
+import java.io.File
 import java.io.FileNotFoundException
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
@@ -16,6 +17,9 @@ import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
+import org.tflitelight.demo.core.Json
+import org.tflitelight.demo.core.Vector
+import org.tflitelight.demo.core.sha256
 
 /** What a person does, with a real model and a real photograph, and what may go wrong. */
 @RunWith(RobolectricTestRunner::class)
@@ -184,6 +188,24 @@ class FlowsTest {
         share(inGallery(FIVE)).shows("The model needs CONV_2D version 9, which TensorFlow Lite 2.16.1 does not have.", "Export the model again")
     }
 
+    @Test
+    fun `a benchmark is of the file that was asked for, not of another of its name`() {
+        app.runtime = Changed { _, session -> session }
+        val other = Vector.folder.resolve("answers/cropped_int8.tflite").readBytes()
+        opened("signs.tflite", other)
+        val asked = Intent().putExtra("run", true).putExtra("model", "signs").putExtra("sha256", sha256(other))
+        open<BenchmarkActivity>(asked)
+        val found = Json.parse(File(app.getExternalFilesDir(null), "benchmark.json").readText()) as Map<*, *>
+        assertEquals(listOf("signs", sha256(other), "2.16.1"), listOf("model", "sha256", "tflite").map(found::get))
+        val rows = (found["accelerators"] as List<*>).map { it as Map<*, *> }
+        assertEquals(listOf("cpu1", "cpu2", "cpu4"), rows.map { it["accelerator"] }.filter { "$it".startsWith("cpu") })
+        for (row in rows.filter { it["verdict"] == "right" }) {
+            assertEquals(100.0, row["runs"])
+            val times = listOf("p50_ms", "p90_ms", "worst_ms").map { row[it] as Double }
+            assertTrue("$row", 0 < times[0] && times == times.sorted())
+        }
+    }
+
     private fun share(picture: Uri): Activity = open<PictureActivity>(shared(picture)).get()
 
     private fun shared(picture: Uri) = Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, picture)
@@ -202,7 +224,7 @@ class FlowsTest {
         open<ModelsActivity>(Intent(Intent.ACTION_VIEW).setData(uri)).pause()
     }
 
-    private fun digest() = org.tflitelight.demo.core.sha256(app.assets.open("models/signs.tflite").readBytes())
+    private fun digest() = sha256(app.assets.open("models/signs.tflite").readBytes())
 
     private fun Activity.shows(vararg texts: String) = texts.forEach { assertTrue("'$it' is not in:\n${shown()}", it in shown()) }
 }
