@@ -44,7 +44,7 @@ def trained(examples: Examples, stages: Sequence[Stage]) -> tuple[Any, list[Plan
     for position, stage in enumerate(stages):
         plans.append(plan(stage, model, stages[:position]))
         wrapped = stage.wrap(model, plans[-1], STEPS)
-        stage.prepare(wrapped, examples)
+        stage.prepare(wrapped, model, examples)
         fit(wrapped, examples, stage.callbacks(wrapped, plans[-1]))
         model = stage.strip(wrapped)
     return model, plans
@@ -201,7 +201,7 @@ def test_quantisation_begins_where_the_float_model_stands(examples: Examples) ->
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
     model, _ = trained(examples, [])
     wrapped = wrap(QAT(), model, [])
-    QAT().prepare(wrapped, examples)
+    QAT().prepare(wrapped, model, examples)
     wrapped.compile(keras.optimizers.SGD(0.0), "mse")
     batch = next(examples.inputs(range(32)))
     wrapped.fit(batch, np.zeros((32, 4)), 32, 1, verbose=0)  # rate 0: sets the weights' ranges

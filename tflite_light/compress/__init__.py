@@ -52,8 +52,10 @@ class Stage(Part):
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         """The model to train for `steps` steps; the given one is left as it is."""
 
-    def prepare(self, wrapped: Any, examples: "Examples") -> None:
-        """Set what training starts from, by training pictures; not called on a resumed model."""
+    def prepare(self, wrapped: Any, model: Any, examples: "Examples") -> None:
+        """Set what training starts from, by training pictures and the model that was wrapped; not
+        called where training goes on.
+        """
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
         """Keras callbacks the stage needs while it is trained; `wrapped` is as `wrap` made it,

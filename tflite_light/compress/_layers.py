@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
+
 from tflite_light.errors import UserError
 from tflite_light.stack import keras
 
@@ -43,3 +45,12 @@ def copied(model: Any) -> Any:
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def multiply_adds(layer: Any) -> int:
+    """Of one picture; 0 for layers that multiply by no kernel."""
+    kernel = getattr(layer, "depthwise_kernel", getattr(layer, "kernel", None))
+    if kernel is None:
+        return 0
+    positions = layer.output.shape[1:3] if kernel.shape.rank == 4 else ()
+    return int(np.prod(kernel.shape) * np.prod(positions))

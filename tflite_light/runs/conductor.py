@@ -110,7 +110,7 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)
             continue
         if stage and not run.begun(phase):
-            stage.prepare(wrapped, data.train)
+            stage.prepare(wrapped, model, data.train)
         with Display(phase, *epochs_around(run, phase)) as display:
             history = train_phase(
                 wrapped,
