@@ -2,6 +2,8 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,11 @@ def examples() -> Examples:
     return Synthetic(count=100, side=32).load(IMAGE).train
 
 
+def example(key: str) -> Stage:
+    stage: Stage = load("compress", key).example(Path())
+    return stage
+
+
 def trained(examples: Examples, stages: Sequence[Stage]) -> tuple[Any, list[Plan]]:
     """A model that went through `stages`, a few steps each, and what each planned."""
     keras.utils.set_random_seed(0)
@@ -42,7 +49,7 @@ def trained(examples: Examples, stages: Sequence[Stage]) -> tuple[Any, list[Plan
     fit(model, examples, [])
     plans = []
     for position, stage in enumerate(stages):
-        plans.append(plan(stage, model, stages[:position]))
+        plans.append(plan(stage, model, stages[:position], SimpleNamespace(train=examples)))
         wrapped = stage.wrap(model, plans[-1], STEPS)
         stage.prepare(wrapped, model, examples)
         fit(wrapped, examples, stage.callbacks(wrapped, plans[-1]))
@@ -59,9 +66,9 @@ def fit(model: Any, examples: Examples, callbacks: list[Any]) -> None:
     model.fit(images, examples.labels, 14, STEPS // 5, callbacks=callbacks, verbose=0)
 
 
-def plan(stage: Stage, model: Any, before: Sequence[Stage]) -> Plan:
+def plan(stage: Stage, model: Any, before: Sequence[Stage], data: Any = None) -> Plan:
     kept = sorted({name for one in before for name in one.gives})
-    return stage.plan(model, None) | {"kept": kept}
+    return stage.plan(model, data) | {"kept": kept}
 
 
 def wrap(stage: Stage, model: Any, before: Sequence[Stage]) -> Any:
@@ -72,14 +79,14 @@ def ordered_choices() -> list[tuple[str, ...]]:
     """Of every choice of stages, the orders that they declare as possible."""
     keys = names("compress")
     orders = [order for size in range(1, 4) for order in itertools.permutations(keys, size)]
-    return [order for order in orders if not misfit([load("compress", key)() for key in order])]
+    return [order for order in orders if not misfit([example(key) for key in order])]
 
 
 @pytest.mark.parametrize("keys", ordered_choices(), ids="+".join)
 def test_every_combination_ends_in_an_integer_file_that_keeps_its_promises(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
-    stages: list[Stage] = [load("compress", key)() for key in keys]
+    stages: list[Stage] = [example(key) for key in keys]
     model, plans = trained(examples, stages)
     content = Int8().convert(model, examples)
     promises = [

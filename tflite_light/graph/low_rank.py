@@ -85,6 +85,13 @@ class Splittable:
             {**config, **halves[1], "strides": second},
         )
 
+    def kernel(self, matrix: Array) -> Array:
+        """The layer's kernel of this matrix."""
+        if len(self.layer.kernel.shape) == 2:
+            return matrix
+        height, width, inputs, outputs = self.layer.kernel.shape
+        return matrix.reshape(height, inputs, width, outputs).transpose(0, 2, 1, 3)
+
     def kernels(self, first: Array, second: Array) -> tuple[Array, Array]:
         """Both halves' kernels, of their matrices' first columns and rows."""
         shape, rank = self.layer.kernel.shape, first.shape[1]
