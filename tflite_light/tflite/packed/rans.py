@@ -1,0 +1,188 @@
+"""Interleaved range asymmetric numeral systems: numbers by given frequencies, in few bits.
+
+rANS (Duda 2013, arXiv 1311.2540) with a lane a state, as Giesen interleaves them (2014, arXiv
+1402.3392): all lanes take a step at once, which numpy does fast. States are of 32 bits, words of
+16, frequencies of 14. Writer and reader have the same face, so that a model is written once, for
+both directions: `stage(contexts, alphabet)` is a source of symbols, each with the frequencies of
+its context, and `stage.code(contexts, symbols)` is those symbols, known to the writer alone.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from tflite_light.tflite.flatbuffer import Array, Damage
+
+_BITS = 14  # of a frequency
+_LOWEST = 1 << 16  # state; a lane below it takes a word
+# What a byte of a table stands for: 0, and then four numbers an octave. Shares are right to 10 %,
+# which costs 0.03 % more bits than exact ones and makes a table of 255 shares 120 bytes.
+WEIGHTS = np.array([0, *(4 + step % 4 << step // 4 for step in range(120))], np.int64)
+
+
+class Stage(Protocol):
+    def code(self, contexts: Array, symbols: Array | None) -> Array: ...
+
+
+class Coder(Protocol):
+    def stage(self, contexts: int, alphabet: int) -> Stage: ...
+
+
+def frequencies(weights: Array) -> Array:
+    """Shares of 2^14 for each context, a row each: at least 1 where the weight is not 0.
+
+    What rounding leaves over goes to the first of the largest.
+    """
+    used = weights > 0
+    room = (1 << _BITS) - used.sum(1, keepdims=True)
+    sums = weights.sum(1, keepdims=True)
+    shares = np.where(used, 1 + weights * room // np.maximum(sums, 1), 0)
+    left = np.where(used.any(1), (1 << _BITS) - shares.sum(1), 0)
+    shares[np.arange(len(shares)), shares.argmax(1)] += left
+    return shares
+
+
+@dataclass
+class _Table:
+    """Of each context and symbol, in one row: its share, and where it starts."""
+
+    shares: Array
+    alphabet: int
+
+    @classmethod
+    def of(cls, levels: Array) -> "_Table":
+        """`levels` are bytes of shape (contexts, alphabet)."""
+        if levels.size and levels.max() >= len(WEIGHTS):
+            raise Damage("a table of frequencies is out of range")
+        return cls(frequencies(WEIGHTS[levels]), levels.shape[1])
+
+    def __post_init__(self) -> None:
+        rows = np.arange(len(self.shares))[:, None] << _BITS
+        self.starts = (rows + np.cumsum(self.shares, 1) - self.shares).ravel()
+        self.shares = self.shares.ravel()
+
+
+def levels_of(counts: Array) -> Array:
+    """The table that is nearest to counts of shape (contexts, alphabet)."""
+    scaled = np.minimum(counts, 1 << 28) * 8  # so that 1 has a level and its neighbours, too
+    above = np.searchsorted(WEIGHTS, scaled)
+    below = np.maximum(above - 1, 0)
+    nearer = scaled * scaled < WEIGHTS[below] * WEIGHTS[np.minimum(above, len(WEIGHTS) - 1)]
+    return np.where(counts, np.where(nearer, np.maximum(below, 1), above), 0).astype(np.uint8)
+
+
+@dataclass
+class _Written:
+    """A source of symbols whose frequencies are known when all have come."""
+
+    encoder: "Encoder"
+    contexts: int
+    alphabet: int
+    places: list[Array] = field(default_factory=list)
+
+    def code(self, contexts: Array, symbols: Array | None) -> Array:
+        assert symbols is not None
+        place = np.asarray(contexts, np.int64) * self.alphabet + symbols
+        self.places.append(place)
+        self.encoder.order.append((self, len(self.places) - 1))
+        return symbols
+
+    def levels(self) -> Array:
+        size = self.contexts * self.alphabet
+        counts = np.zeros(size, np.int64)
+        for place in self.places:
+            counts += np.bincount(place, minlength=size)
+        return levels_of(counts.reshape(self.contexts, self.alphabet))
+
+
+@dataclass
+class Encoder:
+    order: list[tuple[_Written, int]] = field(default_factory=list)
+    stages: list[_Written] = field(default_factory=list)
+
+    def stage(self, contexts: int, alphabet: int) -> _Written:
+        self.stages.append(_Written(self, contexts, alphabet))
+        return self.stages[-1]
+
+    def tables(self) -> list[Array]:
+        return [stage.levels() for stage in self.stages]
+
+    def size_bytes(self) -> float:
+        """About what symbols and tables will take."""
+        total = 0.0
+        for stage, levels in zip(self.stages, self.tables(), strict=True):
+            shares = _Table.of(levels).shares
+            bits = _BITS - np.log2(np.maximum(shares, 1))
+            total += sum(bits[place].sum() for place in stage.places) / 8
+            total += np.count_nonzero(levels) / 2
+        return total
+
+    def symbols(self) -> int:
+        return sum(len(place) for stage in self.stages for place in stage.places)
+
+    def words(self, lanes: int) -> Array:
+        """The states that a reader begins with, two words each, and the words it takes."""
+        tables = {id(stage): _Table.of(stage.levels()) for stage in self.stages}
+        states, words = np.full(lanes, _LOWEST, np.int64), list[Array]()
+        for stage, number in reversed(self.order):
+            place, table = stage.places[number], tables[id(stage)]
+            for at in reversed(range(0, len(place), lanes)):
+                here = place[at : at + lanes]
+                share, start = table.shares[here], table.starts[here] & ((1 << _BITS) - 1)
+                state = states[: len(here)]
+                full = state >= share << (32 - _BITS)
+                words.append(state[full].astype("<u2"))
+                state[full] >>= 16
+                rounds, left = np.divmod(state, share)
+                state[:] = (rounds << _BITS) + left + start
+        return np.concatenate([states.astype("<u4").view("<u2"), *reversed(words)])
+
+
+@dataclass
+class _Read:
+    decoder: "Decoder"
+    table: _Table
+
+    def code(self, contexts: Array, symbols: Array | None = None) -> Array:
+        keys = np.asarray(contexts, np.int64) << _BITS
+        places = np.empty(len(keys), np.int64)
+        lanes = len(self.decoder.states)
+        for at in range(0, len(keys), lanes):
+            places[at : at + lanes] = self.decoder.step(self.table, keys[at : at + lanes])
+        return places - (keys >> _BITS) * self.table.alphabet
+
+
+class Decoder:
+    """Raises Damage where tables or words end early, or something is left of the words."""
+
+    def __init__(self, tables: Array, words: Array, lanes: int):
+        if len(words) < 2 * lanes or not lanes:
+            raise Damage("it has no states to begin with")
+        self.states = words[: 2 * lanes].view("<u4").astype(np.int64)
+        self._words, self._tables = words[2 * lanes :].astype(np.int64), tables
+
+    def stage(self, contexts: int, alphabet: int) -> _Read:
+        size = contexts * alphabet
+        if size > len(self._tables):
+            raise Damage("a table of frequencies is missing")
+        levels, self._tables = self._tables[:size], self._tables[size:]
+        return _Read(self, _Table.of(levels.reshape(contexts, alphabet)))
+
+    def step(self, table: _Table, keys: Array) -> Array:
+        """One symbol of each lane; `keys` are their contexts, times 2^14."""
+        state = self.states[: len(keys)]
+        slot = keys + (state & ((1 << _BITS) - 1))
+        place: Array = np.searchsorted(table.starts, slot, "right") - 1
+        state[:] = table.shares[place] * (state >> _BITS) + slot - table.starts[place]
+        empty = state < _LOWEST
+        count = int(np.count_nonzero(empty))
+        if count > len(self._words):
+            raise Damage("its symbols end early")
+        state[empty] = (state[empty] << 16) | self._words[:count]
+        self._words = self._words[count:]
+        return place
+
+    def finish(self) -> None:
+        if len(self._words) or len(self._tables) or (self.states != _LOWEST).any():
+            raise Damage("something is left over behind its last symbol")
