@@ -15,7 +15,7 @@ _MOST = 256  # entries of a codebook
 _LEAST_USES = 4  # of an entry, on average, that pay for it
 _GAIN = 0.995  # what the slower model has to save
 _NEGATIVE = np.uint32(1 << 31)
-NO_CODEBOOK = np.empty(0, np.uint32)
+NONE = np.empty(0, np.uint32)
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,6 @@ def codebook_of(steps: Array, width: int) -> Array:
     ordered = np.cumsum(steps, dtype=np.uint32)
     wide = ordered ^ np.where(ordered & _NEGATIVE, _NEGATIVE, ~np.uint32(0))
     return (wide >> (32 - 8 * width)).astype(f"<u{width}")
-
-
-def shuffled(words: Array) -> bytes:
-    """The highest bytes of all words, then the next ones. `unshuffled` undoes it."""
-    return _symbols(words, NO_CODEBOOK).tobytes()
-
-
-def unshuffled(content: bytes) -> Array:
-    return _words(np.frombuffer(content, np.uint8).reshape(4, -1), NO_CODEBOOK, 4)
 
 
 def _ordered(words: Array) -> Array:
