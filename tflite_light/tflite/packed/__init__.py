@@ -4,9 +4,9 @@ Values of tensors are coded by models of weights (`planes.py`), all else by LZMA
 """
 
 import hashlib
-import zlib
 from collections.abc import Sequence
-from struct import Struct
+from math import isqrt
+from pathlib import Path
 
 import numpy as np
 
@@ -14,17 +14,14 @@ from tflite_light.errors import UserError
 from tflite_light.tflite.file import File
 from tflite_light.tflite.flatbuffer import Array, Damage
 from tflite_light.tflite.packed import tensors
-from tflite_light.tflite.packed.constants import constants
+from tflite_light.tflite.packed.constants import Constant, constants
+from tflite_light.tflite.packed.container import LARGEST_BYTES, Container, damaged
 from tflite_light.tflite.packed.head import Head, Tensor
 from tflite_light.tflite.packed.rans import Coder, Decoder, Encoder
 from tflite_light.tflite.packed.tensors import Plan
+from tflite_light.tflite.packed.words import FLOAT, FORMS, INTEGER
 
-MAGIC, VERSION = b"TFLp", 1
-LARGEST_BYTES = 1 << 30  # of the file: what a reader may be made to allocate
-_START = Struct("<4sBxHI")  # magic, version, lanes, CRC-32 of all that follows
-_SIZES = Struct("<QII32s")  # of the file, of the head, of the head compressed; the file's SHA-256
 _LARGE = 4096  # bytes, from which a tensor has frequencies of its own
-_LANE = 4096  # symbols, for each of which a lane pays its two bytes
 _MOST_LANES = 1024
 
 
@@ -36,98 +33,98 @@ def pack(file: File) -> bytes:
             f"{len(content):,} bytes are more than can be packed, {LARGEST_BYTES:,}.",
             "Compress it by a tool for files of any kind, such as xz.",
         )
-    found, words, plans, rest, end = list[Tensor](), list[Array](), list[Plan](), b"", 0
-    for one in constants(file):
-        values = np.frombuffer(content, f"<u{one.width}", one.count, one.start)
-        if len(values) * one.width >= _LARGE:
-            plan = tensors.plan(values, one.shape)
-        elif one.width == 4:
-            plan = Plan(0, 0, values[:0])
-        else:
-            continue
-        gap, end, rest = one.start - end, one.end, rest + content[end : one.start]
-        entries = len(plan.codebook)
-        found.append(Tensor(gap, one.shape, one.width, plan.model, entries, plan.zero))
-        words.append(values)
-        plans.append(plan)
+    planned = [(one, _plan(one, content)) for one in constants(file)]
+    chosen = [(one, plan) for one, plan in planned if plan]
+    ends = [0, *(one.end for one, _ in chosen)]
+    gaps = [content[end : one.start] for (one, _), end in zip(chosen, ends, strict=False)]
+    found = [
+        Tensor(len(gap), one.shape, one.form, plan.model, len(plan.codebook), plan.zero)
+        for (one, plan), gap in zip(chosen, gaps, strict=True)
+    ]
     coder = Encoder()
-    _code(coder, found, plans, words)
-    return _container(content, Head(found, coder.tables(), rest + content[end:]), coder)
+    _code(coder, found, [plan for _, plan in chosen], [one.words(content) for one, _ in chosen])
+    rest = b"".join([*gaps, content[ends[-1] :]])
+    size, head = Head(found, coder.tables(), rest).compressed()
+    lanes = _lanes(coder.symbols())
+    digest = hashlib.sha256(content).digest()
+    packed = coder.words(lanes).tobytes()
+    return Container(len(content), size, head, lanes, packed, digest).written()
 
 
-def unpack(packed: bytes) -> bytes:
-    """The file, to the bit. Raises Damage with what is wrong, also where it is of another kind."""
-    lanes, body = _checked(packed)
-    size, head_size, compressed, digest = _SIZES.unpack_from(body)
-    if max(size, head_size) > LARGEST_BYTES:
-        raise Damage("it claims to hold more than 1 GiB")
-    head = Head.of(body[_SIZES.size : _SIZES.size + compressed], head_size)
-    words = body[_SIZES.size + compressed :]
-    if head.size_bytes() != size or len(words) % 2:
-        raise Damage("its parts do not fit its size")
-    coder = Decoder(head.tables, np.frombuffer(words, "<u2"), lanes)
-    content = _joined(head, _code(coder, head.tensors, None, None))
-    coder.finish()
-    if hashlib.sha256(content).digest() != digest:
-        raise Damage("what it holds is not what was packed")
+def unpack(packed: bytes, name: str = "the file") -> bytes:
+    """The `.tflite`, to the bit. Raises UserError, in which the file is called `name`."""
+    container = Container.of(packed, name)
+    try:
+        head = Head.of(container.head, container.head_size)
+        if head.size_bytes() != container.size:
+            raise Damage("its parts do not fit its size")
+        coder = Decoder(head.tables, np.frombuffer(container.words, "<u2"), container.lanes)
+        content = head.joined(_code(coder, head.tensors))
+        coder.finish()
+        container.check(content)
+    except Damage as error:
+        raise damaged(name, error) from error
     return content
 
 
+def read(path: Path) -> bytes:
+    """The `.tflite` in a packed file. Raises UserError."""
+    try:
+        packed = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror}.",
+            "Give a file that `tflite-light pack` wrote.",
+        ) from error
+    return unpack(packed, str(path))
+
+
+def _plan(one: Constant, content: bytes) -> Plan | None:
+    """None where a tensor stays in the rest of the file, whose repetitions xz finds."""
+    if one.end - one.start >= _LARGE:
+        return tensors.plan(one.words(content), one.shape)
+    return Plan(0, 0, one.words(content)[:0]) if one.form in (FLOAT, INTEGER) else None
+
+
+def _lanes(symbols: int) -> int:
+    """A lane costs two bytes, and few lanes time: 64 lanes of 20,000 symbols, 512 of 2 million."""
+    return min(max(isqrt(symbols) * 3 // 8, 1), _MOST_LANES)
+
+
 def _code(
-    coder: Coder, found: Sequence[Tensor], plans: list[Plan] | None, words: list[Array] | None
+    coder: Coder,
+    found: Sequence[Tensor],
+    plans: Sequence[Plan] | None = None,
+    words: Sequence[Array] | None = None,
 ) -> list[Array]:
-    """Codebooks, all small tensors, then each of the others: the words of every tensor."""
-    books = None if plans is None else [tensors.steps(plan.codebook) for plan in plans]
-    books = _pool(coder, [one.entries for one in found], books)
-    small = None if words is None else [w for w, one in zip(words, found, strict=True) if not one.model]
-    pooled = iter(_pool(coder, [one.count for one in found if not one.model], small))
-    out = list[Array]()
-    for number, one in enumerate(found):
-        if not one.model:
-            out.append(next(pooled))
-            continue
-        plan = Plan(one.model, one.zero, tensors.codebook_of(books[number], one.width))
-        known = None if words is None else words[number]
-        out.append(tensors.code(coder, plan, one.shape, one.width, known))
+    """The words of all tensors; plans and words are given to be written, left out to be read.
+
+    First codebooks, then small floats and small integers, each as if they were one tensor.
+    """
+    books = plans and [tensors.steps(plan.codebook) for plan in plans]
+    steps = _pool(coder, FLOAT, [one.entries for one in found], books)
+    out = [np.empty(0, FORMS[one.form]) for one in found]
+    for form in (FLOAT, INTEGER):
+        small = [at for at, one in enumerate(found) if one.form == form and not one.model]
+        known = words and [words[at] for at in small]
+        for at, values in zip(
+            small, _pool(coder, form, [found[at].count for at in small], known), strict=True
+        ):
+            out[at] = values
+    for at, one in enumerate(found):
+        if one.model:
+            form = FORMS[one.form]
+            plan = Plan(one.model, one.zero, tensors.codebook_of(steps[at], form))
+            out[at] = tensors.code(coder, plan, one.shape, form, words[at] if words else None)
     return out
 
 
-def _pool(coder: Coder, counts: list[int], words: list[Array] | None) -> list[Array]:
-    """Lists of 4-byte words as if they were one tensor."""
-    known = None if words is None else np.concatenate([tensors.NONE, *words])
-    plan = Plan(tensors.PLAIN, 0, tensors.NONE)
-    joined = tensors.code(coder, plan, (1, 1, 1, sum(counts)), 4, known)
-    return np.split(joined, np.cumsum(counts)[:-1]) if counts else []
-
-
-def _joined(head: Head, words: list[Array]) -> bytes:
-    """The file: its tensors where they belong, and its rest."""
-    parts, at = list[bytes](), 0
-    for one, values in zip(head.tensors, words, strict=True):
-        parts += [head.rest[at : at + one.gap], values.tobytes()]
-        at += one.gap
-    return b"".join([*parts, head.rest[at:]])
-
-
-def _container(content: bytes, head: Head, coder: Encoder) -> bytes:
-    lanes = min(max(coder.symbols() // _LANE, 1), _MOST_LANES)
-    size, compressed = head.compressed()
-    digest = hashlib.sha256(content).digest()
-    sizes = _SIZES.pack(len(content), size, len(compressed), digest)
-    body = sizes + compressed + coder.words(lanes).tobytes()
-    return _START.pack(MAGIC, VERSION, lanes, zlib.crc32(body)) + body
-
-
-def _checked(packed: bytes) -> tuple[int, bytes]:
-    """Lanes and body of a file that is whole and of this version."""
-    if packed[: len(MAGIC)] != MAGIC:
-        raise Damage("it is not a packed file")
-    if len(packed) < _START.size + _SIZES.size:
-        raise Damage("it was cut off")
-    _, version, lanes, checksum = _START.unpack_from(packed)
-    if version > VERSION:
-        raise Damage(f"it is of version {version}, newer than {VERSION}, which is read here")
-    body = packed[_START.size :]
-    if zlib.crc32(body) != checksum:
-        raise Damage("it was cut off or changed: its checksum is another")
-    return lanes, body
+def _pool(
+    coder: Coder, form: int, counts: Sequence[int], words: Sequence[Array] | None
+) -> list[Array]:
+    """Lists of words, coded as one."""
+    none = np.empty(0, FORMS[form])
+    known = None if words is None else np.concatenate([none, *words])
+    plan = Plan(tensors.PLAIN, 0, none)
+    joined = tensors.code(coder, plan, (1, 1, 1, sum(counts)), FORMS[form], known)
+    return np.split(joined, np.cumsum(counts))[:-1]

@@ -9,22 +9,24 @@ import numpy as np
 from tflite_light.tflite.file import File
 from tflite_light.tflite.flatbuffer import Array
 from tflite_light.tflite.packed.planes import Shape
+from tflite_light.tflite.packed.words import BYTE, FLOAT, FORMS, HALF, INTEGER
 
 _SMALLEST = 16  # bytes; below it a range costs more to name than it saves
 _MOST = 0xFFFF  # of a kernel's height or width
-_WORDS = {  # bytes a value; others are taken byte by byte
-    **dict.fromkeys(("float32", "int32", "uint32", "float64", "int64", "uint64"), 4),
-    **dict.fromkeys(("float16", "bfloat16", "int16", "uint16"), 2),
-}
+_FORMS = {
+    **dict.fromkeys(("float32", "float64"), FLOAT),
+    **dict.fromkeys(("float16", "bfloat16"), HALF),
+    **dict.fromkeys(("int32", "uint32", "int64", "uint64"), INTEGER),
+}  # others are taken byte by byte
 
 
 @dataclass(frozen=True)
 class Constant:
-    """Bytes of a file: so many words of `width` bytes as `shape` has places."""
+    """Bytes of a file: as many words of a form as `shape` has places."""
 
     start: int
     shape: Shape
-    width: int
+    form: int  # in FORMS
 
     @property
     def count(self) -> int:
@@ -32,7 +34,10 @@ class Constant:
 
     @property
     def end(self) -> int:
-        return self.start + self.count * self.width
+        return self.start + self.count * FORMS[self.form].itemsize
+
+    def words(self, content: bytes) -> Array:
+        return np.frombuffer(content, FORMS[self.form], self.count, self.start)
 
 
 def constants(file: File) -> list[Constant]:
@@ -50,10 +55,10 @@ def _all(file: File) -> Iterator[Constant]:
         for index in range(len(graph.tensors)):
             data = graph.stored_bytes(index)
             if len(data) >= _SMALLEST:
-                width = _WORDS.get(graph.type_of(index), 1)
-                width = 1 if len(data) % width else width
-                shape = _kernel(graph.shape_of(index), len(data) // width)
-                yield Constant(_address(data) - whole, shape, width)
+                form = _FORMS.get(graph.type_of(index), BYTE)
+                form = BYTE if len(data) % FORMS[form].itemsize else form
+                shape = _kernel(graph.shape_of(index), len(data) // FORMS[form].itemsize)
+                yield Constant(_address(data) - whole, shape, form)
 
 
 def _kernel(shape: tuple[int, ...], count: int) -> Shape:

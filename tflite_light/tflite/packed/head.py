@@ -11,6 +11,7 @@ import numpy as np
 from tflite_light.tflite.flatbuffer import Array, Damage
 from tflite_light.tflite.packed.planes import Shape
 from tflite_light.tflite.packed.tensors import KERNELS
+from tflite_light.tflite.packed.words import BYTE, FLOAT, FORMS, INTEGER
 
 _COUNTS = Struct("<II")  # tensors, bytes of tables
 _TENSOR = Struct("<QIHHIBBHB")  # the fields of `Tensor` in their order
@@ -21,14 +22,14 @@ _MEMORY = 64 << 20  # that a reader's xz may take
 
 @dataclass(frozen=True)
 class Tensor:
-    """A record: `gap` bytes behind the last one's, words of `width` bytes in a shape.
+    """A record: `gap` bytes behind the last one's, words of a form in a shape.
 
     Without a model it shares frequencies with all others that have none.
     """
 
     gap: int
     shape: Shape
-    width: int
+    form: int
     model: int
     entries: int  # of its codebook; 0 where it has none
     zero: int
@@ -37,12 +38,16 @@ class Tensor:
     def count(self) -> int:
         return prod(self.shape)
 
+    @property
+    def size_bytes(self) -> int:
+        return self.count * FORMS[self.form].itemsize
+
     def check(self) -> None:
-        if self.width not in (1, 2, 4) or self.model > KERNELS or self.entries > 256:
+        if self.form >= len(FORMS) or self.model > KERNELS or self.entries > 256:
             raise Damage("a tensor's record is out of range")
-        if self.model == KERNELS and not (self.entries or self.width == 1):
+        if self.model == KERNELS and not (self.entries or self.form == BYTE):
             raise Damage("a tensor of several planes has a model for one")
-        if not self.model and (self.width != 4 or self.entries):
+        if not self.model and (self.form not in (FLOAT, INTEGER) or self.entries):
             raise Damage("a tensor without a model has no words of 4 bytes")
 
 
@@ -54,12 +59,20 @@ class Head:
 
     def size_bytes(self) -> int:
         """Of the file."""
-        return sum(one.count * one.width for one in self.tensors) + len(self.rest)
+        return sum(one.size_bytes for one in self.tensors) + len(self.rest)
+
+    def joined(self, words: Sequence[Array]) -> bytes:
+        """The file, of the words of its tensors and its rest."""
+        parts, at = list[bytes](), 0
+        for one, values in zip(self.tensors, words, strict=True):
+            parts += [self.rest[at : at + one.gap], values.tobytes()]
+            at += one.gap
+        return b"".join([*parts, self.rest[at:]])
 
     def compressed(self) -> tuple[int, bytes]:
         """Size before and the bytes of an xz stream."""
         rows = [
-            _TENSOR.pack(one.gap, *one.shape, one.width, one.model, one.entries, one.zero)
+            _TENSOR.pack(one.gap, *one.shape, one.form, one.model, one.entries, one.zero)
             for one in self.tensors
         ]
         counts = _COUNTS.pack(len(rows), len(self.tables))
@@ -86,8 +99,8 @@ class Head:
 
 
 def _tensor(row: tuple[int, ...]) -> Tensor:
-    gap, outer, height, wide, inner, width, model, entries, zero = row
-    tensor = Tensor(gap, (outer, height, wide, inner), width, model, entries, zero)
+    gap, outer, height, wide, inner, form, model, entries, zero = row
+    tensor = Tensor(gap, (outer, height, wide, inner), form, model, entries, zero)
     tensor.check()
     return tensor
 

@@ -8,6 +8,7 @@ its context, and `stage.code(contexts, symbols)` is those symbols, known to the 
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -32,35 +33,40 @@ class Coder(Protocol):
 def frequencies(weights: Array) -> Array:
     """Shares of 2^14 for each context, a row each: at least 1 where the weight is not 0.
 
-    What rounding leaves over goes to the first of the largest.
+    What rounding leaves over goes to the first of the largest; all of it where no symbol is used.
     """
     used = weights > 0
     room = (1 << _BITS) - used.sum(1, keepdims=True)
     sums = weights.sum(1, keepdims=True)
     shares = np.where(used, 1 + weights * room // np.maximum(sums, 1), 0)
-    left = np.where(used.any(1), (1 << _BITS) - shares.sum(1), 0)
-    shares[np.arange(len(shares)), shares.argmax(1)] += left
+    shares[np.arange(len(shares)), shares.argmax(1)] += (1 << _BITS) - shares.sum(1)
     return shares
 
 
-@dataclass
 class _Table:
     """Of each context and symbol, in one row: its share, and where it starts."""
 
-    shares: Array
-    alphabet: int
-
-    @classmethod
-    def of(cls, levels: Array) -> "_Table":
+    def __init__(self, levels: Array):
         """`levels` are bytes of shape (contexts, alphabet)."""
-        if levels.size and levels.max() >= len(WEIGHTS):
+        if levels.max(initial=0) >= len(WEIGHTS):
             raise Damage("a table of frequencies is out of range")
-        return cls(frequencies(WEIGHTS[levels]), levels.shape[1])
+        shares = frequencies(WEIGHTS[levels])
+        self.alphabet = levels.shape[1]
+        self.starts = (np.cumsum(shares, 1) - shares).ravel()
+        self.shares = shares.ravel()
 
-    def __post_init__(self) -> None:
-        rows = np.arange(len(self.shares))[:, None] << _BITS
-        self.starts = (rows + np.cumsum(self.shares, 1) - self.shares).ravel()
-        self.shares = self.shares.ravel()
+    @cached_property
+    def _places(self) -> Array:
+        """Which symbol each of the 2^14 numbers of each context stands for."""
+        return np.repeat(np.arange(self.shares.size, dtype=np.int32), self.shares)
+
+    def find(self, contexts: Array, numbers: Array) -> Array:
+        """Places in the row. Bits have many contexts, and are compared instead of looked up."""
+        if self.alphabet == 2:
+            places: Array = 2 * contexts + (numbers >= self.shares[2 * contexts])
+        else:
+            places = self._places[(contexts << _BITS) | numbers]
+        return places
 
 
 def levels_of(counts: Array) -> Array:
@@ -120,7 +126,7 @@ class Encoder:
         total = 0.0
         for stage in self.stages:
             levels = stage.levels()
-            shares = _Table.of(levels).shares
+            shares = _Table(levels).shares
             bits = _BITS - np.log2(np.maximum(shares, 1))
             total += sum(bits[place].sum() for place in stage.places) / 8
             total += np.count_nonzero(levels) / 2
@@ -131,13 +137,13 @@ class Encoder:
 
     def words(self, lanes: int) -> Array:
         """The states that a reader begins with, two words each, and the words it takes."""
-        tables = {id(stage): _Table.of(stage.levels()) for stage in self.stages}
+        tables = {id(stage): _Table(stage.levels()) for stage in self.stages}
         states, words = np.full(lanes, _LOWEST, np.int64), list[Array]()
         for stage, number in reversed(self.order):
             place, table = stage.places[number], tables[id(stage)]
             for at in reversed(range(0, len(place), lanes)):
                 here = place[at : at + lanes]
-                share, start = table.shares[here], table.starts[here] & ((1 << _BITS) - 1)
+                share, start = table.shares[here], table.starts[here]
                 state = states[: len(here)]
                 full = state >= share << (32 - _BITS)
                 words.append(state[full].astype("<u2"))
@@ -153,12 +159,13 @@ class _Read:
     table: _Table
 
     def code(self, contexts: Array, symbols: Array | None = None) -> Array:
-        keys = np.asarray(contexts, np.int64) << _BITS
-        places = np.empty(len(keys), np.int64)
+        contexts = np.asarray(contexts, np.int64)
+        places = np.empty(len(contexts), np.int64)
         lanes = len(self.decoder.states)
-        for at in range(0, len(keys), lanes):
-            places[at : at + lanes] = self.decoder.step(self.table, keys[at : at + lanes])
-        return places - (keys >> _BITS) * self.table.alphabet
+        for at in range(0, len(places), lanes):
+            places[at : at + lanes] = self.decoder.step(self.table, contexts[at : at + lanes])
+        symbols: Array = places - contexts * self.table.alphabet
+        return symbols
 
 
 class Decoder:
@@ -168,29 +175,32 @@ class Decoder:
         if len(words) < 2 * lanes or not lanes:
             raise Damage("it has no states to begin with")
         self.states = words[: 2 * lanes].view("<u4").astype(np.int64)
-        self._words, self._tables = words[2 * lanes :].astype(np.int64), tables
+        self._words, self._at = words[2 * lanes :].astype(np.int64), 0
+        self._tables = tables
 
     def stage(self, contexts: int, alphabet: int) -> _Read:
         size = contexts * alphabet
         if size > len(self._tables):
             raise Damage("a table of frequencies is missing")
         levels, self._tables = self._tables[:size], self._tables[size:]
-        return _Read(self, _Table.of(levels.reshape(contexts, alphabet)))
+        return _Read(self, _Table(levels.reshape(contexts, alphabet)))
 
-    def step(self, table: _Table, keys: Array) -> Array:
-        """One symbol of each lane; `keys` are their contexts, times 2^14."""
-        state = self.states[: len(keys)]
-        slot = keys + (state & ((1 << _BITS) - 1))
-        place: Array = np.searchsorted(table.starts, slot, "right") - 1
-        state[:] = table.shares[place] * (state >> _BITS) + slot - table.starts[place]
-        empty = state < _LOWEST
-        count = int(np.count_nonzero(empty))
-        if count > len(self._words):
+    def step(self, table: _Table, contexts: Array) -> Array:
+        """The place in the table's row of one symbol of each lane, as many as contexts."""
+        state = self.states[: len(contexts)]
+        number = state & ((1 << _BITS) - 1)
+        place = table.find(contexts, number)
+        state >>= _BITS
+        state *= table.shares[place]
+        state += number - table.starts[place]
+        empty = np.flatnonzero(state < _LOWEST)
+        words = self._words[self._at : self._at + len(empty)]
+        if len(words) < len(empty):
             raise Damage("its symbols end early")
-        state[empty] = (state[empty] << 16) | self._words[:count]
-        self._words = self._words[count:]
+        state[empty] = (state[empty] << 16) | words
+        self._at += len(empty)
         return place
 
     def finish(self) -> None:
-        if len(self._words) or len(self._tables) or (self.states != _LOWEST).any():
+        if self._at < len(self._words) or len(self._tables) or (self.states != _LOWEST).any():
             raise Damage("something is left over behind its last symbol")
