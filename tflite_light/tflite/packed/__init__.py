@@ -45,7 +45,7 @@ def pack(file: File) -> bytes:
     _code(coder, found, [plan for _, plan in chosen], [one.words(content) for one, _ in chosen])
     rest = b"".join([*gaps, content[ends[-1] :]])
     size, head = Head(found, coder.tables(), rest).compressed()
-    lanes = _lanes(coder.symbols())
+    lanes = _lanes(coder)
     digest = hashlib.sha256(content).digest()
     packed = coder.words(lanes).tobytes()
     return Container(len(content), size, head, lanes, packed, digest).written()
@@ -86,9 +86,13 @@ def _plan(one: Constant, content: bytes) -> Plan | None:
     return Plan(0, 0, one.words(content)[:0]) if one.form in (FLOAT, INTEGER) else None
 
 
-def _lanes(symbols: int) -> int:
-    """A lane costs two bytes, and few lanes time: 64 lanes of 20,000 symbols, 512 of 2 million."""
-    return min(max(isqrt(symbols) * 3 // 8, 1), _MOST_LANES)
+def _lanes(coder: Encoder) -> int:
+    """Many where there are many symbols, as few lanes take long; a lane costs two bytes.
+
+    64 for 30,000 symbols, 512 for 2 million; no more than cost 0.5 % of what they hold.
+    """
+    quick, cheap = isqrt(coder.symbols()) * 3 // 8, int(coder.size_bytes()) // 400
+    return max(min(quick, cheap, _MOST_LANES), 1)
 
 
 def _code(
@@ -101,21 +105,21 @@ def _code(
 
     First codebooks, then small floats and small integers, each as if they were one tensor.
     """
-    books = plans and [tensors.steps(plan.codebook) for plan in plans]
+    books = None if plans is None else [tensors.steps(plan.codebook) for plan in plans]
     steps = _pool(coder, FLOAT, [one.entries for one in found], books)
     out = [np.empty(0, FORMS[one.form]) for one in found]
     for form in (FLOAT, INTEGER):
         small = [at for at, one in enumerate(found) if one.form == form and not one.model]
-        known = words and [words[at] for at in small]
+        known = None if words is None else [words[at] for at in small]
         for at, values in zip(
             small, _pool(coder, form, [found[at].count for at in small], known), strict=True
         ):
             out[at] = values
     for at, one in enumerate(found):
         if one.model:
-            form = FORMS[one.form]
-            plan = Plan(one.model, one.zero, tensors.codebook_of(steps[at], form))
-            out[at] = tensors.code(coder, plan, one.shape, form, words[at] if words else None)
+            plan = Plan(one.model, one.zero, tensors.codebook_of(steps[at], FORMS[one.form]))
+            own = None if words is None else words[at]
+            out[at] = tensors.code(coder, plan, one.shape, FORMS[one.form], own)
     return out
 
 

@@ -56,6 +56,13 @@ class _Table:
         self.shares = shares.ravel()
 
     @cached_property
+    def certain(self) -> Array:
+        """Of each context the place of its symbol where it has but one, else -1."""
+        whole = self.shares.reshape(-1, self.alphabet) == 1 << _BITS
+        first = np.arange(len(whole)) * self.alphabet
+        return np.where(whole.any(1), first + whole.argmax(1), -1)
+
+    @cached_property
     def _places(self) -> Array:
         """Which symbol each of the 2^14 numbers of each context stands for."""
         return np.repeat(np.arange(self.shares.size, dtype=np.int32), self.shares)
@@ -141,6 +148,7 @@ class Encoder:
         states, words = np.full(lanes, _LOWEST, np.int64), list[Array]()
         for stage, number in reversed(self.order):
             place, table = stage.places[number], tables[id(stage)]
+            place = place[table.shares[place] < 1 << _BITS]
             for at in reversed(range(0, len(place), lanes)):
                 here = place[at : at + lanes]
                 share, start = table.shares[here], table.starts[here]
@@ -160,12 +168,14 @@ class _Read:
 
     def code(self, contexts: Array, symbols: Array | None = None) -> Array:
         contexts = np.asarray(contexts, np.int64)
-        places = np.empty(len(contexts), np.int64)
+        places = self.table.certain[contexts]
+        unknown = np.flatnonzero(places < 0)
         lanes = len(self.decoder.states)
-        for at in range(0, len(places), lanes):
-            places[at : at + lanes] = self.decoder.step(self.table, contexts[at : at + lanes])
-        symbols: Array = places - contexts * self.table.alphabet
-        return symbols
+        for at in range(0, len(unknown), lanes):
+            here = unknown[at : at + lanes]
+            places[here] = self.decoder.step(self.table, contexts[here])
+        found: Array = places - contexts * self.table.alphabet
+        return found
 
 
 class Decoder:

@@ -33,14 +33,15 @@ def words_of(planes: Array, form: Form) -> Array:
     unsigned = f"<u{form.itemsize}"
     turned = np.ascontiguousarray(planes[::-1].T).view(unsigned).ravel()
     sign = turned & 1
-    high = -sign.view(form) if form == FORMS[INTEGER] else sign << (8 * form.itemsize - 1)
-    return np.bitwise_xor((turned >> 1).view(form), high)
+    high = 0 - sign if form == FORMS[INTEGER] else sign << (8 * form.itemsize - 1)
+    return np.bitwise_xor(turned >> 1, high).view(form)
 
 
 def ordered(words: Array) -> Array:
     """uint32 that rise as floats do: negative ones inverted, others behind them."""
     wide = words.astype(np.uint32) << (32 - 8 * words.dtype.itemsize)
-    return np.bitwise_xor(wide, np.where(wide & _SIGN, ~np.uint32(0), _SIGN))
+    numbers: Array = wide ^ np.where(wide & _SIGN, ~np.uint32(0), _SIGN)
+    return numbers
 
 
 def disordered(numbers: Array, form: Form) -> Array:
