@@ -155,7 +155,7 @@ class Graph:
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's values are stored, in this file or in one beside it."""
-        return self.tensors[index].externalBuffer > 0 or len(self._bytes(index)) > 0
+        return self.tensors[index].externalBuffer > 0 or len(self.stored_bytes(index)) > 0
 
     def place_of(self, index: int) -> tuple[int, int]:
         """What is equal for tensors, of other graphs too, that share their stored values."""
@@ -167,7 +167,7 @@ class Graph:
         None for types without numbers and for values in another file. Raises Damage where bytes
         and shape do not fit.
         """
-        tensor, data = self.tensors[index], self._bytes(index)
+        tensor, data = self.tensors[index], self.stored_bytes(index)
         if not len(data) or not is_readable(self.type_of(index)):
             return None
         stored = decode(data, self.type_of(index), self.shape_of(index), tensor.sparsity)
@@ -256,7 +256,7 @@ class Graph:
     def _storage(self, index: int) -> str:
         return f"{'sparse ' if self.tensors[index].sparsity else ''}{self.type_of(index)}"
 
-    def _bytes(self, index: int) -> Array:
+    def stored_bytes(self, index: int) -> Array:
         """A tensor's bytes; those of large files lie behind the flatbuffer."""
         buffer = self.model.buffers[self.tensors[index].buffer]
         if buffer.data is not None and len(buffer.data):
