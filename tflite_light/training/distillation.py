@@ -48,7 +48,9 @@ class Distillation(Objective):
         """
 
         def ask(inputs: Any, labels: Any) -> tuple[Any, Any]:
-            logits = tf.numpy_function(self._answer, [inputs], tf.float32, stateful=False)
+            # Stateful, or tf.data would ask from several threads, which no interpreter allows, and
+            # which may leave a Keras model no thread to answer in.
+            logits = tf.numpy_function(self._answer, [inputs], tf.float32)
             answers = tf.nn.log_softmax(tf.ensure_shape(logits, labels.shape))
             return inputs, tf.concat([labels, answers], axis=1)
 
