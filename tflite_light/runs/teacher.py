@@ -112,15 +112,13 @@ def _require_same_classes(teacher: Teacher, classes: list[str]) -> None:
     gone, more = sorted(set(classes) - set(known)), sorted(set(known) - set(classes))
     problems = [f"{some(gone)} missing"] if gone else []
     problems += [f"{some(more)} more"] if more else []
-    places = enumerate(zip(known, classes, strict=False))
-    first = next(
-        f"class {n} is {there} there and {here} here"
-        for n, (there, here) in places
-        if there != here
-    )
+    turned = [n for n, pair in enumerate(zip(known, classes, strict=False)) if len(set(pair)) > 1]
+    if turned and not problems:
+        first = turned[0]
+        problems = [f"class {first} is {known[first]} there and {classes[first]} here"]
     raise UserError(
         f"distil.teacher: {teacher.path} knows other classes than the data has: "
-        f"{' and '.join(problems) or first}.",
+        f"{' and '.join(problems) or 'some twice'}.",
         "It needs the data's classes in the data's order: train a teacher on this data.",
     )
 
