@@ -21,6 +21,7 @@ data: {tfrecord: {train: train-*, val: val-*, test: test-*, labels: labels.txt}}
 image: {size: 96, resize: stretch, mean: [1.5, 2, 3], std: 127.5, filter: box}
 augment: {flip: horizontal, mixup: 0.2}
 train: {schedule: {factor: 0.9, every_epochs: 2}, freeze: {epochs: 1}, patience: 3}
+distil: {teacher: runs/large, loss: kd, temperature: 3}
 compress: [prune, {qat: {epochs: 2}}]
 """
 IMPORT = """

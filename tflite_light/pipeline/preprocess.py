@@ -7,6 +7,7 @@ from PIL import Image as Pillow
 
 from tflite_light.contract import Image
 from tflite_light.pipeline.decode import STRIP, Pixels
+from tflite_light.stack import tf
 
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -33,6 +34,28 @@ def normalise(pixels: Any, image: Image) -> Any:
     """0..255 RGB of any shape (..., 3), NumPy or TensorFlow, float32 -> what the model takes."""
     ordered = pixels if image.channels == "RGB" else pixels[..., ::-1]
     return (ordered - _spread(image.mean, pixels)) / _spread(image.std, pixels)
+
+
+def translated(inputs: Floats, given: Image, own: Image) -> Floats:
+    """Inputs [n, size, size, 3] made by one contract -> those that another makes of the same views.
+
+    Exact to float32's rounding, but for the size: views are then resized bilinearly, as wide as a
+    reduction, where the other would have resized the photograph.
+    """
+    keys = ("size", "channels", "mean", "std")
+    if all(getattr(given, key) == getattr(own, key) for key in keys):
+        return inputs
+    pixels = denormalise(inputs, given)
+    if given.size != own.size:
+        pixels = tf.image.resize(pixels, (own.size, own.size), antialias=True).numpy()
+    made: Floats = normalise(pixels, own)
+    return made
+
+
+def denormalise(inputs: Floats, image: Image) -> Floats:
+    """What the model takes (..., 3), float32 -> 0..255 RGB: the way back of `normalise`."""
+    pixels = inputs * np.array(image.std, np.float32) + np.array(image.mean, np.float32)
+    return pixels if image.channels == "RGB" else pixels[..., ::-1]
 
 
 def _spread(values: Any, pixels: Any) -> Floats:

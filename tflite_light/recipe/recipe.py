@@ -18,6 +18,7 @@ from tflite_light.export import Mode
 from tflite_light.models import Architecture
 from tflite_light.parts import OneOf, Part
 from tflite_light.pipeline.augment import Augment
+from tflite_light.recipe.distil import Distil
 from tflite_light.recipe.train import Train
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
@@ -47,6 +48,7 @@ class Recipe(Part):
     image: Image = Field(Image(), description="from a picture to the input: the contract")
     augment: Augment = Field(Augment(), description="what training alone does to pictures")
     train: Train | None = Field(None, description="how it is fitted; without it, an import")
+    distil: Distil | None = Field(None, description="a teacher whose answers are learnt, too")
     compress: list[Annotated[Stage, OneOf("compress")]] = Field(
         [], description="stages after the fit, in order"
     )
@@ -89,9 +91,15 @@ class Recipe(Part):
                 raise ValueError(
                     "train.freeze needs weights: it would keep what was drawn at random"
                 )
+            if self.distil and self.distil.loss == "dist" and self.train.batch_size < 2:
+                raise ValueError(
+                    "distil.loss: dist compares the pictures of a batch; set train.batch_size to 2 "
+                    "or more"
+                )
         else:
-            if self.compress:
-                raise ValueError("compress needs train: (train: {} takes its defaults)")
+            for key in ("compress", "distil"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} needs train: (train: {{}} takes its defaults)")
             if len(named) > 1:
                 raise ValueError("labels and classes both name the classes; keep one")
             if not (named or self.data):
@@ -125,17 +133,22 @@ class Recipe(Part):
         return self.data
 
     def absolute(self) -> "Recipe":
-        """The same recipe, whose data and weights are found from any folder."""
+        """The same recipe, whose data, weights and teacher are found from any folder."""
         update: dict[str, Any] = {"data": self.data.absolute() if self.data else None}
         path = getattr(self.weights, "path", None)
         if self.weights and path:
             moved = {"path": str(Path(path).absolute())}
             update["weights"] = self.weights.model_copy(update=moved)
+        if self.distil:
+            moved = {"teacher": str(Path(self.distil.teacher).absolute())}
+            update["distil"] = self.distil.model_copy(update=moved)
         return self.model_copy(update=update)
 
     def absent(self) -> list[str]:
         """Files and folders that the recipe names and that do not exist, each with its place."""
         named = {"labels": self.labels}
+        if self.distil:
+            named["distil.teacher"] = self.distil.teacher
         if self.weights:
             named[f"weights.{self.weights.key}.path"] = getattr(self.weights, "path", None)
         found = {place: path for place, path in named.items() if path and not os.path.exists(path)}

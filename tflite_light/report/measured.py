@@ -64,6 +64,8 @@ def _advice(calibration_pictures: int | None) -> str:
 def _title(row: Measured) -> str:
     if row.size_bytes:
         return f"{row.name.removesuffix('.tflite')}.tflite"
+    if row.name == "teacher":
+        return row.name
     return f"{'float' if row.name == 'fit' else row.name} (Keras)"
 
 

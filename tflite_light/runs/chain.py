@@ -9,7 +9,7 @@ from tflite_light.graph import checkpoint
 from tflite_light.graph.build import build as build_network
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
-from tflite_light.runs.folder import Run
+from tflite_light.runs.folder import FIT, Run
 from tflite_light.tflite.promises import Promise
 from tflite_light.training import distribution
 
@@ -27,6 +27,14 @@ def models(run: Run) -> list[Any]:
         )
         load_weights(run, phase, built[-1])
     return built
+
+
+def fitted(run: Run) -> Any:
+    """The model as `fit` left it, before the stages."""
+    require_own(run, FIT)
+    model = build(run.recipe, run.classes)
+    load_weights(run, FIT, model)
+    return model
 
 
 def source_phase(run: Run, mode: Mode) -> str:
@@ -96,5 +104,6 @@ def facts(run: Run, phase: str) -> dict[str, Any]:
         "classes": run.classes,
         "recipe": recipe.model_dump(mode="json"),
         "pictures": run.contents,
+        "teacher": run.teacher,
         "plan": run.read_plan(phase) if phase in run.stages else {},
     }

@@ -20,8 +20,10 @@ from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.finding import create
 from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
+from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training.display import Display
-from tflite_light.training.objective import CrossEntropy
+from tflite_light.training.distillation import Distillation
+from tflite_light.training.objective import CrossEntropy, Objective
 from tflite_light.training.phase import Phase, train_phase
 
 WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
@@ -36,9 +38,11 @@ def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Ru
         raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
     check(recipe, data)
-    run = create(recipe, name or recipe.model.key, Path(runs), data.parts)
+    teacher = open_teacher(recipe, data.classes)
+    digest = teacher.digest if teacher else None
+    run = create(recipe, name or recipe.model.key, Path(runs), data.parts, digest)
     with run.locked():
-        return run, _train(run, data)
+        return run, _train(run, data, teacher)
 
 
 def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
@@ -46,9 +50,11 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
     with run.locked():
         recipe = run.recipe_at(data)
         run.require_same_data(recipe)
+        teacher = open_teacher(recipe, run.classes)
+        run.require_same_teacher(teacher.digest if teacher else None)
         pictures = recipe.source.load(recipe.image)
         run.require_same_contents(pictures.parts)
-        return run, _train(run, pictures)
+        return run, _train(run, pictures, teacher)
 
 
 def check(recipe: Recipe, data: Data) -> None:
@@ -67,7 +73,7 @@ def check(recipe: Recipe, data: Data) -> None:
             model = stage.strip(stage.wrap(model, plan, steps=1))
 
 
-def _train(run: Run, data: Data) -> list[Measured]:
+def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     """Do what is still to be done of a run; the rows of its report."""
     interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
@@ -76,7 +82,10 @@ def _train(run: Run, data: Data) -> list[Measured]:
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     models: dict[str, Any] = {}
-    for phase, model, seconds in _trained(run, data):
+    if teacher:
+        say(f"teacher {teacher.path}: measuring on {len(data.test)} test pictures")
+        rows.append(measure(ROW, teacher, data.test)[0])
+    for phase, model, seconds in _trained(run, data, teacher):
         say(f"{phase}: measuring on {len(data.test)} test pictures")
         row, logits[phase] = measure(phase, KerasModel(model), data.test)
         row.seconds, models[phase] = seconds, model
@@ -94,7 +103,7 @@ def _train(run: Run, data: Data) -> list[Measured]:
     return rows
 
 
-def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
+def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
     steps = steps_per_epoch(data.train, run.recipe.training.batch_size)
     model = chain.build(run.recipe, data.classes)
@@ -115,7 +124,7 @@ def _trained(run: Run, data: Data) -> Iterator[tuple[str, Any, float]]:
             history = train_phase(
                 wrapped,
                 replace(
-                    _phase(run, phase),
+                    _phase(run, phase, teacher),
                     callbacks=stage.callbacks(wrapped, run.read_plan(phase)) if stage else [],
                     facts=chain.facts(run, phase),
                 ),
@@ -139,9 +148,16 @@ def _begin(run: Run, model: Any, classes: list[str]) -> None:
             say(remark)
 
 
-def _phase(run: Run, phase: str) -> Phase:
+def _objective(recipe: Recipe, teacher: Teacher | None) -> Objective:
+    smoothing = recipe.training.label_smoothing
+    if recipe.distil and teacher:
+        return Distillation(teacher, recipe.distil, smoothing)
+    return CrossEntropy(smoothing)
+
+
+def _phase(run: Run, phase: str, teacher: Teacher | None = None) -> Phase:
     stage, settings = run.stages.get(phase), run.recipe.training
-    loss, freeze = CrossEntropy(settings.label_smoothing), settings.freeze
+    loss, freeze = _objective(run.recipe, teacher), settings.freeze
     if stage:
         return Phase(phase, loss, stage.epochs, stage.learning_rate, WARMUP)
     if freeze and phase == CLASSIFIER_PHASE:

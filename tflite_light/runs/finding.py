@@ -14,8 +14,17 @@ from tflite_light.runs.folder import Run, open_run
 from tflite_light.runs.record import differences, record
 
 
-def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples]) -> Run:
-    """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand."""
+def create(
+    recipe: Recipe,
+    name: str,
+    runs: Path,
+    parts: Mapping[str, Examples],
+    teacher: str | None = None,
+) -> Run:
+    """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand.
+
+    `teacher` is a digest of its teacher's weights.
+    """
     if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
         raise UserError(
             f"{name!r} cannot name a run.",
@@ -23,7 +32,7 @@ def create(recipe: Recipe, name: str, runs: Path, parts: Mapping[str, Examples])
         )
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
-        record(run.folder, recipe, parts)
+        record(run.folder, recipe, parts, teacher)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise

@@ -2,7 +2,8 @@
 
     recipe.yaml       the resolved recipe, absolute data paths
     environment.json  versions (the kit's own too), machine, seed, and the recipe once more
-    data.json         class names in the order of the logits; digests and counts of the pictures
+    data.json         class names in the order of the logits; digests and counts of the pictures,
+                      digest of a teacher's weights
     history.csv, tensorboard/, checkpoints/, exports/, metrics.json
 
 What a run is opened with must fit what is recorded: a recipe or data that was changed since would
@@ -97,6 +98,11 @@ class Run:
         """A digest of what each part's pictures held when the run was started."""
         return dict(self._data["contents"])
 
+    @property
+    def teacher(self) -> str | None:
+        """A digest of the teacher's weights when the run was started, where it has one."""
+        return self._data.get("teacher")
+
     @cached_property
     def _data(self) -> dict[str, Any]:
         if not (self.folder / "data.json").exists():
@@ -150,6 +156,16 @@ class Run:
                 f"{self.recipe.source.where}: {' and '.join(changed)} pictures hold other bytes "
                 f"than {self.folder} was trained on.",
                 "Restore them, train again, or name the pictures to use with `--data`.",
+            )
+
+    def require_same_teacher(self, digest: str | None) -> None:
+        """Raises UserError where the teacher is not the one that the run was started with."""
+        if digest != self.teacher:
+            assert self.recipe.distil
+            raise UserError(
+                f"distil.teacher: {self.recipe.distil.teacher} has other weights than when "
+                f"{self.folder} was started.",
+                "Restore it, or train again.",
             )
 
     def require_same_classes(self, recipe: Recipe) -> None:

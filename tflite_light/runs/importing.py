@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tflite_light import files
 from tflite_light import recipe as recipes
@@ -37,11 +38,17 @@ def export(
     out = _require_exportable(recipe, path, chosen, out)
     labels = recipe.class_names()
     data = Data(labels, **read(_parts(recipe, labels), recipe.image))
-    model = build(recipe.model, recipe.image.size, len(labels), recipe.seed)
-    _load_weights(recipe, model, None if recipe.classes else labels)
+    model = network(recipe, labels)
     logits = answers(KerasModel(model), data.test)
     paths = {out / f"{Path(path).stem}_{mode.key}.tflite": mode for mode in chosen}
     return {file: deliver(mode, model, logits, data, [], file) for file, mode in paths.items()}
+
+
+def network(recipe: Recipe, labels: list[str]) -> Any:
+    """The model of an import, with its weights. Raises UserError where they do not fit."""
+    model = build(recipe.model, recipe.image.size, len(labels), recipe.seed)
+    _load_weights(recipe, model, None if recipe.classes else labels)
+    return model
 
 
 def _require_exportable(

@@ -27,8 +27,11 @@ PACKAGES = (
 )
 
 
-def record(folder: Path, recipe: Recipe, parts: Mapping[str, Examples]) -> None:
-    """Write what the run in `folder` is made by; `recipe` is as it was typed, `parts` its data."""
+def record(
+    folder: Path, recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None
+) -> None:
+    """Write what the run in `folder` is made by; `recipe` is as it was typed, `parts` its data,
+    `teacher` a digest of its teacher's weights."""
     resolved = recipe.absolute()
     files.write(folder / "recipe.yaml", recipes.to_yaml(resolved))
     data = {
@@ -36,6 +39,7 @@ def record(folder: Path, recipe: Recipe, parts: Mapping[str, Examples]) -> None:
         "digest": recipe.source.listing_digest(),
         "contents": {name: part.digest() for name, part in parts.items()},
         "pictures": counts(recipe),
+        "teacher": teacher,
     }
     files.write_json(folder / "data.json", data)
     files.write_json(folder / "environment.json", _environment(resolved))

@@ -15,9 +15,10 @@ class Objective(ABC):
         """A Keras loss: (labels, logits) -> a value a picture."""
 
     def labelled(self, batches: Any) -> Any:
-        """A dataset of (input, one-hot label), with all that the loss compares logits with.
+        """A training's dataset of (input, one-hot label), with all that the loss compares with.
 
-        A loss that needs more than the label, such as a teacher's logits, adds it here.
+        A loss that needs more than the label, such as a teacher's answers, adds it here, and takes
+        validation's labels without it.
         """
         return batches
 

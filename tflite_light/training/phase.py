@@ -54,15 +54,15 @@ def train_phase(
     journal = Journal(model, phase.name, phase.average, phase.patience, places, phase.facts)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
-        classes, labelled = len(data.classes), phase.objective.labelled
+        classes = len(data.classes)
         batches = training(data.train, classes, settings.batch_size, recipe.augment, seed, todo)
         with picture_errors():
             model.fit(
-                labelled(batches),
+                phase.objective.labelled(batches),
                 steps_per_epoch=steps,
                 initial_epoch=todo.start,
                 epochs=todo.stop,
-                validation_data=labelled(evaluation(data.val, classes)),
+                validation_data=evaluation(data.val, classes),
                 class_weight=_class_weights(data) if settings.class_weights else None,
                 callbacks=[*phase.callbacks, _tensorboard(places), journal, display],
                 verbose=0,

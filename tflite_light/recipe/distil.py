@@ -1,0 +1,42 @@
+"""What a network learns of another one: the recipe's `distil`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tflite_light.parts import Part
+
+TEMPERATURE = {"dist": 1.0, "kd": 4.0}
+
+
+class Distil(Part):
+    """Distillation: in every phase the network also learns the answers of a teacher.
+
+    The teacher sees the very views that the network is trained on, altered as they are (Beyer et
+    al. 2022, arXiv 2106.05237: answers computed beforehand overfit). It knows the data's classes,
+    in the same order. Of a run it is what `fit` ended with; a recipe is one without `train`, with
+    `weights`; a `.tflite` comes with its contract and answers picture by picture, which is slow.
+
+    `dist` (Huang et al. 2022, arXiv 2205.10536) asks for probabilities that correlate with the
+    teacher's, between the classes of a picture and between the pictures of a batch; `kd` (Hinton et
+    al. 2015, arXiv 1503.02531) for the same probabilities. Both are multiplied by the temperature
+    squared. Of two classes a picture's correlation is 1 or -1: `kd` says more there.
+
+    Training's loss is (1 - weight) x cross-entropy + weight x distillation, where `dist` is the sum
+    of its two terms; the paper's factors of 1, 2 and 2 are a weight of 2/3. Validation's loss is
+    the cross-entropy alone.
+    """
+
+    teacher: str = Field(
+        min_length=1, description="folder of a finished run, an import's recipe, or a .tflite"
+    )
+    loss: Literal["dist", "kd"] = Field("dist", description="how answers are compared")
+    weight: float = Field(0.5, gt=0, le=1, description="share of distillation in the loss")
+    temperature: float | None = Field(
+        None, gt=0, le=100, description="divides the logits; default: 1 for dist, 4 for kd"
+    )
+
+    @property
+    def softening(self) -> float:
+        """The temperature, where none is written the one that suits the loss."""
+        return self.temperature or TEMPERATURE[self.loss]

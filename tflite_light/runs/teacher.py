@@ -1,0 +1,135 @@
+"""The teacher of a distillation: a finished model that answers to its student's inputs."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tflite_light import contract
+from tflite_light import recipe as recipes
+from tflite_light.classes import plain
+from tflite_light.contract import Image
+from tflite_light.errors import UserError
+from tflite_light.graph import checkpoint
+from tflite_light.measure.predict import opened
+from tflite_light.measure.runners import KerasModel, Runner
+from tflite_light.pipeline.preprocess import Floats, translated
+from tflite_light.progress import say
+from tflite_light.recipe import Recipe
+from tflite_light.runs import chain, importing
+from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.wording import some
+
+ROW = "teacher"  # its name in a run's report
+_KINDS = "Give the folder of a finished run, an import's recipe (.yaml) or an exported .tflite."
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A model with the contract of its own inputs; `student` is that of those it is asked by."""
+
+    path: Path
+    runner: Runner
+    image: Image
+    classes: list[str]
+    digest: str  # SHA-256, in hex, of its weights
+    student: Image
+
+    def logits(self, batches: Iterable[Floats]) -> Floats:
+        """The student's inputs [n, size, size, 3], in batches -> logits [sum of n, classes]."""
+        return self.runner.logits(translated(one, self.student, self.image) for one in batches)
+
+
+def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
+    """The recipe's teacher of these classes; None where it names none.
+
+    Raises UserError where it cannot be used, or knows other classes or another order of them.
+    """
+    if not recipe.distil:
+        return None
+    path = Path(recipe.distil.teacher)
+    if not path.exists():
+        raise UserError(f"distil.teacher: {path} does not exist.", _KINDS)
+    teacher = replace(_open(path), student=recipe.image)
+    _require_same_classes(teacher, classes)
+    _remark(teacher)
+    return teacher
+
+
+def _open(path: Path) -> Teacher:
+    if path.is_dir():
+        return _of_run(path)
+    match path.suffix:
+        case ".yaml" | ".yml":
+            return _of_recipe(path)
+        case ".tflite":
+            return _of_file(path)
+    raise UserError(f"distil.teacher: {path} is neither run, recipe nor .tflite.", _KINDS)
+
+
+def _of_run(path: Path) -> Teacher:
+    run = open_run(path)
+    require_finished(run)
+    return _of_model(path, chain.fitted(run), run.recipe.image, run.classes)
+
+
+def _of_recipe(path: Path) -> Teacher:
+    recipe = recipes.load(path)
+    if recipe.train:
+        raise UserError(
+            f"distil.teacher: {path} has train:, so it is no finished model.",
+            f"Train it first, `tflite-light train {path}`, and give the folder of its run.",
+        )
+    if not recipe.weights:
+        raise UserError(
+            f"distil.teacher: {path} names no weights, so it would be drawn at random.",
+            "Give it `weights:`.",
+        )
+    labels = recipe.class_names()
+    return _of_model(path, importing.network(recipe, labels), recipe.image, labels)
+
+
+def _of_file(path: Path) -> Teacher:
+    model, agreed = opened(path)
+    say(f"teacher {path}: a .tflite answers picture by picture, slower than a run would")
+    digest = contract.sha256(path.read_bytes())
+    return Teacher(path, model, agreed.image, agreed.labels, digest, agreed.image)
+
+
+def _of_model(path: Path, model: Any, image: Image, classes: list[str]) -> Teacher:
+    digest = hashlib.sha256()
+    for name, array in sorted(checkpoint.weights_of(model).items()):
+        digest.update(name.encode())
+        digest.update(array.tobytes())
+    return Teacher(path, KerasModel(model), image, classes, digest.hexdigest(), image)
+
+
+def _require_same_classes(teacher: Teacher, classes: list[str]) -> None:
+    known = [plain(name) for name in teacher.classes]
+    if known == classes:
+        return
+    gone, more = sorted(set(classes) - set(known)), sorted(set(known) - set(classes))
+    problems = [f"{some(gone)} missing"] if gone else []
+    problems += [f"{some(more)} more"] if more else []
+    turned = [n for n, pair in enumerate(zip(known, classes, strict=False)) if len(set(pair)) > 1]
+    if turned and not problems:
+        first = turned[0]
+        problems = [f"class {first} is {known[first]} there and {classes[first]} here"]
+    raise UserError(
+        f"distil.teacher: {teacher.path} knows other classes than the data has: "
+        f"{' and '.join(problems) or 'some twice'}.",
+        "It needs the data's classes in the data's order: train a teacher on this data.",
+    )
+
+
+def _remark(teacher: Teacher) -> None:
+    """Say what of the teacher's own preprocessing the student's views do not have."""
+    own, given = teacher.image, teacher.student
+    if own.size != given.size:
+        say(f"teacher {teacher.path}: pictures of {given.size} px are resized to {own.size} px")
+    fields = ("resize", "crop", "filter")
+    odd = [name for name in fields if getattr(own, name) != getattr(given, name)]
+    if odd:
+        there = ", ".join(f"{name}: {getattr(own, name)}" for name in odd)
+        say(f"teacher {teacher.path} was trained with {there}; it sees the student's pictures")
