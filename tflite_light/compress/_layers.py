@@ -32,6 +32,12 @@ def weighty(model: Any, exclude: Sequence[str] = (), place: str = "") -> list[An
     return [layer for layer, out in zip(layers, excluded, strict=True) if not out]
 
 
+def kernels(layer: Any) -> list[Any]:
+    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
+    names = ("kernel", "depthwise_kernel", "pointwise_kernel")
+    return [getattr(layer, name) for name in names if getattr(layer, name, None) is not None]
+
+
 def is_normalised(layer: Any) -> bool:
     """Whether a batch norm follows, by which the converter multiplies each output channel."""
     return any(

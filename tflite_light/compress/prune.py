@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import copied, weighty
+from tflite_light.compress._layers import copied, kernels, weighty
 from tflite_light.errors import UserError
 from tflite_light.stack import keras, tfmot
 from tflite_light.tflite.promises import Promise, Zeros
@@ -91,12 +91,6 @@ def _schedule(sparsity: float, steps: int) -> Any:
         end_step=end,
         frequency=max(1, end // UPDATES),
     )
-
-
-def kernels(layer: Any) -> list[Any]:
-    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
-    names = ("kernel", "depthwise_kernel", "pointwise_kernel")
-    return [getattr(layer, name) for name in names if getattr(layer, name, None) is not None]
 
 
 def _prunable(model: Any) -> list[str]:

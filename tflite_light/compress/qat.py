@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.compress import Kind, Plan, Stage
+from tflite_light.compress._layers import kernels
 from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
+from tflite_light.errors import UserError
 from tflite_light.stack import keras, tf, tfmot
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
-    from tflite_light.pipeline.examples import Examples
+    from tflite_light.pipeline.examples import Data, Examples
 
 CALIBRATION = 512  # training pictures that set the first ranges
 
@@ -36,6 +39,12 @@ class QAT(Stage):
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
+    def plan(self, model: Any, data: "Data | None") -> Plan:
+        """Nothing to decide; before a run, whether TF-MOT would round every layer's weights."""
+        if data is None:
+            _require_rounded(model, self.wrap(model, {"kept": []}, 1))
+        return {}
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
         configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
@@ -51,6 +60,28 @@ class QAT(Stage):
         with _observing():
             for batch in examples.inputs(examples.sample(CALIBRATION), batch_size=32):
                 wrapped(batch, training=False)
+
+
+def _require_rounded(model: Any, wrapped: Any) -> None:
+    """Raises UserError where layers' weights escape: TF-MOT leaves those of a convolution alone
+    that a ReLU follows without batch norm, and says nothing."""
+    escaped = [
+        layer.name
+        for layer in model.layers
+        if kernels(layer) and not getattr(_wrapper(wrapped, layer.name), "_weight_vars", ())
+    ]
+    if escaped:
+        raise UserError(
+            f"compress.qat: the weights of {some(escaped)} would not be rounded in training, so "
+            "that the file would be less accurate than its model.",
+            "Give the layer its activation itself, `Conv2D(..., activation='relu')`, or a batch "
+            "norm before it.",
+        )
+
+
+def _wrapper(wrapped: Any, name: str) -> Any:
+    """The wrapper of a layer; None where TF-MOT made it part of another."""
+    return next((one for one in wrapped.layers if one.name == f"quant_{name}"), None)
 
 
 def _annotated(layer: Any) -> Any:
