@@ -9,7 +9,6 @@ from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
-from tflite_light.tflite.ties import without_ties
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
@@ -35,6 +34,8 @@ class Int8(Mode):
     )
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
+        from tflite_light.tflite.ties import without_ties
+
         converter = converter_for(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
