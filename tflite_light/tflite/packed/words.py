@@ -34,7 +34,8 @@ def words_of(planes: Array, form: Form) -> Array:
     turned = np.ascontiguousarray(planes[::-1].T).view(unsigned).ravel()
     sign = turned & 1
     high = 0 - sign if form == FORMS[INTEGER] else sign << (8 * form.itemsize - 1)
-    return np.bitwise_xor(turned >> 1, high).view(form)
+    words: Array = np.bitwise_xor(turned >> 1, high).view(form)
+    return words
 
 
 def ordered(words: Array) -> Array:
