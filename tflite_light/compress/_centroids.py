@@ -1,16 +1,15 @@
 """K-means of single numbers, exact and fast: clusters of sorted values are intervals."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Initial = Literal["k-means++", "linear", "density"]
 
 ROUNDS = 100  # of Lloyd; it ends when no centroid moves, for most kernels after 20 to 60
 
 
-def shared(values: Array, count: int, initial: Initial, seed: int, zeros: bool) -> Array:
+def shared(values: Array, count: int, initial: str, seed: int, zeros: bool) -> Array:
     """`values` with each replaced by the nearest of at most `count` centroids.
 
     With `zeros`, 0 is one of them and keeps exactly its members.
@@ -41,7 +40,7 @@ def lloyd(ordered: Array, centres: Array) -> Array:
     return centres
 
 
-def _start(ordered: Array, count: int, initial: Initial, seed: int) -> Array:
+def _start(ordered: Array, count: int, initial: str, seed: int) -> Array:
     distinct = np.unique(ordered)
     if distinct.size <= count:
         return distinct

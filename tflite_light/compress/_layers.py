@@ -1,11 +1,10 @@
 """Which layers a stage works on."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
-
-import numpy as np
 
 from tflite_light.errors import UserError
 from tflite_light.stack import keras
@@ -59,4 +58,4 @@ def multiply_adds(layer: Any) -> int:
     if kernel is None:
         return 0
     positions = layer.output.shape[1:3] if kernel.shape.rank == 4 else ()
-    return int(np.prod(kernel.shape) * np.prod(positions))
+    return int(math.prod(kernel.shape) * math.prod(positions))

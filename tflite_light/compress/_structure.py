@@ -3,11 +3,7 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-import numpy as np
-
 from tflite_light.stack import keras, tf
-
-Array = np.ndarray[Any, Any]
 
 
 def kernel_variables(model: Any) -> list[Any]:
@@ -40,6 +36,8 @@ def keeping(wrapped: Any, kept: Collection[str]) -> list[Any]:
 
 
 def _of(variable: Any, kept: Collection[str]) -> Iterator[tuple[Any, Any]]:
+    import numpy as np
+
     values = variable.numpy()
     mask = values != 0
     if "zeros" in kept and not mask.all():

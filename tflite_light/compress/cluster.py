@@ -1,13 +1,12 @@
 """Weight sharing: each kernel is left with few different values, which training moves together."""
 
+import math
 import zlib
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._centroids import Initial, shared
 from tflite_light.compress._layers import copied, is_normalised, weighty
 from tflite_light.compress._structure import keeping
 from tflite_light.errors import UserError
@@ -34,7 +33,9 @@ class Cluster(Stage):
     per: Literal["tensor", "channel"] = Field(
         "tensor", description="what shares the values: a kernel, or each of its output channels"
     )
-    initial: Initial = Field("k-means++", description="where k-means begins")
+    initial: Literal["k-means++", "linear", "density"] = Field(
+        "k-means++", description="where k-means begins"
+    )
     exclude: list[str] = Field(
         [], description="layers that stay as they are: names, or patterns such as block1_*"
     )
@@ -89,10 +90,14 @@ class Cluster(Stage):
         ]
 
     def _members(self, layer: Any) -> int:
-        size = int(np.prod(layer.kernel.shape))
-        return size if self.per == "tensor" else size // layer.kernel.shape[-1]
+        size = int(math.prod(layer.kernel.shape))
+        return size if self.per == "tensor" else size // int(layer.kernel.shape[-1])
 
     def _clustered(self, name: str, kernel: Any, zeros: bool) -> Any:
+        import numpy as np
+
+        from tflite_light.compress._centroids import shared
+
         seed = zlib.crc32(name.encode())
         if self.per == "tensor":
             return shared(kernel, self.centroids, self.initial, seed, zeros)

@@ -1,0 +1,233 @@
+"""How low a rank layers can have: what is lost by it, measured on pictures."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tflite_light.compress._layers import copied, is_normalised, multiply_adds, weighty
+from tflite_light.errors import UserError
+from tflite_light.graph.low_rank import FIRST, Splittable, split
+from tflite_light.graph.statistics import give_own_statistics, measure_statistics
+from tflite_light.stack import keras, tf
+
+if TYPE_CHECKING:
+    from tflite_light.pipeline.examples import Examples
+
+PICTURES = 256  # training pictures by which directions are chosen and batch norms measured
+WIDTH = 8  # ranks are multiples of it: XNNPACK computes 8 channels at a time, or more
+_ROWS = 4096  # of a batch's patches that are looked at
+_JUDGED = 64  # pictures on which the harm of narrowing a layer is measured
+_BATCH = 8  # the inputs of all layers are in memory at once: 0.3 GB for MobileNet v2 at 224 px
+
+
+def splittable(model: Any, exclude: list[str]) -> dict[str, Splittable]:
+    layers = weighty(model, exclude, "compress.factorize.exclude")
+    ordinary = [one for one in layers if getattr(one, "groups", 1) == 1]
+    return {
+        layer.name: Splittable(layer)
+        for layer in ordinary
+        if set(getattr(layer, "dilation_rate", (1,))) == {1}
+    }
+
+
+def _harm(
+    model: Any,
+    layers: Mapping[str, Splittable],
+    seen: Mapping[str, "_Inputs"],
+    examples: "Examples",
+) -> dict[str, float]:
+    """How far the logits move, squared, for each share of a layer's output variance that is lost.
+
+    Measured at one rank of each layer in turn: to first order, harm is in proportion to the loss,
+    and that of several layers adds up.
+    """
+    probe = copied(model)
+    batches = list(examples.inputs(examples.sample(_JUDGED), batch_size=32))
+    answers = [probe.predict_on_batch(batch) for batch in batches]
+    harm = {}
+    for name, one in layers.items():
+        ranks = list(_choices(one))
+        if not ranks:
+            continue
+        first, second, lost = one.factors(seen[name].covariance)
+        rank = ranks[len(ranks) // 2]
+        layer = probe.get_layer(name)
+        before = layer.get_weights()
+        layer.kernel.assign(one.kernel(first[:, :rank] @ second[:rank]))
+        moved = [probe.predict_on_batch(b) - a for b, a in zip(batches, answers, strict=True)]
+        harm[name] = float(np.mean(np.square(np.concatenate(moved)))) / max(lost[rank], 1e-9)
+        layer.set_weights(before)
+    return harm
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a layer multiplies, over training pictures."""
+
+    mean: Any
+    covariance: Any
+
+
+def of(factorized: Any) -> dict[str, int]:
+    """The ranks of a model's layers that are two each."""
+    return {
+        layer.name.removesuffix(FIRST): layer.kernel.shape[-1]
+        for layer in factorized.layers
+        if layer.name.endswith(FIRST)
+    }
+
+
+def fitted(model: Any, ranks: Mapping[str, int], examples: "Examples") -> Any:
+    """A factorized model whose directions and batch norms are those of the pictures."""
+    pictures, model = examples.sample(PICTURES), copied(model)
+    give_own_statistics(model, examples.inputs(pictures, batch_size=32))
+    seen = _seen(model, {name: Splittable(model.get_layer(name)) for name in ranks}, examples)
+    result = factorized(model, ranks, seen)
+    measure_statistics(result, examples.inputs(pictures, batch_size=32))
+    return result
+
+
+def factorized(
+    model: Any, ranks: Mapping[str, int], inputs: Mapping[str, _Inputs] = MappingProxyType({})
+) -> Any:
+    result = split(model, ranks)
+    for name, rank in ranks.items():
+        layer, seen = Splittable(model.get_layer(name)), inputs.get(name)
+        first, second, _ = layer.factors(seen.covariance if seen else None)
+        first, second = first[:, :rank], second[:rank]
+        half = result.get_layer(name)
+        result.get_layer(name + FIRST).kernel.assign(layer.kernels(first, second)[0])
+        half.kernel.assign(layer.kernels(first, second)[1])
+        if seen and half.use_bias:  # takes over the mean of what is lost
+            missing = seen.mean @ (layer.matrix - first @ second)
+            half.bias.assign_add(missing.reshape(-1, half.bias.shape[0]).sum(axis=0))
+    return result
+
+
+def _seen(model: Any, layers: Mapping[str, Splittable], examples: "Examples") -> dict[str, _Inputs]:
+    network = keras.Model(model.input, [one.layer.input for one in layers.values()])
+    sums: dict[str, list[Any]] = {name: [0, 0.0, 0.0] for name in layers}
+    for batch in examples.inputs(examples.sample(PICTURES), batch_size=_BATCH):
+        found = tf.nest.flatten(network(batch, training=False))
+        for (name, one), value in zip(layers.items(), found, strict=True):
+            patches = one.patches(value)
+            patches = patches[:: 1 + len(patches) // _ROWS]  # the rest resembles its neighbours
+            products = tf.matmul(patches, patches, transpose_a=True).numpy()
+            parts = len(patches), patches.numpy().sum(axis=0, dtype=np.float64), products
+            sums[name] = [old + new for old, new in zip(sums[name], parts, strict=True)]
+    return {name: _of_sums(layers[name].layer, *sums[name]) for name in layers}
+
+
+def _of_sums(layer: Any, count: Any, total: Any, products: Any) -> _Inputs:
+    """The mean is left in the covariance where neither a bias nor a batch norm can take it over."""
+    mean, covariance = total / count, products / count
+    if layer.use_bias or is_normalised(layer):
+        covariance = covariance - np.outer(mean, mean)
+    return _Inputs(mean, covariance)
+
+
+def _choices(layer: Splittable) -> dict[int, int]:
+    """Ranks that make a layer cheaper, with the multiply-adds that they save."""
+    saved = {
+        rank: layer.multiply_adds() - layer.multiply_adds(rank)
+        for rank in range(WIDTH, layer.most, WIDTH)
+    }
+    return {rank: saving for rank, saving in saved.items() if saving > 0}
+
+
+def saved(layers: Mapping[str, Splittable], ranks: Mapping[str, int]) -> int:
+    """Multiply-adds of the network."""
+    return sum(
+        layers[name].multiply_adds() - layers[name].multiply_adds(rank)
+        for name, rank in ranks.items()
+    )
+
+
+def _cheapest(
+    choices: Mapping[str, Mapping[int, int]], lost: Mapping[str, Any], ranks: Mapping[str, int]
+) -> tuple[str, int] | None:
+    """The layer and its next rank that lose least for what they save; None where none is left."""
+    steps = []
+    for name, savings in choices.items():
+        now = ranks.get(name)
+        before = (savings[now], lost[name][now]) if now else (0, 0.0)
+        for rank, saving in savings.items():
+            if not now or rank < now:
+                steps.append(((lost[name][rank] - before[1]) / (saving - before[0]), name, rank))
+    return min(steps)[1:] if steps else None
+
+
+def by_energy(
+    model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
+) -> dict[str, int]:
+    """The lowest ranks that keep a share of each layer's output variance; cheaper ones alone."""
+    lost = _lost(layers, _seen(model, layers, examples))
+    enough = {
+        name: next((rank for rank in _choices(one) if 1 - lost[name][rank] >= energy), None)
+        for name, one in layers.items()
+    }
+    return {name: rank for name, rank in enough.items() if rank}
+
+
+def by_budget(
+    model: Any, layers: Mapping[str, Splittable], examples: "Examples | None", keep: float
+) -> dict[str, int]:
+    """Ranks that leave a share of the network's multiply-adds and move the logits least.
+
+    Without examples, that lose the least variance. Raises UserError where the share is too small.
+    """
+    seen = _seen(model, layers, examples) if examples else {}
+    lost = _lost(layers, seen)
+    if examples:
+        harm = _harm(model, layers, seen, examples)
+        lost = {name: shares * harm.get(name, 1.0) for name, shares in lost.items()}
+    total = sum(map(multiply_adds, model.layers))
+    choices = {name: _choices(one) for name, one in layers.items()}
+    ranks: dict[str, int] = {}
+    while total - saved(layers, ranks) > keep * total:
+        step = _cheapest(choices, lost, ranks)
+        if not step:
+            reached = 1 - saved(layers, ranks) / total
+            raise UserError(
+                f"compress.factorize.keep: {keep:g} of the multiply-adds cannot be reached; "
+                f"ranks of {WIDTH} throughout leave {reached:.3f}.",
+                f"Write `--set compress.factorize.keep={reached + 0.01:.2f}` or more."
+                if reached < 0.98
+                else "Leave the stage out: depthwise and grouped convolutions stay as they are.",
+            )
+        ranks |= [step]
+    return {name: ranks[name] for name in layers if name in ranks}
+
+
+def _lost(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:
+    """Of each layer the share of its output's variance that ranks of 0, 1, 2 ... lose."""
+    return {
+        name: one.factors(seen[name].covariance if seen else None)[2]
+        for name, one in layers.items()
+    }
+
+
+def given(ranks: Mapping[str, int], layers: Mapping[str, Splittable]) -> dict[str, int]:
+    for name, rank in ranks.items():
+        place = f"compress.factorize.ranks.{name}"
+        if name not in layers:
+            near = ", ".join(difflib.get_close_matches(name, layers, 3, 0.0))
+            raise UserError(
+                f"{place}: no layer of this name can be factorized.", f"Such layers are {near}."
+            )
+        whole = layers[name].multiply_adds()
+        cheaper = [
+            r
+            for r in range(1, min(layers[name].matrix.shape))
+            if layers[name].multiply_adds(r) < whole
+        ]
+        if rank not in cheaper:
+            raise UserError(
+                f"{place}: a rank of {rank} makes the layer no cheaper.",
+                f"Write 1 to {max(cheaper)}." if cheaper else "Leave this layer out.",
+            )
+    return dict(ranks)
