@@ -37,7 +37,7 @@ def splittable(model: Any, exclude: list[str]) -> dict[str, Splittable]:
 def _harm(
     model: Any,
     layers: Mapping[str, Splittable],
-    seen: Mapping[str, "_Inputs"],
+    factors: Mapping[str, Any],
     examples: "Examples",
 ) -> dict[str, float]:
     """How far the logits move, squared, for each share of a layer's output variance that is lost.
@@ -53,7 +53,7 @@ def _harm(
         ranks = list(_choices(one))
         if not ranks:
             continue
-        first, second, lost = one.factors(seen[name].covariance)
+        first, second, lost = factors[name]
         rank = ranks[len(ranks) // 2]
         layer = probe.get_layer(name)
         before = layer.get_weights()
@@ -165,7 +165,8 @@ def by_energy(
     model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
 ) -> dict[str, int]:
     """The lowest ranks that keep a share of each layer's output variance; cheaper ones alone."""
-    lost = _lost(layers, _seen(model, layers, examples))
+    factors = _factors(layers, _seen(model, layers, examples))
+    lost = {name: shares for name, (_, _, shares) in factors.items()}
     enough = {
         name: next((rank for rank in _choices(one) if 1 - lost[name][rank] >= energy), None)
         for name, one in layers.items()
@@ -180,10 +181,10 @@ def by_budget(
 
     Without examples, that lose the least variance. Raises UserError where the share is too small.
     """
-    seen = _seen(model, layers, examples) if examples else {}
-    lost = _lost(layers, seen)
+    factors = _factors(layers, _seen(model, layers, examples) if examples else {})
+    lost = {name: shares for name, (_, _, shares) in factors.items()}
     if examples:
-        harm = _harm(model, layers, seen, examples)
+        harm = _harm(model, layers, factors, examples)
         lost = {name: shares * harm.get(name, 1.0) for name, shares in lost.items()}
     total = sum(map(multiply_adds, model.layers))
     choices = {name: _choices(one) for name, one in layers.items()}
@@ -203,11 +204,9 @@ def by_budget(
     return {name: ranks[name] for name in layers if name in ranks}
 
 
-def _lost(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:
-    """Of each layer the share of its output's variance that ranks of 0, 1, 2 ... lose."""
+def _factors(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:
     return {
-        name: one.factors(seen[name].covariance if seen else None)[2]
-        for name, one in layers.items()
+        name: one.factors(seen[name].covariance if seen else None) for name, one in layers.items()
     }
 
 

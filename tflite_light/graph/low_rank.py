@@ -53,11 +53,15 @@ class Splittable:
         covariance; without one, of equally strong and unrelated inputs, which is plain SVD.
         """
         matrix = self.matrix
-        weighed = matrix.T @ (matrix if covariance is None else covariance @ matrix)
-        strengths, directions = np.linalg.eigh(weighed)
-        most = min(matrix.shape)
-        strengths = strengths[::-1][:most].clip(0)
-        directions = directions[:, ::-1][:, :most]
+        rows, columns = matrix.shape
+        if columns <= rows:
+            weighed = matrix.T @ (matrix if covariance is None else covariance @ matrix)
+            strengths, directions = _components(weighed)
+        else:  # of the smaller side: eigenvectors cost the cube of it
+            outputs = matrix if covariance is None else _root(covariance) @ matrix
+            strengths, sources = _components(outputs @ outputs.T)
+            directions = outputs.T @ sources
+            directions /= np.linalg.norm(directions, axis=0).clip(1e-30)
         lost = 1 - np.cumsum([0.0, *strengths]) / max(strengths.sum(), 1e-30)
         return matrix @ directions, directions.T, lost.clip(0)
 
@@ -119,6 +123,17 @@ class Splittable:
 
     def _columns(self) -> int:
         return int(self.layer.input.shape[2])
+
+
+def _components(gram: Array) -> tuple[Array, Array]:
+    """Eigenvalues and eigenvectors, in columns, the largest first."""
+    values, vectors = np.linalg.eigh(gram)
+    return values[::-1].clip(0), vectors[:, ::-1]
+
+
+def _root(covariance: Array) -> Array:
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(values.clip(0))) @ vectors.T)
 
 
 def split(model: Any, ranks: Mapping[str, int]) -> Any:
