@@ -61,7 +61,7 @@ def choose(
     """
     widths = np.stack([spaces.widths(name) for name in least])
     floors = np.array(list(least.values()))[:, None]
-    steps = _steps(widths[:, :-1], round_to)
+    steps = _steps(widths[:, :-1], np.minimum(floors, round_to))
     orders = [_least_first(scores, spaces, place) for place in range(len(steps))]
     sums = [np.append(0, np.cumsum(scores[order])) for order in orders]
     numbers = spaces.numbers.copy()
@@ -90,7 +90,14 @@ def _least_first(scores: Numbers, spaces: Spaces, place: int) -> Numbers:
     return classes[np.argsort(scores[classes], kind="stable")]
 
 
-def _steps(widths: Numbers, round_to: int) -> Numbers:
-    """How many classes of each space go at a time, so that its narrowest layer stays rounded."""
-    each = np.where(widths > 0, widths, np.inf).min(0)
-    return np.array([round_to // gcd(round_to, int(n)) if n < round_to else 1 for n in each])
+def _steps(widths: Numbers, multiples: Numbers) -> Numbers:
+    """How many classes of each space go at a time, so that its narrowest layer stays a multiple."""
+    each = np.where(widths > 0, widths, np.iinfo(int).max)
+    narrowest, places = each.min(0).astype(int), each.argmin(0)
+    pairs = zip(narrowest.tolist(), multiples[places, 0].tolist(), strict=True)
+    return np.array(
+        [
+            multiple // gcd(multiple, number) if number < multiple else 1
+            for number, multiple in pairs
+        ]
+    )

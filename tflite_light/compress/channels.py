@@ -11,13 +11,14 @@ from tflite_light.compress._budget import Figure, Spaces, choose
 from tflite_light.compress._saliency import by_norm, by_taylor
 from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, couple
-from tflite_light.graph.statistics import measure_statistics
+from tflite_light.graph.statistics import measure, moved, set_statistics, standardise
 from tflite_light.graph.thinner import thin
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
 
-PICTURES = 512  # of training, for scores and for statistics
+PICTURES = 256  # of training, for scores and for statistics
+MEASURED = 32  # pictures at a time, whose activations are in memory together
 SCORED = 8  # pictures for each gradient: small, as what differs between pictures is squared
 SHARE = 0.25  # of its channels, which every layer keeps
 
@@ -45,29 +46,32 @@ class Channels(Stage):
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """`channels`: the output channels that each thinned layer keeps; `widths`, `multiply_adds`
-        and `parameters`: before and after.
+        and `parameters`: before and after; `statistics` of batch norms, where there are pictures.
         """
         whole = coupling = couple(model)
         least = {name: _least(len(own), self.round_to) for name, own in whole.traced.own.items()}
         kept = {name: list(range(len(own))) for name, own in whole.traced.own.items()}
-        total, thinned = Spaces(whole).total(self.of), model
-        rounds = self.rounds if data else 1
+        total, rounds = Spaces(whole).total(self.of), self.rounds if data else 1
+        thinned = standard = standardise(model, _inputs(data)) if data else model
         for number in range(1, rounds + 1):
             target = total * self.keep ** (number / rounds)
             stay = self._chosen(thinned, coupling, data, target, least)
             kept |= {name: [kept[name][place] for place in places] for name, places in stay.items()}
             thinned = thin(thinned, stay)
             if data:
-                self.prepare(thinned, data.train)
+                measure(thinned, _inputs(data))
             coupling = couple(thinned)
         self._require(Spaces(coupling).total(self.of) / total)
-        return _described(whole, coupling, kept)
+        plan = _described(whole, coupling, kept)
+        if data:
+            before = (thin(one, plan["channels"]) for one in (model, standard))
+            plan["statistics"] = moved(*before, thinned)
+        return plan
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        return thin(model, plan["channels"])
-
-    def prepare(self, wrapped: Any, examples: "Examples") -> None:
-        measure_statistics(wrapped, examples.inputs(examples.sample(PICTURES)))
+        thinned = thin(model, plan["channels"])
+        set_statistics(thinned, plan.get("statistics", {}))
+        return thinned
 
     def _chosen(
         self,
@@ -103,6 +107,10 @@ class Channels(Stage):
 def _least(width: int, round_to: int) -> int:
     """What a layer keeps: a quarter, rounded as widths are, and half where it is narrow."""
     return max(math.ceil(SHARE * width), min(round_to, width // 2))
+
+
+def _inputs(data: "Data") -> Iterator[Any]:
+    return data.train.inputs(data.train.sample(PICTURES), MEASURED)
 
 
 def _labelled(examples: "Examples") -> Iterator[tuple[Any, Any]]:
