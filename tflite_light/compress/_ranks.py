@@ -11,7 +11,7 @@ import numpy as np
 from tflite_light.compress._layers import copied, is_normalised, multiply_adds, weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.low_rank import FIRST, Splittable, split
-from tflite_light.graph.statistics import give_own_statistics, measure_statistics
+from tflite_light.graph.statistics import measure, standardise
 from tflite_light.stack import keras, tf
 
 if TYPE_CHECKING:
@@ -83,11 +83,11 @@ def of(factorized: Any) -> dict[str, int]:
 
 def fitted(model: Any, ranks: Mapping[str, int], examples: "Examples") -> Any:
     """A factorized model whose directions and batch norms are those of the pictures."""
-    pictures, model = examples.sample(PICTURES), copied(model)
-    give_own_statistics(model, examples.inputs(pictures, batch_size=32))
+    pictures = examples.sample(PICTURES)
+    model = standardise(model, examples.inputs(pictures, batch_size=32))
     seen = _seen(model, {name: Splittable(model.get_layer(name)) for name in ranks}, examples)
     result = factorized(model, ranks, seen)
-    measure_statistics(result, examples.inputs(pictures, batch_size=32))
+    measure(result, examples.inputs(pictures, batch_size=32))
     return result
 
 

@@ -1,8 +1,9 @@
-"""Batch-norm statistics: measured anew where the weights before them have changed.
+"""Batch-norm statistics, moved by what a change of the weights before them did to their inputs.
 
-That needs statistics that were true before. Weights whose batch norm was folded and put back have
-none: mean 0 and variance 1, whatever the pictures. So they get their own first, with a scale and an
-offset that leave the function as it is.
+Stored statistics need not be those of the pictures: a batch norm that was folded into its
+convolution has a mean of 0 and a variance of 1, and means as much by that. So the network is
+written with the pictures' own statistics first, which scale and offset make up for; it can then be
+changed and measured, and what changed be given back in terms of the stored scale and offset.
 """
 
 from collections.abc import Iterable
@@ -11,49 +12,93 @@ from typing import Any
 import numpy as np
 
 from tflite_light.pipeline.preprocess import Floats
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
+
+Statistics = dict[str, dict[str, list[float]]]  # batch norm -> `mean` and `variance`, by channel
 
 
-def give_own_statistics(model: Any, batches: Iterable[Floats]) -> None:
-    """Make each batch norm's mean and variance those of the batches, its answers as they were."""
+def norms(model: Any) -> list[Any]:
+    """The batch norms that have a scale and an offset."""
     kind = keras.layers.BatchNormalization
-    norms = [one for one in model.layers if isinstance(one, kind) and one.scale and one.center]
-    if not norms:
-        return
-    probe = keras.Model(model.input, [norm.input for norm in norms])
-    sums: list[list[Any]] = [[0, 0.0, 0.0] for _ in norms]
-    for batch in batches:
-        for place, value in enumerate(probe(batch, training=False)):
-            rows = np.reshape(value, (-1, value.shape[-1])).astype(np.float64)
-            parts = len(rows), rows.sum(axis=0), np.square(rows).sum(axis=0)
-            sums[place] = [old + new for old, new in zip(sums[place], parts, strict=True)]
-    for norm, (count, total, squares) in zip(norms, sums, strict=True):
-        mean = total / count
-        _restate(norm, mean, (squares / count - mean**2).clip(0))
+    return [one for one in model.layers if isinstance(one, kind) and one.scale and one.center]
 
 
-def _restate(norm: Any, mean: Any, variance: Any) -> None:
-    gamma, beta, old_mean, old_variance = norm.get_weights()
-    slope = gamma / np.sqrt(old_variance + norm.epsilon)
-    norm.set_weights(
-        [
-            slope * np.sqrt(variance + norm.epsilon),
-            beta + slope * (mean - old_mean),
-            mean,
-            variance,
-        ]
-    )
+def standardise(model: Any, batches: Iterable[Floats]) -> Any:
+    """A copy that answers alike, whose batch norms' statistics are what the pictures give."""
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    for norm, (mean, variance) in zip(norms(copy), _observed(model, batches), strict=True):
+        gamma, beta, old_mean, old_variance = norm.get_weights()
+        deviation = np.sqrt(old_variance + norm.epsilon)
+        norm.set_weights(
+            [
+                gamma * np.sqrt(variance + norm.epsilon) / deviation,
+                beta + gamma * (mean - old_mean) / deviation,
+                mean,
+                variance,
+            ]
+        )
+    return copy
 
 
-def measure_statistics(model: Any, batches: Iterable[Floats]) -> None:
+def measure(model: Any, batches: Iterable[Floats]) -> None:
     """Set each batch norm's mean and variance to their averages over the batches, in place."""
-    kind = keras.layers.BatchNormalization
-    norms = [one for one in model.submodules if isinstance(one, kind)]  # those in wrappers, too
-    momenta, seen = [norm.momentum for norm in norms], 0
-    for batch in batches if norms else ():
-        for norm in norms:
-            norm.momentum = seen / (seen + len(batch))  # so that a moving average is a plain one
+    momenta, seen = [norm.momentum for norm in norms(model)], 0
+    for batch in batches if momenta else ():
+        for norm in norms(model):
+            norm.momentum = seen / (seen + len(batch))  # a moving average that is a plain one
         model(batch, training=True)
         seen += len(batch)
-    for norm, momentum in zip(norms, momenta, strict=True):
+    for norm, momentum in zip(norms(model), momenta, strict=True):
         norm.momentum = momentum
+
+
+def moved(stored: Any, standard: Any, measured: Any) -> Statistics:
+    """The statistics with which `stored` normalises as `measured` does; `standard` is as
+    `measured` was before. All have the same layers.
+    """
+    found = {}
+    for old, before, after in zip(norms(stored), norms(standard), norms(measured), strict=True):
+        epsilon = old.epsilon
+        mean, variance = old.get_weights()[2:]
+        old_mean, old_variance = before.get_weights()[2:]
+        new_mean, new_variance = after.get_weights()[2:]
+        growth = (new_variance + epsilon) / (old_variance + epsilon)
+        found[old.name] = {
+            "mean": _listed(new_mean - (old_mean - mean) * np.sqrt(growth)),
+            "variance": _listed(np.maximum((variance + epsilon) * growth - epsilon, 0)),
+        }
+    return found
+
+
+def set_statistics(model: Any, statistics: Statistics) -> None:
+    for name, one in statistics.items():
+        norm = model.get_layer(name)
+        norm.moving_mean.assign(one["mean"])
+        norm.moving_variance.assign(one["variance"])
+
+
+def _observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:
+    """Mean and variance of what comes into each batch norm as it is used, not trained."""
+    if not norms(model):
+        return []
+    inputs = keras.Model(model.input, [norm.input for norm in norms(model)])
+
+    def moments(images: Any) -> Any:
+        """Means, and means of squares."""
+        axes = [(one, list(range(one.shape.rank - 1))) for one in inputs(images)]
+        return [(tf.reduce_mean(one, axis), tf.reduce_mean(one**2, axis)) for one, axis in axes]
+
+    compiled, seen = tf.function(moments, reduce_retracing=True), 0
+    sums: Any = 0.0
+    for batch in batches:
+        found = np.array(
+            [[len(batch) * one.numpy() for one in pair] for pair in compiled(batch)], object
+        )
+        sums, seen = sums + found, seen + len(batch)
+    return [(mean, np.maximum(square - mean**2, 0)) for mean, square in sums / seen]
+
+
+def _listed(values: Floats) -> list[float]:
+    """As JSON, to float32's seven digits."""
+    return [float(f"{value:.7g}") for value in values]

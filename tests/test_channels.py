@@ -1,0 +1,221 @@
+"""Removing channels: what is coupled goes together, and what is left is the same function."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Call, as_json, complaint
+
+from tflite_light.compress.channels import Channels
+from tflite_light.compress.qat import QAT
+from tflite_light.contract import Image
+from tflite_light.cost import of_model
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
+from tflite_light.export.int8 import Int8
+from tflite_light.graph import checkpoint
+from tflite_light.graph.coupling import couple
+from tflite_light.graph.statistics import norms
+from tflite_light.graph.thinner import thin
+from tflite_light.graph.tracing import MIXING, kind
+from tflite_light.models.ghostnet import GhostNet
+from tflite_light.models.mobilenet_v1 import MobileNetV1
+from tflite_light.models.mobilenet_v2 import MobileNetV2
+from tflite_light.models.shufflenet_v1 import ShuffleNetV1
+from tflite_light.models.shufflenet_v2 import ShuffleNetV2
+from tflite_light.models.squeezenet import SqueezeNet
+from tflite_light.models.tiny import Tiny
+from tflite_light.models.xception import Xception
+from tflite_light.pipeline.examples import Data
+from tflite_light.sockets import load, names
+from tflite_light.stack import keras
+from tflite_light.tflite.file import File
+
+SHAPE = (32, 32, 3)
+VARIANTS = [
+    *(load("models", name)() for name in names("models") if name != "xception"),
+    Xception(alpha=0.25, middle_blocks=1),
+    Xception(alpha=0.25, middle_blocks=1, variant="torch"),
+    MobileNetV1(alpha=0.25, variant="torch"),
+    MobileNetV2(alpha=0.35, variant="torch"),
+    ShuffleNetV1(alpha=0.5, groups=1),
+    ShuffleNetV1(groups=4),
+    ShuffleNetV1(groups=8),
+    ShuffleNetV2(variant="torchvision"),
+    SqueezeNet(version="1.0", bypass="simple"),
+    SqueezeNet(bypass="complex"),
+    GhostNet(alpha=0.5, ratio=3),
+    GhostNet(alpha=0.5, squeeze_excite=False),
+]
+EACH = pytest.mark.parametrize(
+    "network", VARIANTS, ids=lambda n: f"{n.key} {sorted(n.model_dump().values(), key=str)}"
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return Synthetic(count=120, side=32).load(Image(size=32))
+
+
+def pictures(count: int = 4) -> Any:
+    return np.random.default_rng(0).standard_normal((count, *SHAPE)).astype(np.float32)
+
+
+def drawn(network: Any, seed: int = 0) -> Any:
+    """A network whose batch norms are not as they are initialised."""
+    keras.utils.set_random_seed(seed)
+    model, random = network.build(SHAPE, 4), np.random.default_rng(seed)
+    for norm in norms(model):
+        norm.set_weights([random.uniform(0.5, 1.5, one.shape) for one in norm.get_weights()])
+    return model
+
+
+@EACH
+def test_every_architecture_keeps_half_of_its_multiply_adds(network: Any) -> None:
+    model = network.build(SHAPE, 4)
+    plan = Channels().plan(model, None)
+    thinned = Channels().wrap(model, plan, 1)
+    before, after = of_model.network(model), of_model.network(thinned)
+    assert (
+        0.45 if network.key == "tiny" else 0.47 <= after.multiply_adds / before.multiply_adds <= 0.5
+    )
+    assert plan["multiply_adds"] == [before.multiply_adds, after.multiply_adds]
+    assert plan["parameters"] == [before.parameters, after.parameters]
+    assert [layer.name for layer in thinned.layers] == [layer.name for layer in model.layers]
+    assert np.isfinite(thinned(pictures()).numpy()).all()
+    for name, (width, left) in plan["widths"].items():
+        assert thinned.get_layer(name).output.shape[-1] == left >= width / 4
+
+
+@EACH
+def test_channels_that_are_zero_can_go_and_answers_stay(network: Any) -> None:
+    """A random half of all classes: those left over answer as if the others gave nothing."""
+    model = drawn(network)
+    coupling, random = couple(model), np.random.default_rng(1)
+    stays = random.random(coupling.count) < 0.5
+    for numbers in coupling.widths.values():  # a class of its own for each layer
+        stays[np.flatnonzero(numbers[:-1])[:1]] = True
+    silence(model, coupling, stays)
+    thinned = thin(model, coupling.kept(stays))
+    expected, answer = model(pictures()).numpy(), thinned(pictures()).numpy()
+    assert thinned.count_params() < 0.9 * model.count_params()
+    assert np.abs(answer - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
+
+
+def silence(model: Any, coupling: Any, stays: Any) -> None:
+    """Make every channel of the classes that go zero after each layer with weights."""
+    stay = np.append(stays, True)[coupling.classes]
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        ids = coupling.traced.outputs[layer.name]
+        mask = stay[ids.reshape(-1, ids.shape[-1])[0]].astype(np.float32)
+        if kind(layer) == "DepthwiseConv2D":
+            continue  # of a channel that is zero
+        layer.set_weights(
+            [one * mask if place < 2 else one for place, one in enumerate(layer.get_weights())]
+        )
+
+
+@EACH
+def test_with_nothing_removed_answers_are_equal_to_the_bit(network: Any) -> None:
+    model = drawn(network)
+    assert np.array_equal(thin(model, {})(pictures()), model(pictures()))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Tiny(),
+        SqueezeNet(),
+        *(
+            pytest.param(
+                load("models", name)(), marks=pytest.mark.slow
+            )  # TF-MOT takes 10 s and more
+            for name in names("models")
+            if name not in ("tiny", "squeezenet")
+        ),
+    ],
+    ids=lambda network: network.key,
+)
+def test_what_is_left_trains_for_int8_and_has_no_float_operator(network: Any, data: Data) -> None:
+    model = network.build(SHAPE, len(data.classes))
+    thinned = Channels().wrap(model, Channels().plan(model, None), 1)
+    wrapped = QAT().wrap(thinned, {"kept": []}, 1)
+    QAT().prepare(wrapped, thinned, data.train)
+    assert File(Int8().convert(wrapped, data.train)).float_operators() == []
+
+
+def test_a_plan_with_pictures_is_the_same_twice_and_rebuilds_the_same_network(data: Data) -> None:
+    model = drawn(Tiny())
+    plans = [Channels().plan(model, data) for _ in range(2)]
+    assert plans[0] == plans[1]
+    one, other = (checkpoint.weights_of(Channels().wrap(model, plan, 1)) for plan in plans)
+    assert all(np.array_equal(one[name], other[name]) for name in one.keys() | other.keys())
+
+
+def test_the_channels_that_the_loss_does_not_see_go_first(data: Data) -> None:
+    """Half of a layer is cut off from all that follows; these channels go, and answers stay."""
+    model = drawn(Tiny(width=16))
+    kernel = model.get_layer("block3_expand_conv").kernel
+    keep = np.ones(64, np.float32)
+    keep[1::2] = 0
+    kernel.assign(kernel * keep[:, None])  # block 2's odd channels are read by no one
+    plan = Channels(keep=0.8, rounds=1).plan(model, data)
+    assert set(plan["channels"]["block2_expand_conv"]) >= set(range(0, 64, 2))
+
+
+def test_statistics_mean_the_same_where_batch_norm_was_folded(data: Data) -> None:
+    """A mean of 0 and a variance of 1 are not the pictures'; to measure anew would be wrong."""
+    model = drawn(Tiny())
+    batch = next(data.train.inputs(range(32)))
+    plan = Channels(keep=0.95, rounds=1).plan(model, data)
+    thinned = Channels().wrap(model, plan, 1)
+    expected, answer = model(batch).numpy(), thinned(batch).numpy()
+    assert np.corrcoef(expected.ravel(), answer.ravel())[0, 1] > 0.95
+
+
+def test_a_sum_couples_its_addends_and_nothing_else() -> None:
+    coupling = couple(Tiny(width=8).build(SHAPE, 4))
+    assert coupling.count == 8 + 16 + 32 + 64
+    assert {kind(layer) for layer in Tiny().build(SHAPE, 4).layers} & set(MIXING) == set(MIXING)
+
+
+@pytest.mark.parametrize("of", ["multiply_adds", "parameters"])
+def test_what_cannot_be_reached_says_how_near_it_comes_and_the_hint_works(of: Any) -> None:
+    model = Tiny().build(SHAPE, 4)
+    with pytest.raises(UserError, match=r"compress.channels.keep: 0.05 cannot be reached") as error:
+        Channels(keep=0.05, of=of).plan(model, None)
+    hint = float(error.value.hint.split("keep=")[1].rstrip("`."))
+    plan = Channels(keep=hint, of=of).plan(model, None)
+    assert plan[of][1] <= hint * plan[of][0]
+
+
+RECIPE = """
+model: {tiny: {width: 8}}
+data: {synthetic: {count: 120, number_of_classes: 3, side: 40}}
+image: {size: 32}
+train: {epochs: 1, batch_size: 8}
+compress: [{channels: {keep: 0.5, epochs: 1}}, {qat: {epochs: 1}}]
+export: [float32, int8]
+"""
+
+
+def test_a_run_with_channels_is_trained_and_measured_again_alike(
+    call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "thin.yaml").write_text(RECIPE)
+    trained = as_json(call("train", "thin.yaml", "--json"))
+    again = as_json(call("evaluate", "runs/tiny", "--json"))
+    accuracy = [[row["top1"] for row in one["rows"]] for one in (trained, again)]
+    assert accuracy[0] == accuracy[1]
+
+
+def test_channels_after_pruning_are_refused(call: Call, tmp_path: Path) -> None:
+    stages = "compress: [prune, {channels: {epochs: 1}}]"
+    lines = [stages if line.startswith("compress") else line for line in RECIPE.splitlines()]
+    (tmp_path / "late.yaml").write_text("\n".join(lines))
+    assert "channels cannot follow prune: it would not keep its zeros" in complaint(
+        call("check", "late.yaml")
+    )

@@ -1,0 +1,117 @@
+"""Which channel each element of each tensor of a network belongs to.
+
+Every convolution and dense layer makes channels of its own, numbered through the network. Layers
+that move data are run on an array of these numbers, so that a shuffle or a split needs no rule.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tflite_light.stack import tf
+
+Ids = np.ndarray[Any, np.dtype[np.int32]]
+
+MIXING = ("Conv2D", "Dense")  # each output is made of all inputs of its group
+MOVING = ("Reshape", "Permute", "Cropping2D", "Concatenate", "Flatten")
+MERGING = ("Add", "Multiply")  # channel by channel: the inputs' channels stay or go together
+PASSING = (
+    "DepthwiseConv2D",
+    "BatchNormalization",
+    "ReLU",
+    "Activation",
+    "Dropout",
+    "ZeroPadding2D",
+    "MaxPooling2D",
+    "AveragePooling2D",
+    "GlobalAveragePooling2D",
+)
+
+
+@dataclass
+class Traced:
+    """`outputs` and `inputs` hold the channel of each element of a layer's tensors, without the
+    batch; `own` the channels that a convolution or dense layer makes; `equal` arrays of equal
+    shape whose channels stay or go together; `fixed` channels that have to stay.
+    """
+
+    outputs: dict[str, Ids] = field(default_factory=dict)
+    inputs: dict[str, list[Ids]] = field(default_factory=dict)
+    own: dict[str, Ids] = field(default_factory=dict)
+    equal: list[tuple[Ids, Ids]] = field(default_factory=list)
+    fixed: list[Ids] = field(default_factory=list)
+    count: int = 0
+
+    def new(self, number: int) -> Ids:
+        self.count += number
+        return np.arange(self.count - number, self.count, dtype=np.int32)
+
+
+def kind(layer: Any) -> str:
+    return type(layer).__name__
+
+
+def trace(model: Any) -> Traced:
+    """The channels of a flat functional model in which each layer is used once.
+
+    The channels of the picture and of the answer, and all around a layer that is not known here,
+    are fixed.
+    """
+    traced = Traced()
+    for layer in model.layers:
+        traced.inputs[layer.name] = [traced.outputs[name] for name in sources(layer)]
+        traced.outputs[layer.name] = _output(layer, traced)
+    traced.fixed.append(traced.outputs[model.layers[-1].name])
+    return traced
+
+
+def sources(layer: Any) -> list[str]:
+    """Names of the layers whose outputs a layer reads."""
+    if kind(layer) == "InputLayer":
+        return []
+    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
+    return [tensor.node.layer.name for tensor in tensors]
+
+
+def vector(ids: Ids) -> Ids:
+    """The channels along the last axis."""
+    one: Ids = ids.reshape(-1, ids.shape[-1])[0]
+    return one
+
+
+def _output(layer: Any, traced: Traced) -> Ids:
+    inputs, shape = traced.inputs[layer.name], tuple(layer.output.shape[1:])
+    if kind(layer) in MOVING:
+        return _moved(layer, traced)
+    known = inputs and all(
+        np.array_equal(one, np.broadcast_to(vector(one), one.shape)) for one in inputs
+    )
+    if known and kind(layer) in MIXING:
+        channels = traced.own[layer.name] = traced.new(shape[-1])
+    elif known and kind(layer) in PASSING:
+        channels = np.repeat(vector(inputs[0]), getattr(layer, "depth_multiplier", 1))
+    elif known and kind(layer) in MERGING:
+        traced.equal += pairwise(vector(one) for one in inputs)
+        channels = vector(inputs[0])
+    else:
+        channels = traced.new(shape[-1])
+        traced.fixed += [channels, *inputs]
+    return np.broadcast_to(channels, shape)
+
+
+def _moved(layer: Any, traced: Traced) -> Ids:
+    """Where channels lie along two axes, as in a shuffle, those along the shorter are coupled: what
+    stays is then a smaller array again."""
+    tensors = [tf.constant(ids[None]) for ids in traced.inputs[layer.name]]
+    output: Ids = layer.call(tensors if len(tensors) > 1 else tensors[0]).numpy()[0]
+    axes = [axis for axis in range(output.ndim) if _varies(output, axis)]
+    for axis in sorted(axes, key=lambda axis: -output.shape[axis])[1:]:
+        lines = np.moveaxis(output, axis, 0)
+        traced.equal += pairwise(line.ravel() for line in lines)
+    return output
+
+
+def _varies(ids: Ids, axis: int) -> bool:
+    return not np.array_equal(ids, np.broadcast_to(ids.take([0], axis), ids.shape))
