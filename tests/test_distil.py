@@ -204,6 +204,7 @@ def test_a_recipe_and_a_tflite_teach_as_the_run_does(
         np.testing.assert_allclose(values, weights[2][name], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_other_pixels_is_shown_the_same_views(student: Path, call: Call) -> None:
     """Its accuracy is the same through mean and channels of the student's; a size is remarked."""
     image = "image={size: 32, mean: 100, std: 50, channels: BGR, filter: box}"
@@ -219,6 +220,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it, nothing is cleaned up."""
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_weights(
     student: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
