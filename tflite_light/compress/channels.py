@@ -15,27 +15,27 @@ from tflite_light.graph.statistics import measure, moved, set_statistics, standa
 from tflite_light.graph.thinner import thin
 
 if TYPE_CHECKING:
-    from tflite_light.pipeline.examples import Data, Examples
+    from tflite_light.pipeline.examples import Data
 
 PICTURES = 256  # of training, for scores and for statistics
 MEASURED = 32  # pictures at a time, whose activations are in memory together
-SCORED = 8  # pictures for each gradient: small, as what differs between pictures is squared
+SCORED = 8  # pictures for each gradient
 SHARE = 0.25  # of its channels, which every layer keeps
 
 
 class Channels(Stage):
-    """Structured pruning by global importance, as Molchanov et al. 2019, arXiv 1906.10771.
+    """Structured pruning by global importance, after Molchanov et al. 2019, arXiv 1906.10771.
 
     Channels that a sum, a product, a shuffle or a grouped convolution ties together go together.
-    Of all such sets those go first that the loss would miss least for the multiply-adds they save.
-    The picture, the classes and a quarter of each layer stay. No zeros or clusters of an
-    earlier stage are kept, since training goes on with all weights.
+    Of all such sets those go first whose loss changes the logits least for the multiply-adds it
+    saves. The picture, the classes and a quarter of each layer stay. No zeros of an earlier stage
+    are kept, since training goes on with all weights.
     """
 
     keep: float = Field(0.5, gt=0, lt=1, description="largest share of the costs that stays")
     of: Figure = Field("multiply_adds", description="the costs: multiply_adds or parameters")
     score: Literal["taylor", "norm"] = Field(
-        "taylor", description="importance by the loss's gradients, or by the filters' norms"
+        "taylor", description="importance by the logits' gradients, or by the filters' norms"
     )
     rounds: int = Field(5, ge=1, le=100, description="removals, each scored anew")
     round_to: int = Field(8, ge=1, le=64, description="widths become multiples where they can")
@@ -52,20 +52,20 @@ class Channels(Stage):
         least = {name: _least(len(own), self.round_to) for name, own in whole.traced.own.items()}
         kept = {name: list(range(len(own))) for name, own in whole.traced.own.items()}
         total, rounds = Spaces(whole).total(self.of), self.rounds if data else 1
-        thinned = standard = standardise(model, _inputs(data)) if data else model
+        thinned = standard = standardise(model, _inputs(data, MEASURED)) if data else model
         for number in range(1, rounds + 1):
             target = total * self.keep ** (number / rounds)
             stay = self._chosen(thinned, coupling, data, target, least)
             kept |= {name: [kept[name][place] for place in places] for name, places in stay.items()}
             thinned = thin(thinned, stay)
             if data:
-                measure(thinned, _inputs(data))
+                measure(thinned, _inputs(data, MEASURED))
             coupling = couple(thinned)
         self._require(Spaces(coupling).total(self.of) / total)
         plan = _described(whole, coupling, kept)
         if data:
-            before = (thin(one, plan["channels"]) for one in (model, standard))
-            plan["statistics"] = moved(*before, thinned)
+            stored, before = (thin(one, plan["channels"]) for one in (model, standard))
+            plan["statistics"] = moved(stored, before, thinned)
         return plan
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
@@ -83,7 +83,7 @@ class Channels(Stage):
     ) -> dict[str, list[int]]:
         """The output channels that stay of each layer that loses some."""
         if data and self.score == "taylor":
-            scores = by_taylor(model, coupling, _labelled(data.train))
+            scores = by_taylor(model, coupling, _inputs(data, SCORED))
         else:
             scores = by_norm(model, coupling)
         spaces = Spaces(coupling)
@@ -109,16 +109,8 @@ def _least(width: int, round_to: int) -> int:
     return max(math.ceil(SHARE * width), min(round_to, width // 2))
 
 
-def _inputs(data: "Data") -> Iterator[Any]:
-    return data.train.inputs(data.train.sample(PICTURES), MEASURED)
-
-
-def _labelled(examples: "Examples") -> Iterator[tuple[Any, Any]]:
-    """Pictures as the model takes them, with their labels, a few at a time."""
-    indices = examples.sample(PICTURES)
-    starts = range(0, len(indices), SCORED)
-    for start, images in zip(starts, examples.inputs(indices, SCORED), strict=True):
-        yield images, examples.labels[indices[start : start + SCORED]]
+def _inputs(data: "Data", batch_size: int) -> Iterator[Any]:
+    return data.train.inputs(data.train.sample(PICTURES), batch_size)
 
 
 def _described(before: Coupling, after: Coupling, kept: dict[str, list[int]]) -> Plan:
