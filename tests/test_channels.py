@@ -19,7 +19,9 @@ from tflite_light.graph.coupling import couple
 from tflite_light.graph.statistics import norms
 from tflite_light.graph.thinner import thin
 from tflite_light.graph.tracing import MIXING, kind
-from tflite_light.models.ghostnet import GhostNet
+from tflite_light.models import Architecture
+from tflite_light.models._blocks import channels, classify, conv_norm, depthwise_norm, relu, shuffle
+from tflite_light.models.ghostnet import GhostNet, _gate
 from tflite_light.models.mobilenet_v1 import MobileNetV1
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.shufflenet_v1 import ShuffleNetV1
@@ -33,9 +35,34 @@ from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
 SHAPE = (32, 32, 3)
-VARIANTS = [
-    *(load("models", name)() for name in names("models") if name != "xception"),
+
+
+class Knotted(Architecture):
+    """Grouped convolutions around a shuffle, a residual, a gate, a split: a unit of each kind."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        shortcut = x = relu(conv_norm(image, 24, "stem", 3, 2), "stem")
+        x = relu(conv_norm(x, 36, "reduce", groups=3), "reduce")
+        x = shuffle(depthwise_norm(x, "spatial"), 12, "mix")
+        x = conv_norm(x, 24, "expand", groups=3)
+        x = keras.layers.Add(name="add")([shortcut, x])
+        x = _gate(x, "block")
+        left, right = (channels(x, at, at + 12, f"side{at}") for at in (0, 12))
+        right = depthwise_norm(conv_norm(right, 16, "right"), "doubled", multiplier=2)
+        return classify(keras.layers.Concatenate(name="concat")([left, right]), classes)
+
+
+STEP = {"tiny": 0.45, "test_channels": 0.3}  # least share: one step of theirs is a large one
+FAST = [
+    Tiny(width=8),
+    Knotted(),
+    SqueezeNet(version="1.0", bypass="complex"),
     Xception(alpha=0.25, middle_blocks=1),
+]
+SLOW = [
+    ShuffleNetV1(alpha=0.5),
+    MobileNetV2(alpha=0.35),
+    *(load("models", name)() for name in names("models")),
     Xception(alpha=0.25, middle_blocks=1, variant="torch"),
     MobileNetV1(alpha=0.25, variant="torch"),
     MobileNetV2(alpha=0.35, variant="torch"),
@@ -44,13 +71,11 @@ VARIANTS = [
     ShuffleNetV1(groups=8),
     ShuffleNetV2(variant="torchvision"),
     SqueezeNet(version="1.0", bypass="simple"),
-    SqueezeNet(bypass="complex"),
     GhostNet(alpha=0.5, ratio=3),
     GhostNet(alpha=0.5, squeeze_excite=False),
 ]
-EACH = pytest.mark.parametrize(
-    "network", VARIANTS, ids=lambda n: f"{n.key} {sorted(n.model_dump().values(), key=str)}"
-)
+VARIANTS = [*FAST, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)]
+EACH = pytest.mark.parametrize("network", VARIANTS, ids=lambda n: f"{n.key} {n}")
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +102,8 @@ def test_every_architecture_keeps_half_of_its_multiply_adds(network: Any) -> Non
     plan = Channels().plan(model, None)
     thinned = Channels().wrap(model, plan, 1)
     before, after = of_model.network(model), of_model.network(thinned)
-    assert (
-        0.45 if network.key == "tiny" else 0.47 <= after.multiply_adds / before.multiply_adds <= 0.5
-    )
+    share = after.multiply_adds / before.multiply_adds
+    assert STEP.get(network.key, 0.47) <= share <= 0.5
     assert plan["multiply_adds"] == [before.multiply_adds, after.multiply_adds]
     assert plan["parameters"] == [before.parameters, after.parameters]
     assert [layer.name for layer in thinned.layers] == [layer.name for layer in model.layers]
@@ -90,8 +114,11 @@ def test_every_architecture_keeps_half_of_its_multiply_adds(network: Any) -> Non
 
 @EACH
 def test_channels_that_are_zero_can_go_and_answers_stay(network: Any) -> None:
-    """A random half of all classes: those left over answer as if the others gave nothing."""
+    """A random half of all classes: those left over answer as if the others gave nothing. Where
+    nothing goes, answers are equal to the bit.
+    """
     model = drawn(network)
+    assert np.array_equal(thin(model, {})(pictures()), model(pictures()))
     coupling, random = couple(model), np.random.default_rng(1)
     stays = random.random(coupling.count) < 0.5
     for numbers in coupling.widths.values():  # a class of its own for each layer
@@ -118,23 +145,14 @@ def silence(model: Any, coupling: Any, stays: Any) -> None:
         )
 
 
-@EACH
-def test_with_nothing_removed_answers_are_equal_to_the_bit(network: Any) -> None:
-    model = drawn(network)
-    assert np.array_equal(thin(model, {})(pictures()), model(pictures()))
-
-
 @pytest.mark.parametrize(
     "network",
     [
         Tiny(),
-        SqueezeNet(),
         *(
-            pytest.param(
-                load("models", name)(), marks=pytest.mark.slow
-            )  # TF-MOT takes 10 s and more
+            pytest.param(load("models", name)(), marks=pytest.mark.slow)  # TF-MOT takes 10 s
             for name in names("models")
-            if name not in ("tiny", "squeezenet")
+            if name != "tiny"
         ),
     ],
     ids=lambda network: network.key,
@@ -149,13 +167,13 @@ def test_what_is_left_trains_for_int8_and_has_no_float_operator(network: Any, da
 
 def test_a_plan_with_pictures_is_the_same_twice_and_rebuilds_the_same_network(data: Data) -> None:
     model = drawn(Tiny())
-    plans = [Channels().plan(model, data) for _ in range(2)]
+    plans = [Channels(rounds=2).plan(model, data) for _ in range(2)]
     assert plans[0] == plans[1]
     one, other = (checkpoint.weights_of(Channels().wrap(model, plan, 1)) for plan in plans)
     assert all(np.array_equal(one[name], other[name]) for name in one.keys() | other.keys())
 
 
-def test_the_channels_that_the_loss_does_not_see_go_first(data: Data) -> None:
+def test_channels_that_nothing_reads_go_first(data: Data) -> None:
     """Half of a layer is cut off from all that follows; these channels go, and answers stay."""
     model = drawn(Tiny(width=16))
     kernel = model.get_layer("block3_expand_conv").kernel
@@ -163,7 +181,9 @@ def test_the_channels_that_the_loss_does_not_see_go_first(data: Data) -> None:
     keep[1::2] = 0
     kernel.assign(kernel * keep[:, None])  # block 2's odd channels are read by no one
     plan = Channels(keep=0.8, rounds=1).plan(model, data)
-    assert set(plan["channels"]["block2_expand_conv"]) >= set(range(0, 64, 2))
+    left = plan["channels"]["block2_expand_conv"]
+    assert len(left) <= 32
+    assert not any(place % 2 for place in left)
 
 
 def test_statistics_mean_the_same_where_batch_norm_was_folded(data: Data) -> None:
@@ -197,8 +217,8 @@ model: {tiny: {width: 8}}
 data: {synthetic: {count: 120, number_of_classes: 3, side: 40}}
 image: {size: 32}
 train: {epochs: 1, batch_size: 8}
-compress: [{channels: {keep: 0.5, epochs: 1}}, {qat: {epochs: 1}}]
-export: [float32, int8]
+compress: [{channels: {keep: 0.5, rounds: 2, epochs: 1}}]
+export: [float32]
 """
 
 
@@ -207,7 +227,7 @@ def test_a_run_with_channels_is_trained_and_measured_again_alike(
 ) -> None:
     (tmp_path / "thin.yaml").write_text(RECIPE)
     trained = as_json(call("train", "thin.yaml", "--json"))
-    again = as_json(call("evaluate", "runs/tiny", "--json"))
+    again = as_json(call("evaluate", "runs/thin", "--json"))
     accuracy = [[row["top1"] for row in one["rows"]] for one in (trained, again)]
     assert accuracy[0] == accuracy[1]
 

@@ -14,11 +14,11 @@ from tflite_light.graph.thinner import thin
 
 if TYPE_CHECKING:
     from tflite_light.compress.channels import Channels
-    from tflite_light.pipeline.examples import Data, Examples
+    from tflite_light.pipeline.examples import Data
 
 PICTURES = 256  # of training, for scores and for statistics
 MEASURED = 32  # pictures at a time, whose activations are in memory together
-SCORED = 8  # pictures for each gradient: small, as what differs between pictures is squared
+SCORED = 8  # pictures for each gradient
 SHARE = 0.25  # of its channels, which every layer keeps
 
 
@@ -28,14 +28,14 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
     least = {name: _least(len(own), stage.round_to) for name, own in whole.traced.own.items()}
     kept = {name: list(range(len(own))) for name, own in whole.traced.own.items()}
     total, rounds = Spaces(whole).total(stage.of), stage.rounds if data else 1
-    thinned = standard = standardise(model, _inputs(data)) if data else model
+    thinned = standard = standardise(model, _inputs(data, MEASURED)) if data else model
     for number in range(1, rounds + 1):
         target = total * stage.keep ** (number / rounds)
         stay = _chosen(stage, thinned, coupling, data, target, least)
         kept |= {name: [kept[name][place] for place in places] for name, places in stay.items()}
         thinned = thin(thinned, stay)
         if data:
-            measure(thinned, _inputs(data))
+            measure(thinned, _inputs(data, MEASURED))
         coupling = couple(thinned)
     _require(stage, Spaces(coupling).total(stage.of) / total)
     plan = _described(whole, coupling, kept)
@@ -55,7 +55,7 @@ def _chosen(
 ) -> dict[str, list[int]]:
     """The output channels that stay of each layer that loses some."""
     if data and stage.score == "taylor":
-        scores = by_taylor(model, coupling, _labelled(data.train))
+        scores = by_taylor(model, coupling, _inputs(data, SCORED))
     else:
         scores = by_norm(model, coupling)
     spaces = Spaces(coupling)
@@ -82,16 +82,8 @@ def _least(width: int, round_to: int) -> int:
     return max(math.ceil(SHARE * width), min(round_to, width // 2))
 
 
-def _inputs(data: "Data") -> Iterator[Any]:
-    return data.train.inputs(data.train.sample(PICTURES), MEASURED)
-
-
-def _labelled(examples: "Examples") -> Iterator[tuple[Any, Any]]:
-    """Pictures as the model takes them, with their labels, a few at a time."""
-    indices = examples.sample(PICTURES)
-    starts = range(0, len(indices), SCORED)
-    for start, images in zip(starts, examples.inputs(indices, SCORED), strict=True):
-        yield images, examples.labels[indices[start : start + SCORED]]
+def _inputs(data: "Data", batch_size: int) -> Iterator[Any]:
+    return data.train.inputs(data.train.sample(PICTURES), batch_size)
 
 
 def _described(before: Coupling, after: Coupling, kept: dict[str, list[int]]) -> Plan:

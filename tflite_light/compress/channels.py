@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 
 class Channels(Stage):
-    """Structured pruning by global importance, as Molchanov et al. 2019, arXiv 1906.10771.
+    """Structured pruning by global importance, after Molchanov et al. 2019, arXiv 1906.10771.
 
     Channels that a sum, a product, a shuffle or a grouped convolution ties together go together.
-    Of all such sets those go first that the loss would miss least for the multiply-adds they save.
-    The picture, the classes and a quarter of each layer stay. No zeros or clusters of an
-    earlier stage are kept, since training goes on with all weights.
+    Of all such sets those go first whose loss changes the logits least for the multiply-adds it
+    saves. The picture, the classes and a quarter of each layer stay. No zeros of an earlier stage
+    are kept, since training goes on with all weights.
     """
 
     keep: float = Field(0.5, gt=0, lt=1, description="largest share of the costs that stays")
@@ -24,7 +24,7 @@ class Channels(Stage):
         "multiply_adds", description="the costs: multiply_adds or parameters"
     )
     score: Literal["taylor", "norm"] = Field(
-        "taylor", description="importance by the loss's gradients, or by the filters' norms"
+        "taylor", description="importance by the logits' gradients, or by the filters' norms"
     )
     rounds: int = Field(5, ge=1, le=100, description="removals, each scored anew")
     round_to: int = Field(8, ge=1, le=64, description="widths become multiples where they can")

@@ -90,13 +90,12 @@ def _observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Float
         return [(tf.reduce_mean(one, axis), tf.reduce_mean(one**2, axis)) for one, axis in axes]
 
     compiled, seen = tf.function(moments, reduce_retracing=True), 0
-    sums: Any = 0.0
+    sums: list[Any] = []
     for batch in batches:
-        found = np.array(
-            [[len(batch) * one.numpy() for one in pair] for pair in compiled(batch)], object
-        )
-        sums, seen = sums + found, seen + len(batch)
-    return [(mean, np.maximum(square - mean**2, 0)) for mean, square in sums / seen]
+        found = [len(batch) * np.stack(pair) for pair in compiled(batch)]
+        sums = [sum(pair) for pair in zip(sums, found, strict=True)] if sums else found
+        seen += len(batch)
+    return [(mean, np.maximum(square - mean**2, 0)) for mean, square in (s / seen for s in sums)]
 
 
 def _listed(values: Floats) -> list[float]:
