@@ -45,7 +45,9 @@ def test_list_shows_types_ranges_and_defaults(call: Call) -> None:
 
 def test_list_shows_every_section_of_a_recipe_and_describes_every_field(call: Call) -> None:
     topics = as_json(call("list", "--json"))
-    assert set(topics["recipe"]) == {"recipe", "image", "augment", "train", "freeze", "stairs"}
+    assert set(topics["recipe"]) == {
+        *("recipe", "image", "augment", "train", "freeze", "stairs", "distil")
+    }
     fields = topics["recipe"]["recipe"]["fields"]
     assert fields["model"]["type"].split() == sorted(topics["models"])
     assert fields["compress"]["type"] == " ".join(["list of", *sorted(topics["compress"])])
