@@ -10,6 +10,7 @@ from conftest import ROOT, TINY, Call, complaint
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.recipe.train import Stairs
+from tflite_light.runs.record import completed
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
@@ -220,3 +221,10 @@ def test_squeezenet_s_version_may_be_written_as_a_number(tmp_path: Path) -> None
     path = tmp_path / "squeezenet.yaml"
     path.write_text("model: {squeezenet: {version: 1.0}}\nclasses: 10\n")
     assert recipes.load(path).model_dump(mode="json")["model"]["squeezenet"]["version"] == "1.0"
+
+
+def test_a_recipe_recorded_before_a_key_came_is_read_with_its_default() -> None:
+    now = recipes.load(ROOT / "recipes" / "mobilenet_v2.yaml").model_dump(mode="json")
+    then = {key: value for key, value in now.items() if key != "distil"}
+    assert completed(then) == now
+    assert completed(then | {"seed": "no number"}) == then | {"seed": "no number"}

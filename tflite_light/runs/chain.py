@@ -10,6 +10,7 @@ from tflite_light.graph.build import build as build_network
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import FIT, Run
+from tflite_light.runs.record import completed
 from tflite_light.tflite.promises import Promise
 from tflite_light.training import distribution
 
@@ -84,6 +85,7 @@ def require_own(run: Run, phase: str) -> None:
         if not path.exists():
             continue
         own, note = facts(run, phase), checkpoint.read_note(path)
+        note["recipe"] = completed(note.get("recipe", own["recipe"]))
         odd = [key for key in own if note.get(key, own[key]) != own[key]]
         if odd:
             raise UserError(

@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import json
 import os
 import platform
 import sys
@@ -52,12 +53,20 @@ def require_unchanged(folder: Path, recipe: Recipe) -> None:
     then = files.read_json(folder / "environment.json")
     if not isinstance(then, dict) or "recipe" not in then:
         return
-    changes = differences(then["recipe"], recipe.model_dump(mode="json"))
+    changes = differences(completed(then["recipe"]), recipe.model_dump(mode="json"))
     if changes:
         raise UserError(
             f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
             "Restore it, or train again.",
         )
+
+
+def completed(recorded: Any) -> Any:
+    """A recipe as a run recorded it, with the keys that came since at their defaults."""
+    try:
+        return Recipe.model_validate_json(json.dumps(recorded)).model_dump(mode="json")
+    except ValueError:  # of another time, or damaged: compared as it is
+        return recorded
 
 
 def differences(one: Any, other: Any, place: str = "") -> list[str]:
