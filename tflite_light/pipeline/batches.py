@@ -27,7 +27,9 @@ def picture_errors() -> Iterator[None]:
         yield
     except Exception:
         if _failed:
-            raise _failed[0] from None
+            error = _failed[0]
+            _failed.clear()  # it would keep the iterator alive, whose threads go on
+            raise error from None
         raise
 
 
