@@ -3,7 +3,7 @@
     python benchmarks/distillation.py mobilenet_v2_1.0_224.npz FOLDER [SEEDS]
 
 The teacher is MobileNetV2 1.0, fine-tuned on all 1,457 training photographs from the ImageNet
-weights in the first argument. Students see 146 of them, and are measured on the same 383 held back.
+weights in the first argument. Students see 149 of them, and are measured on the same 383 held back.
 What FOLDER already has is not trained again, so that a stopped benchmark goes on.
 """
 
@@ -18,7 +18,7 @@ from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.progress import say
 from tflite_light.runs.folder import Run
 
-EVERY = 10  # of the training photographs, one is kept
+EVERY = 10  # of the photographs that students are trained and validated on, one is kept
 TEACHER = """
 model: {{mobilenet_v2: {{alpha: 1.0}}}}
 weights: {{npz: {{path: {weights}}}}}
@@ -60,14 +60,14 @@ def main() -> None:
 
 
 def write_photographs(folder: Path) -> None:
-    """The photographs as a divided folder, of whose `train` one in EVERY of each class is left."""
+    """The photographs as a divided folder, of each class one in EVERY but for `test`."""
     source = SignDigits()
     for part in SPLITS:
         pictures = source.split(part)
         for label, name in enumerate(source.classes()):
             mine = [index for index, found in enumerate(pictures.labels) if found == label]
             (folder / part / name).mkdir(parents=True, exist_ok=True)
-            for index in mine[:: EVERY if part == "train" else 1]:
+            for index in mine[:: 1 if part == "test" else EVERY]:
                 content = pictures.read(index)
                 assert isinstance(content, bytes)
                 files.write(folder / part / name / Path(pictures.names[index]).name, content)

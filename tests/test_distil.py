@@ -32,7 +32,7 @@ data: {synthetic: {count: 120, number_of_classes: 3, side: 40}}
 image: {size: 32}
 augment: {translate: 0.1, contrast: 0.2}
 train: {epochs: 2, batch_size: 8, learning_rate: 0.01, warmup_epochs: 1}
-distil: {teacher: TEACHER}
+distil: {teacher: TEACHER, loss: dist}
 export: [float32]
 """
 QUICK = ("--set", "distil.loss=kd", "--set", "train.epochs=1")
@@ -42,7 +42,7 @@ QUICK = ("--set", "distil.loss=kd", "--set", "train.epochs=1")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished teacher, `runs/teacher`; tests only read it."""
     folder = tmp_path_factory.mktemp("home")
-    text = STUDENT.replace("distil: {teacher: TEACHER}\n", "")
+    text = STUDENT.replace("distil: {teacher: TEACHER, loss: dist}\n", "")
     (folder / "teacher.yaml").write_text(text.replace("epochs: 2", "epochs: 8"))
     as_json(invoke("train", folder / "teacher.yaml", "--runs", folder / "runs", "--json"))
     return folder
@@ -105,9 +105,9 @@ def test_answers_that_are_alike_or_certain_have_a_finite_gradient(
 
 
 def test_the_default_temperature_suits_the_loss() -> None:
-    assert Distil(teacher="any").softening == 1
-    assert Distil(teacher="any", loss="kd").softening == 4
-    assert Distil(teacher="any", loss="kd", temperature=2).softening == 2
+    assert Distil(teacher="any").softening == 2
+    assert Distil(teacher="any", loss="dist").softening == 1
+    assert Distil(teacher="any", loss="dist", temperature=3).softening == 3
 
 
 def test_the_teacher_is_asked_about_the_student_s_very_pixels(student: Path) -> None:
