@@ -79,6 +79,9 @@ def test_the_history_has_a_row_for_each_epoch_of_each_phase(home: Path) -> None:
     assert [row.split(",")[:2] for row in rows[1:]] == [
         ["fit", "1"], ["fit", "2"], ["fit", "3"], ["prune", "1"], ["prune", "2"], ["qat", "1"], ["qat", "2"],
     ]  # fmt: skip
+    judged = [row.split(",")[6] for row in rows]
+    assert judged[:6] == ["file_accuracy", *[""] * 5]
+    assert all(0.9 <= float(accuracy) <= 1 for accuracy in judged[6:])
 
 
 def test_the_report_measures_every_phase_and_file_on_the_test_pictures(home: Path) -> None:

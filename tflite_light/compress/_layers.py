@@ -11,21 +11,25 @@ from tflite_light.stack import keras
 
 
 def weighty(model: Any, exclude: Sequence[str] = (), place: str = "") -> list[Any]:
-    """Convolutions and dense layers, without depthwise ones, but for those of excluded names.
+    """Convolutions and dense layers, without depthwise ones, but for those of excluded names."""
+    kinds = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
+    return without([one for one in model.layers if isinstance(one, kinds)], exclude, place)
+
+
+def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[Any]:
+    """The layers but for those of excluded names.
 
     `exclude` holds names, or patterns such as `block1_*`; `place` is where the recipe has them.
     Raises UserError where one fits no layer.
     """
-    kinds = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
-    layers = [layer for layer in model.layers if isinstance(layer, kinds)]
     names = [layer.name for layer in layers]
     for pattern in exclude:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = difflib.get_close_matches(pattern, names, 1, 0.0)
             raise UserError(
-                f"{place}: no convolution or dense layer of {model.name} is called {pattern!r}.",
-                f"Write a name, such as {near[0]}, or a pattern, such as `{near[0][:4]}*`; "
-                "depthwise layers are left alone anyway.",
+                f"{place}: none of the layers that the stage works on is called {pattern!r}.",
+                f"Write a name, such as {near[0]}, or a pattern, such as `{near[0][:4]}*`; other "
+                "layers are left alone anyway.",
             )
     excluded = [any(fnmatchcase(name, pattern) for pattern in exclude) for name in names]
     return [layer for layer, out in zip(layers, excluded, strict=True) if not out]

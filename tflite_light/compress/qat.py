@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.compress import Kind, Plan, Stage
-from tflite_light.compress._layers import kernels
+from tflite_light.compress._layers import kernels, without
 from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
@@ -34,23 +34,30 @@ class QAT(Stage):
     preserves: ClassVar[frozenset[str]] = frozenset({"zeros", "clusters"})
     epoch_cost: ClassVar[float] = 3.0  # MobileNet v2 0.35 at 96 px, 2 cores
 
+    exclude: list[str] = Field(
+        [], description="layers whose weights are not rounded in training, only in the file"
+    )
     epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
-        """Nothing to decide; before a run, whether TF-MOT would round every layer's weights."""
+        """The layers that are excluded; before a run, whether TF-MOT would round all others."""
+        layers = [layer for layer in model.layers if kernels(layer)]
+        rounded = without(layers, self.exclude, "compress.qat.exclude")
         if data is None:
-            _require_rounded(model, self.wrap(model, {"kept": []}, 1))
-        return {}
+            _require_rounded(rounded, self.wrap(model, {"kept": []}, 1))
+        return {"excluded": [layer.name for layer in layers if layer not in rounded]}
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
         configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
         scheme = _internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
-            return tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+            wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
+        _leave_unrounded(wrapped, set(plan.get("excluded", [])))
+        return wrapped
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
         return keeping(wrapped, plan["kept"])
@@ -62,13 +69,13 @@ class QAT(Stage):
                 wrapped(batch, training=False)
 
 
-def _require_rounded(model: Any, wrapped: Any) -> None:
+def _require_rounded(layers: list[Any], wrapped: Any) -> None:
     """Raises UserError where layers' weights escape: TF-MOT leaves those of a convolution alone
     that a ReLU follows without batch norm, and says nothing."""
     escaped = [
         layer.name
-        for layer in model.layers
-        if kernels(layer) and not getattr(_wrapper(wrapped, layer.name), "_weight_vars", ())
+        for layer in layers
+        if not getattr(_wrapper(wrapped, layer.name), "_weight_vars", ())
     ]
     if escaped:
         raise UserError(
@@ -77,6 +84,13 @@ def _require_rounded(model: Any, wrapped: Any) -> None:
             "Give the layer its activation itself, `Conv2D(..., activation='relu')`, or a batch "
             "norm before it.",
         )
+
+
+def _leave_unrounded(wrapped: Any, names: set[str]) -> None:
+    unrounded = _internal("quantizers").NoQuantizer()
+    for name in names:
+        layer = _wrapper(wrapped, name)
+        layer._weight_vars = [(kernel, unrounded, own) for kernel, _, own in layer._weight_vars]
 
 
 def _wrapper(wrapped: Any, name: str) -> Any:

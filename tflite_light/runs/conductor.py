@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tflite_light import files, interrupts
+from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure
@@ -17,12 +19,13 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import deliver
+from tflite_light.runs.delivery import accuracy_as, deliver
 from tflite_light.runs.finding import create
 from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training.display import Display
 from tflite_light.training.distillation import Distillation
+from tflite_light.training.judge import Judge
 from tflite_light.training.objective import CrossEntropy, Objective
 from tflite_light.training.phase import Phase, train_phase
 
@@ -125,7 +128,7 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
                 wrapped,
                 replace(
                     _phase(run, phase, teacher),
-                    callbacks=stage.callbacks(wrapped, run.read_plan(phase)) if stage else [],
+                    callbacks=_callbacks(run, stage, wrapped, data) if stage else [],
                     facts=chain.facts(run, phase),
                 ),
                 run.recipe,
@@ -146,6 +149,15 @@ def _begin(run: Run, model: Any, classes: list[str]) -> None:
     if run.recipe.weights and not run.begun(run.phases[0]):
         for remark in run.recipe.weights.load(model, run.recipe.model, classes):
             say(remark)
+
+
+def _callbacks(run: Run, stage: Stage, wrapped: Any, data: Data) -> list[Any]:
+    """The stage's own; and a judge of each epoch's file, where one is made of what it leaves."""
+    callbacks = stage.callbacks(wrapped, run.read_plan(stage.key))
+    modes = [mode for mode in run.recipe.export if mode.accepts_qat_model]
+    if stage.yields == "quantised" and modes:
+        callbacks.append(Judge(partial(accuracy_as, modes[0], data=data)))
+    return callbacks
 
 
 def _objective(recipe: Recipe, teacher: Teacher | None) -> Objective:

@@ -13,7 +13,7 @@ from tflite_light import contract, files
 from tflite_light.contract import MINOR, Contract, Flatbuffer
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.measure.accuracy import Measured, measure_file
+from tflite_light.measure.accuracy import Measured, measure_file, top1
 from tflite_light.measure.goldens import golden
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.decode import Pixels
@@ -24,6 +24,7 @@ from tflite_light.tflite import file as tflite
 from tflite_light.tflite.promises import Promise
 
 GOLDENS = 8
+JUDGED = 500  # validation pictures that an epoch's file is judged by
 GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
 
 
@@ -67,6 +68,14 @@ def deliver(
     _write(path, content, agreed, final, data)
     row.seconds = time.monotonic() - start
     return row
+
+
+def accuracy_as(mode: Mode, model: Any, data: Data) -> float:
+    """Top-1 of the file that a mode makes of `model`, on up to 500 validation pictures."""
+    file = TFLiteModel(mode.convert(model, data.train))
+    chosen = data.val.sample(JUDGED)
+    found = top1(file.logits(data.val.inputs(chosen)), data.val.labels[chosen])
+    return found or 0.0
 
 
 def _runnable(content: bytes, path: Path) -> TFLiteModel:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from tflite_light.progress import duration, say
 from tflite_light.stack import keras
+from tflite_light.training.judge import FILE_ACCURACY, FILE_SECONDS
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]
@@ -61,7 +62,7 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         say(
             f"{self._phase} {epoch + 1}/{self.params['epochs']}  loss {values['loss']:.4f}  "
             f"accuracy {values['accuracy']:.4f}  val accuracy {values['val_accuracy']:.4f}"
-            f"{self._left(epoch)}"
+            f"{_file(values)}{self._left(epoch)}"
         )
 
     def _left(self, epoch: int) -> str:
@@ -69,3 +70,10 @@ class Display(keras.callbacks.Callback):  # type: ignore[misc]
         epochs = self.params["epochs"] - epoch - 1 + self._after
         seconds = epochs * (time.monotonic() - self._started)
         return "" if self._epochs == 1 or seconds < 1 else f"  {duration(seconds)} left"
+
+
+def _file(values: Any) -> str:
+    """What an epoch's file reached, and what it cost to know."""
+    if FILE_ACCURACY not in values:
+        return ""
+    return f"  its file {values[FILE_ACCURACY]:.4f} ({values[FILE_SECONDS]:.1f} s)"

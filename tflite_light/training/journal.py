@@ -12,6 +12,7 @@ from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.stack import keras, tf
+from tflite_light.training.judge import FILE_ACCURACY
 from tflite_light.training.places import Places
 
 Row = dict[str, Any]
@@ -23,6 +24,7 @@ COLUMNS = (
     "accuracy",
     "val_loss",
     "val_accuracy",
+    FILE_ACCURACY,
     "learning_rate",
     "seconds",
 )
@@ -77,9 +79,8 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         }
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = time.monotonic() - self._start
-        self.history.append({name: row[name] for name in COLUMNS})
-        if self._patience:
-            self._judge(self._patience)
+        self.history.append({name: row.get(name) for name in COLUMNS})
+        self._keep_best()
         self._save()
         write_history(self._places.history, self.history)
 
@@ -91,14 +92,22 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         else:
             self._swap_average()
 
-    def _judge(self, patience: int) -> None:
-        best = max(range(len(self.history)), key=lambda index: self.history[index]["val_accuracy"])
-        if best == len(self.history) - 1:
+    def _keep_best(self) -> None:
+        """Of epochs whose files are equally good the last, which was trained longest."""
+        if self.history[-1][FILE_ACCURACY] is not None:
+            scores = [row[FILE_ACCURACY] for row in self.history]
+            best = len(scores) - 1 - scores[::-1].index(max(scores))
+        elif self._patience:
+            scores = [row["val_accuracy"] for row in self.history]
+            best = scores.index(max(scores))
+            self.stopped = len(scores) - 1 - best >= self._patience
+            self.model.stop_training = self.stopped
+        else:
+            return
+        if best == len(scores) - 1:
             self._swap_average()
             self._best = checkpoint.weights_of(self.model)
             self._swap_average()
-        self.stopped = len(self.history) - 1 - best >= patience
-        self.model.stop_training = self.stopped
 
     def _update_average(self) -> None:
         """Early on the average looks back over a tenth of the steps, so that short runs work."""
