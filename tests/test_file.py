@@ -132,7 +132,9 @@ def test_a_broken_promise_names_the_place_in_the_recipe(contents: dict[str, byte
     short = promise.shortfall(File(contents["float32"]))
     assert short
     assert re.fullmatch(
-        r"has 0\.7\d+ zeros among its weights, fewer than the promised 0\.9\.", short.problem
+        r"has 0\.7\d+ zeros among its weights, fewer than the promised 0\.9: "
+        r"most are missing in \S+ \(\d+ of \d+ are 0\)\.",
+        short.problem,
     )
     assert re.fullmatch(
         r"Lower `compress\.0\.prune\.sparsity` to (0\.7\d?) "

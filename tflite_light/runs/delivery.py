@@ -1,8 +1,9 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
+import contextlib
 import io
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.promises import Promise
 
+BROKEN = ".broken.tflite"
 GOLDENS = 8
 JUDGED = 500  # validation pictures that an epoch's file is judged by
 GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
@@ -41,17 +43,15 @@ def deliver(
 
     `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
     promise: a float operator in an int8 file, fewer zeros than the stages promised, or an operator
-    that does not run. Nothing is written then.
+    that does not run. It is then kept at `broken(path)`, without contract, and nothing else is
+    written.
     """
     say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
     bare = mode.convert(model, data.train)
-    file = tflite.File(bare)
-    mode.check(file)
-    for promise in promises:
-        if lack := promise.shortfall(file):
-            raise UserError(f"{path.name} {lack.problem}", lack.hint)
-    runner = _runnable(bare, path)
+    with _kept_if_broken(bare, path):
+        _require_kept(mode, promises, tflite.File(bare), path)
+        runner = _runnable(bare, path)
     agreed = Contract(
         minor=MINOR,
         model=model.name,
@@ -78,6 +78,28 @@ def accuracy_as(mode: Mode, model: Any, data: Data) -> float:
     return found or 0.0
 
 
+def broken(path: Path) -> Path:
+    """Where a file is kept that is not good enough for `path`; no command takes it for that."""
+    return path.with_suffix(BROKEN)
+
+
+@contextlib.contextmanager
+def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        kept = files.write(broken(path), content)
+        raise UserError(error.problem, f"{error.hint} It is kept as {kept}.") from error
+
+
+def _require_kept(mode: Mode, promises: Sequence[Promise], file: tflite.File, path: Path) -> None:
+    """Raises UserError where a file is not what its mode and the stages promise."""
+    mode.check(file)
+    for promise in promises:
+        if lack := promise.shortfall(file):
+            raise UserError(f"{path.name} {lack.problem}", lack.hint)
+
+
 def _runnable(content: bytes, path: Path) -> TFLiteModel:
     try:
         return TFLiteModel(content)
@@ -101,6 +123,7 @@ def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, dat
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})
+    broken(path).unlink(missing_ok=True)
     for old in (path.parent / f"{path.stem}_golden").glob("*.png"):
         if old not in contents:
             old.unlink()

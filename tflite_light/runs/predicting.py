@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tflite_light.errors import UserError
+from tflite_light.runs.delivery import BROKEN
 from tflite_light.weights import SUFFIXES
 
 FIRST_CHOICE = "int8"  # of a run's files, the one that phones run fastest
@@ -24,7 +25,8 @@ def file_of(target: Path) -> Path:
 
 
 def _exported(run: Path) -> Path:
-    files = sorted((run / "exports").glob("*.tflite"))
+    found = sorted((run / "exports").glob("*.tflite"))
+    files = [path for path in found if not path.name.endswith(BROKEN)]
     chosen = [path for path in files if path.stem == FIRST_CHOICE] or files
     if not chosen:
         raise UserError(

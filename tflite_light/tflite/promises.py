@@ -61,9 +61,20 @@ class Zeros:
         reached = int(100 * found) / 100
         lower = f"Lower `{self.place}` to {reached} (`--set {self.place}={reached}`), or give"
         return Shortfall(
-            f"has {found:.4f} zeros among its weights, fewer than the promised {self.share:g}.",
-            f"{lower if reached else 'Give'} the stage more epochs.",
+            f"has {found:.4f} zeros among its weights, fewer than the promised {self.share:g}"
+            f"{self._densest(file)}.",
+            f"{lower} the stage more epochs."
+            if reached
+            else f"Give the stage of `{self.place}` more epochs.",
         )
+
+    def _densest(self, file: "File") -> str:
+        """The tensor that lacks most zeros, in words."""
+        lacks = [(self.share * one.values.size - one.zeros, one) for one in file.weights()]
+        if not lacks:
+            return ""
+        _, weight = max(lacks, key=lambda pair: pair[0])
+        return f": most are missing in {weight.name} ({weight.zeros} of {weight.values.size} are 0)"
 
 
 @dataclass(frozen=True)

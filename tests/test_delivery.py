@@ -1,0 +1,67 @@
+"""What a run delivers: files that keep their promises; those that do not are kept apart."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, Call, as_json, complaint, invoke
+
+from tflite_light.graph import checkpoint
+
+SHORT = TINY.replace("epochs: 3", "epochs: 1").replace("epochs: 2", "epochs: 1")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of the tiny recipe, an epoch a phase; tests only read it."""
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "tiny.yaml").write_text(SHORT)
+    as_json(invoke("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json"))
+    return folder
+
+
+@pytest.fixture
+def run(home: Path, tmp_path: Path) -> Path:
+    """The same run, to be spoilt."""
+    return Path(shutil.copytree(home / "runs" / "tiny", tmp_path / "tiny"))
+
+
+def fill_zeros(run: Path) -> None:
+    """Spoil what pruning reached, as a training that goes wrong would."""
+    path = run / "checkpoints" / "qat.npz"
+    arrays, note = checkpoint.read(path)
+    filled = {name: np.where(array == 0, 0.01, array) for name, array in arrays.items()}
+    kernels = {name: one.astype(np.float32) for name, one in filled.items() if one.ndim > 1}
+    checkpoint.write(path, arrays | kernels, note)
+
+
+def test_a_file_that_breaks_a_promise_is_kept_under_another_name(run: Path, call: Call) -> None:
+    exports, good = run / "exports", (run / "checkpoints" / "qat.npz").read_bytes()
+    before = {path: path.read_bytes() for path in (run / "metrics.json", *exports.glob("*.*"))}
+    fill_zeros(run)
+    told = complaint(call("export", run, "--int8"))
+    assert "int8.tflite has 0." in told
+    assert "fewer than the promised 0.5: most are missing in tiny/" in told
+    assert "compress.prune.sparsity" in told
+    assert f"It is kept as {exports / 'int8.broken.tflite'}." in told
+    kept = (exports / "int8.broken.tflite").read_bytes()
+    after = {path: path.read_bytes() for path in (run / "metrics.json", *exports.glob("*.*"))}
+    assert after == before | {exports / "int8.broken.tflite": kept}
+    assert as_json(call("inspect", exports / "int8.broken.tflite", "--json"))["parameters"] > 0
+    picture = next((exports / "int8_golden").iterdir())
+    assert "contract" in complaint(call("predict", exports / "int8.broken.tflite", picture))
+    (run / "checkpoints" / "qat.npz").write_bytes(good)
+    assert call("export", run, "--int8").exit_code == 0
+    assert not (exports / "int8.broken.tflite").exists()
+
+
+def test_a_broken_file_answers_for_no_run(run: Path, call: Call) -> None:
+    exports = run / "exports"
+    picture = next((exports / "int8_golden").iterdir())
+    (exports / "int8.tflite").rename(exports / "int8.broken.tflite")
+    assert "float32.tflite answers" in call("predict", run, picture).stderr
+    names = [row["name"] for row in as_json(call("evaluate", run, "--json"))["rows"]]
+    assert names == ["fit", "prune", "qat", "float32"]
+    (exports / "float32.tflite").unlink()
+    assert "is not a run with exported files" in complaint(call("predict", run, picture))
