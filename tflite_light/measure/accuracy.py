@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from tflite_light import contract
-from tflite_light.measure.runners import Runner
+from tflite_light.measure.kernels import deflated_bytes, kernels, most_values, share_of_zeros
+from tflite_light.measure.runners import KerasModel, Runner
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
@@ -16,11 +17,16 @@ from tflite_light.tflite.file import File
 
 @dataclass
 class Measured:
-    """One row of a report. `agreement` is the share of pictures on which it answers as its Keras
-    model does; `zeros` the share of zero kernel weights and sizes are bytes, both counted in the
-    file. `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where
-    the file has none or does not say. `kind` says what the pictures are; `sha256` is of the file's
-    network, as in its contract."""
+    """One row of a report: a Keras model, or a file.
+
+    `top1` is on the row's pictures, which `kind` describes; `val_top1` on the validation pictures,
+    of Keras models alone. `agreement` is the share of pictures on which a file answers as its Keras
+    model does; `zeros` the share of kernel weights that are zero; `values` the most different ones
+    in an output channel of a kernel, depthwise ones aside. `deflated_bytes` are a file's; of a
+    Keras model, its kernels' as float32, by zlib's level 1. `multiply_adds` are of one picture.
+    `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the file
+    has none or does not say. `sha256` is of the file's network, as in its contract.
+    """
 
     name: str
     pictures: int
@@ -34,6 +40,9 @@ class Measured:
     seconds: float | None = None
     kind: str = "test pictures"
     sha256: str | None = None
+    val_top1: float | None = None
+    values: int | None = None
+    multiply_adds: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -63,6 +72,18 @@ def measure(name: str, runner: Runner, examples: Examples) -> tuple[Measured, Fl
     return row, logits
 
 
+def measure_model(
+    name: str, model: Any, val: Examples | None, test: Examples
+) -> tuple[Measured, Floats]:
+    """A row for a Keras model, and its logits on `test`; `val_top1` where there is `val`."""
+    runner, weights = KerasModel(model), kernels(model)
+    seen = top1(answers(runner, val), val.labels) if val else None
+    row, logits = measure(name, runner, test)
+    row.val_top1, row.zeros, row.values = seen, share_of_zeros(weights), most_values(weights)
+    row.deflated_bytes = deflated_bytes(weights)
+    return row, logits
+
+
 def measure_file(
     name: str,
     content: bytes,
@@ -74,11 +95,8 @@ def measure_file(
     row, logits = measure(name, runner, examples)
     file, agreed = File(content), contract.read_inside(content, name)
     row.agreement = None if reference is None else agreement(logits, reference)
-    row.zeros, row.size_bytes, row.deflated_bytes = (
-        file.zeros(),
-        len(content),
-        file.deflated_bytes(),
-    )
+    row.zeros, row.values = file.zeros(), most_values(list(file.weights()))
+    row.size_bytes, row.deflated_bytes = len(content), file.deflated_bytes()
     if agreed:
         row.calibration_pictures = agreed.calibration_pictures
         row.sha256 = agreed.flatbuffer.sha256 if agreed.flatbuffer else None

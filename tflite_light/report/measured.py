@@ -8,20 +8,23 @@ from tflite_light.wording import count
 
 COLUMNS: dict[str, Callable[[Measured], str]] = {
     "": lambda row: _title(row),
+    "val": lambda row: _share(row.val_top1),
     "top-1": lambda row: _share(row.top1),
     "agreement": lambda row: _share(row.agreement),
+    "zeros": lambda row: _share(row.zeros),
+    "values": lambda row: "" if row.values is None else str(row.values),
     "KiB": lambda row: _kib(row.size_bytes),
     "deflated": lambda row: _kib(row.deflated_bytes),
-    "zeros": lambda row: _share(row.zeros),
-    "latency_ms": lambda row: f"{row.latency_ms:.2f}",
-    "time": lambda row: "" if row.seconds is None else f"{row.seconds:.0f} s",
+    "mult-adds": lambda row: _millions(row.multiply_adds),
+    "ms": lambda row: _ms(row.latency_ms),
+    "time": lambda row: _time(row.seconds),
 }
 ENOUGH = 0.98  # agreement below it deserves a word
 FEW_PICTURES = 200  # more than these hardly change the ranges they set
 
 
 def show(rows: list[Measured]) -> None:
-    """Print the table on stdout."""
+    """Print the table on stdout, without columns that no row has a figure in."""
     from rich.console import Console
     from rich.table import Table
 
@@ -31,10 +34,12 @@ def show(rows: list[Measured]) -> None:
         title_justify="left",
         title=f"on {rows[0].pictures} {rows[0].kind}",
     )
-    for name in COLUMNS:
+    columns = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
+    columns = {name: cells for name, cells in columns.items() if any(cells)}
+    for name in columns:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(cell(row) for cell in COLUMNS.values()))
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*cells)
     Console(width=100, highlight=False).print(table)
 
 
@@ -62,11 +67,7 @@ def _advice(calibration_pictures: int | None) -> str:
 
 
 def _title(row: Measured) -> str:
-    if row.size_bytes:
-        return f"{row.name.removesuffix('.tflite')}.tflite"
-    if row.name == "teacher":
-        return row.name
-    return f"{'float' if row.name == 'fit' else row.name} (Keras)"
+    return f"{row.name.removesuffix('.tflite')}.tflite" if row.size_bytes else row.name
 
 
 def _share(value: float | None) -> str:
@@ -75,3 +76,17 @@ def _share(value: float | None) -> str:
 
 def _kib(value: Any) -> str:
     return "" if value is None else f"{value / 1024:.0f}"
+
+
+def _millions(value: int | None) -> str:
+    return "" if value is None else f"{value / 1e6:.{0 if value >= 1e8 else 1}f} M"
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.{0 if value >= 100 else 2}f}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds:.0f} s" if seconds < 10_000 else f"{seconds / 3600:.1f} h"

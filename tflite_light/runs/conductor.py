@@ -12,7 +12,6 @@ from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure
-from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
@@ -22,6 +21,7 @@ from tflite_light.runs import chain
 from tflite_light.runs.delivery import accuracy_as, deliver
 from tflite_light.runs.finding import create
 from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
+from tflite_light.runs.phases import measure_phase
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training.display import Display
 from tflite_light.training.distillation import Distillation
@@ -89,8 +89,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         say(f"teacher {teacher.path}: measuring on {len(data.test)} test pictures")
         rows.append(measure(ROW, teacher, data.test)[0])
     for phase, model, seconds in _trained(run, data, teacher):
-        say(f"{phase}: measuring on {len(data.test)} test pictures")
-        row, logits[phase] = measure(phase, KerasModel(model), data.test)
+        row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
         row.seconds, models[phase] = seconds, model
         rows.append(row)
     for mode in run.recipe.export:

@@ -5,15 +5,19 @@ from pathlib import Path
 
 from tflite_light import files
 from tflite_light.contract import Contract
+from tflite_light.data import Source
 from tflite_light.errors import UserError
-from tflite_light.measure.accuracy import Measured, answers, measure, measure_file
+from tflite_light.measure.accuracy import Measured, answers, measure_file
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import read
+from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.preprocess import Floats
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.folder import Run, require_finished
+from tflite_light.runs.phases import measure_phase
 from tflite_light.sockets import names
 
 
@@ -59,19 +63,20 @@ def evaluate(
     """Every Keras model and every exported file of a finished run, on the same test pictures.
 
     They are the run's own, which must be as they were, at `data` if they were moved; or those of
-    other pictures at `data`, of the same classes.
+    other pictures at `data`, of the same classes, which are then not divided to validate, too.
     """
     require_finished(run)
     recipe = _recipe_at(run, data, skip_strangers)
     others = data and not run.has_same_data(recipe)
-    pictures = recipe.source.measured() if others else recipe.source.split("test")
-    test = read({"test": pictures}, recipe.image)["test"]
+    parts = read(_measured(recipe.source, bool(others)), recipe.image)
     if not data:
-        run.require_same_contents({"test": test})
+        run.require_same_contents(parts)
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
-    rows, logits = [], {}
+    val, test = parts.get("val"), parts["test"]
+    rows: list[Measured] = []
+    logits: dict[str, Floats] = {}
     for phase, model in zip(run.phases, chain.models(run), strict=True):
-        row, logits[phase] = measure(phase, KerasModel(model), test)
+        row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
     for key in [key for key in names("export") if run.export_path(key).exists()]:
         path, (mode,) = run.export_path(key), recipe.modes([key])
@@ -80,6 +85,13 @@ def evaluate(
         reference = logits[chain.source_phase(run, mode)]
         rows.append(measure_file(key, path.read_bytes(), predictor, test, reference))
     return rows
+
+
+def _measured(source: Source, others: bool) -> dict[str, Pictures]:
+    """What a run's models are measured on: its val and test pictures, or all of others."""
+    if others:
+        return {"test": source.measured()}
+    return {"val": source.split("val"), "test": source.split("test")}
 
 
 def _recipe_at(run: Run, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
