@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from tflite_light.compress._layers import kernels
 from tflite_light.parts import Part
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ class Stage(Part):
         alone. It is asked again, with data, when the stage begins.
         """
         return {}
+
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        """Names of the layers whose kernels the plan is about; all that have some by default."""
+        return [layer.name for layer in model.layers if kernels(layer)]
 
     @abstractmethod
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:

@@ -41,6 +41,9 @@ class Channels(Stage):
 
         return selected(self, model, data)
 
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        return list(plan["channels"])
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         from tflite_light.graph.statistics import set_statistics
         from tflite_light.graph.thinner import thin

@@ -68,6 +68,9 @@ class Cluster(Stage):
             "shapes": {layer.name: list(layer.kernel.shape) for layer in layers},
         }
 
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        return list(plan["layers"])
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         copy = copied(model)
         for name in plan["layers"]:

@@ -68,6 +68,9 @@ class Factorize(Stage):
         before = sum(map(multiply_adds, model.layers))
         return {"ranks": ranks, "multiply_adds": [before, before - _ranks.saved(layers, ranks)]}
 
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        return list(plan["ranks"])
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         from tflite_light.compress import _ranks
 

@@ -43,6 +43,9 @@ class Prune(Stage):
         pruned = _prunable(model)
         return {"sparsity": dict.fromkeys(pruned, self._each(model, pruned))}
 
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        return list(plan["sparsity"])
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         def wrap_layer(layer: Any) -> Any:
             sparsity = plan["sparsity"].get(layer.name)

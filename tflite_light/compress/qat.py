@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from tflite_light.compress._layers import kernels, without
 from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
+from tflite_light.graph import lint
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
 
@@ -46,9 +47,14 @@ class QAT(Stage):
         """The layers that are excluded; before a run, whether TF-MOT would round all others."""
         layers = [layer for layer in model.layers if kernels(layer)]
         rounded = without(layers, self.exclude, "compress.qat.exclude")
+        excluded = [layer.name for layer in layers if layer not in rounded]
         if data is None:
-            _require_rounded(rounded, self.wrap(model, {"kept": []}, 1))
-        return {"excluded": [layer.name for layer in layers if layer not in rounded]}
+            _require_known(model)
+            _require_rounded(self.wrap(model, {"kept": []}, 1), excluded)
+        return {"excluded": excluded}
+
+    def covers(self, model: Any, plan: Plan) -> list[str]:
+        return [name for name in super().covers(model, plan) if name not in plan["excluded"]]
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
@@ -56,7 +62,7 @@ class QAT(Stage):
         scheme = _internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
             wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
-        _leave_unrounded(wrapped, set(plan.get("excluded", [])))
+        _leave_unrounded(wrapped, plan.get("excluded", ()))
         return wrapped
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
@@ -69,33 +75,33 @@ class QAT(Stage):
                 wrapped(batch, training=False)
 
 
-def _require_rounded(layers: list[Any], wrapped: Any) -> None:
-    """Raises UserError where layers' weights escape: TF-MOT leaves those of a convolution alone
-    that a ReLU follows without batch norm, and says nothing."""
-    escaped = [
-        layer.name
-        for layer in layers
-        if not getattr(_wrapper(wrapped, layer.name), "_weight_vars", ())
-    ]
-    if escaped:
+def _require_known(model: Any) -> None:
+    """Raises UserError where TF-MOT would refuse layers."""
+    if found := lint.refused(model):
+        names = [f"{name} {reason}" for name, reason in found.items()]
         raise UserError(
-            f"compress.qat: the weights of {some(escaped)} would not be rounded in training, so "
-            "that the file would be less accurate than its model.",
-            "Give the layer its activation itself, `Conv2D(..., activation='relu')`, or a batch "
-            "norm before it.",
+            f"compress.qat: TF-MOT cannot quantise {some(names)}.",
+            "Build the network of Conv2D, DepthwiseConv2D or Dense, each with a batch norm and a "
+            "ReLU behind it, of pools and of sums; or leave out the qat stage.",
         )
 
 
-def _leave_unrounded(wrapped: Any, names: set[str]) -> None:
+def _leave_unrounded(wrapped: Any, names: Collection[str]) -> None:
     unrounded = _internal("quantizers").NoQuantizer()
-    for name in names:
-        layer = _wrapper(wrapped, name)
-        layer._weight_vars = [(kernel, unrounded, own) for kernel, _, own in layer._weight_vars]
+    for wrapper in wrapped.layers:
+        if wrapper.name.removeprefix("quant_") in names:
+            wrapper._weight_vars = [(one, unrounded, own) for one, _, own in wrapper._weight_vars]
 
 
-def _wrapper(wrapped: Any, name: str) -> Any:
-    """The wrapper of a layer; None where TF-MOT made it part of another."""
-    return next((one for one in wrapped.layers if one.name == f"quant_{name}"), None)
+def _require_rounded(wrapped: Any, ignored: Collection[str]) -> None:
+    """Raises UserError where layers' weights escape, other than those of ignored names."""
+    if escaped := lint.unrounded(wrapped, ignored):
+        raise UserError(
+            f"compress.qat: the weights of {some(escaped)} would not be rounded in training, so "
+            "that the file would be less accurate than its model.",
+            "Put a batch norm between the layer and its ReLU, or give it a plain ReLU, which "
+            "becomes its own activation.",
+        )
 
 
 def _annotated(layer: Any) -> Any:

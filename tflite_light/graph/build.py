@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tflite_light.graph.fusing import fused
 from tflite_light.models import Architecture
 from tflite_light.stack import keras
 
@@ -10,4 +11,4 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     """A Keras model, float32 [batch, size, size, 3] -> logits [batch, classes]."""
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
-    return architecture.build((size, size, 3), classes)
+    return fused(architecture.build((size, size, 3), classes))

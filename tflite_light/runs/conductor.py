@@ -22,6 +22,7 @@ from tflite_light.runs.delivery import accuracy_as, deliver
 from tflite_light.runs.finding import create
 from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
 from tflite_light.runs.phases import measure_phase
+from tflite_light.runs.planning import steps
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training.display import Display
 from tflite_light.training.distillation import Distillation
@@ -70,10 +71,8 @@ def check(recipe: Recipe, data: Data) -> None:
         recipe.weights.load(model, recipe.model, data.classes)
         if problem := recipe.weights.misfit(recipe.image):
             say(f"{problem}: training has to make up for that")
-    for stage in recipe.compress:
-        plan = chain.plan(recipe, stage, model, None)
-        if stage is not recipe.compress[-1]:
-            model = stage.strip(stage.wrap(model, plan, steps=1))
+    for _ in steps(recipe, model):
+        pass
 
 
 def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
@@ -107,7 +106,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
 
 def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
-    steps = steps_per_epoch(data.train, run.recipe.training.batch_size)
+    per_epoch = steps_per_epoch(data.train, run.recipe.training.batch_size)
     model = chain.build(run.recipe, data.classes)
     _begin(run, model, data.classes)
     for phase in run.phases:
@@ -115,7 +114,7 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
         if stage and not run.begun(phase):
             files.write_json(run.plan_path(phase), chain.plan(run.recipe, stage, model, data))
         chain.require_own(run, phase)
-        wrapped = model if stage is None else chain.wrap(run, stage, model, steps)
+        wrapped = model if stage is None else chain.wrap(run, stage, model, per_epoch)
         if run.weights_path(phase).exists():
             model = wrapped if stage is None else stage.strip(wrapped)
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)

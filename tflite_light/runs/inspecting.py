@@ -67,11 +67,11 @@ def _inspect_recipe(target: Path, changes: Sequence[str]) -> Inspected:
     path = open_run(target).folder / "recipe.yaml" if target.is_dir() else target
     recipe = recipes.load(path, changes)
     model, size = recipe.model, recipe.image.size
-    network = network_of(model, size, _classes(recipe))
+    network = network_of(model, size, class_count(recipe))
     return Inspected(str(target), network, guidelines(network), model=model, size=size)
 
 
-def _classes(recipe: Recipe) -> int:
+def class_count(recipe: Recipe) -> int:
     """How many the recipe's data has; as many as ImageNet where the data is not here yet."""
     try:
         return len(recipe.class_names())

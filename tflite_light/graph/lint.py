@@ -1,0 +1,72 @@
+"""A network as TF-MOT's quantisation will see it: what it refuses, and what it leaves unrounded."""
+
+import importlib
+from collections import Counter
+from collections.abc import Collection
+from typing import Any
+
+from tflite_light.stack import keras
+
+# TF-MOT knows these by their names; at all others it raises without naming a layer.
+ACTIVATIONS = ("linear", "relu", "swish", "gelu", "softmax", "sigmoid", "tanh")
+KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+NORMS = ("BatchNormalization", "SyncBatchNormalization")
+NORMALISED = ("Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D", "Conv2DTranspose")
+OTHERS = ("InputLayer", "Multiply", "SeparableConv1D", "SeparableConv2D")  # and what it registers
+
+
+def refused(model: Any) -> dict[str, str]:
+    """Layers that TF-MOT cannot quantise, each with the reason, to be read after its name."""
+    registry, counts = _registry(), readers(model)
+    reasons = {layer.name: _reason(layer, registry, counts) for layer in model.layers}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
+def unrounded(wrapped: Any, ignored: Collection[str] = ()) -> list[str]:
+    """Layers of a model wrapped by TF-MOT whose kernels it leaves alone, without a word.
+
+    It does so to a convolution or a dense layer that a ReLU follows without batch norm. In the file
+    such kernels are rounded all the same, and zeros and equal values are lost.
+    """
+    inner = [(layer, getattr(layer, "layer", layer)) for layer in wrapped.layers]
+    return [
+        own.name
+        for layer, own in inner
+        if any(getattr(own, name, None) is not None for name in KERNELS)
+        and not getattr(layer, "_weight_vars", ())
+        and own.name not in ignored
+    ]
+
+
+def readers(model: Any) -> Counter[str]:
+    """How many layers of a model read each of its layers. A layer's own nodes do not say: they are
+    those of other models, too, in which it is used."""
+    nodes = [node for level in model._nodes_by_depth.values() for node in level]
+    return Counter(parent.layer.name for node in nodes for parent in node.parent_nodes)
+
+
+def _reason(layer: Any, registry: Any, counts: Counter[str]) -> str:
+    kind = type(layer).__name__
+    if kind in NORMS:
+        return (
+            ""
+            if _is_alone_behind_linear(layer, counts)
+            else f"({kind} that is not alone behind a linear layer)"
+        )
+    if kind not in OTHERS and not registry.supports(layer):
+        return f"({kind})"
+    activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
+    known = (*ACTIVATIONS, "relu6") if kind == "Activation" else ACTIVATIONS
+    return "" if activation in known else f"({kind} with {activation})"
+
+
+def _is_alone_behind_linear(norm: Any, counts: Counter[str]) -> bool:
+    before = norm.input.node.layer
+    linear = getattr(before, "activation", None) in (None, keras.activations.linear)
+    return type(before).__name__ in NORMALISED and linear and counts[before.name] == 1
+
+
+def _registry() -> Any:
+    package = "tensorflow_model_optimization.python.core.quantization.keras.default_8bit"
+    module = importlib.import_module(f"{package}.default_8bit_quantize_registry")
+    return module.Default8BitQuantizeRegistry()

@@ -1,0 +1,81 @@
+"""The chain of a recipe's stages on untrained networks: what each works on, and what it refuses."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from tflite_light import recipe as recipes
+from tflite_light.compress import Plan, Stage
+from tflite_light.measure.kernels import kernels
+from tflite_light.recipe import Recipe
+from tflite_light.runs import chain
+from tflite_light.runs.inspecting import class_count
+from tflite_light.runs.phases import multiply_adds
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage, and the network as it is given to it."""
+
+    stage: Stage
+    model: Any
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Row:
+    """Of a stage: `layers` it works on, which have `weights` in their kernels; the network it is
+    given has `of_layers`, `of_weights` and `multiply_adds` of one picture."""
+
+    name: str
+    layers: int
+    of_layers: int
+    weights: int
+    of_weights: int
+    multiply_adds: int | None
+    left: list[str]  # layers with kernels that the stage leaves alone
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
+    """Each stage with its plan for the untrained model that the stages before it leave.
+
+    Raises UserError where a stage cannot keep its promise.
+    """
+    for stage in recipe.compress:
+        plan = chain.plan(recipe, stage, model, None)
+        yield Step(stage, model, plan)
+        if stage is not recipe.compress[-1]:
+            model = stage.strip(stage.wrap(model, plan, steps=1))
+
+
+def lint(path: str | Path, changes: Sequence[str] = ()) -> tuple[Recipe, list[Row]]:
+    """A checked recipe and a row for each of its stages; the data need not be here.
+
+    Raises UserError as `steps` does, and for mistakes of the recipe.
+    """
+    recipe = recipes.load(path, changes)
+    classes = [str(number) for number in range(class_count(recipe))]
+    return recipe, [row(step) for step in steps(recipe, chain.build(recipe, classes))]
+
+
+def row(step: Step) -> Row:
+    """What a stage works on, in figures."""
+    sizes: dict[str, int] = {}
+    for kernel in kernels(step.model):
+        layer = kernel.name.rpartition("/")[0]
+        sizes[layer] = sizes.get(layer, 0) + prod(kernel.values.shape)
+    covered = set(step.stage.covers(step.model, step.plan))
+    return Row(
+        step.stage.key,
+        sum(name in covered for name in sizes),
+        len(sizes),
+        sum(size for name, size in sizes.items() if name in covered),
+        sum(sizes.values()),
+        multiply_adds(step.model),
+        [name for name in sizes if name not in covered],
+    )
