@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 from conftest import TINY, Call, as_json, complaint, invoke
 
+from tflite_light import files
 from tflite_light.graph import checkpoint
 
 SHORT = TINY.replace("epochs: 3", "epochs: 1").replace("epochs: 2", "epochs: 1")
+PACKED = SHORT.replace("[float32, int8]", "[float32, {int8: {packed: true}}]")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of the tiny recipe, an epoch a phase; tests only read it."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "tiny.yaml").write_text(SHORT)
+    (folder / "tiny.yaml").write_text(PACKED)
     as_json(invoke("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json"))
     return folder
 
@@ -65,3 +67,30 @@ def test_a_broken_file_answers_for_no_run(run: Path, call: Call) -> None:
     assert names == ["fit", "prune", "qat", "float32"]
     (exports / "float32.tflite").unlink()
     assert "is not a run with exported files" in complaint(call("predict", run, picture))
+
+
+def test_a_packed_export_lies_beside_its_file_and_restores_it(run: Path, call: Call) -> None:
+    path = run / "exports" / "int8.tflite"
+    packed = path.with_name("int8.tflite.packed")
+    size = packed.stat().st_size
+    assert size < path.stat().st_size
+    assert not (run / "exports" / "float32.tflite.packed").exists()
+    rows = {row["name"]: row for row in files.read_json(run / "metrics.json")["rows"]}
+    assert [rows[name]["packed_bytes"] for name in rows] == [None] * 4 + [size]
+    shown = call("evaluate", run).stdout.splitlines()
+    assert [line.split() for line in shown if "packed" in line] == [
+        ["packed", str(round(size / 1024))]
+    ]
+    as_json(call("unpack", packed, "-o", "again.tflite", "--json"))
+    assert Path("again.tflite").read_bytes() == path.read_bytes()
+    (row,) = as_json(call("export", run, "--int8", "--out", "app", "--json"))["rows"]
+    assert row["packed_bytes"] == size
+    assert Path("app/tiny_int8.tflite.packed").read_bytes() == packed.read_bytes()
+
+
+def test_a_packed_file_of_an_earlier_export_does_not_stay(home: Path, call: Call) -> None:
+    """It would restore another file than the one that it lies beside."""
+    Path("app").mkdir()
+    Path("app/tiny_float32.tflite.packed").write_bytes(b"old")
+    as_json(call("export", home / "runs" / "tiny", "--float32", "--out", "app", "--json"))
+    assert not Path("app/tiny_float32.tflite.packed").exists()

@@ -6,8 +6,7 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import reports
-
-SUFFIX = ".packed"
+from tflite_light.tflite import PACKED
 
 
 @click.command()
@@ -26,7 +25,7 @@ def command(path: Path, out: Path | None) -> dict[str, Any]:
     from tflite_light.tflite import file, packed
     from tflite_light.tflite.packed.rivals import rivals
 
-    out = out or path.with_name(path.name + SUFFIX)
+    out = out or path.with_name(path.name + PACKED)
     content = file.read(path)
     made = packed.pack(content)
     sizes = {"size_bytes": len(content.content), "packed_bytes": len(made)} | rivals(content)

@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import reports
-from tflite_light.commands.pack import SUFFIX
 from tflite_light.errors import UserError
+from tflite_light.tflite import PACKED
 
 
 @click.command()
@@ -24,7 +24,7 @@ def command(path: Path, out: Path | None) -> dict[str, Any]:
     from tflite_light import files
     from tflite_light.tflite import packed
 
-    place = out or path.with_name(path.name.removesuffix(SUFFIX))
+    place = out or path.with_name(path.name.removesuffix(PACKED))
     content = packed.read(path)
     if not out:
         _require_free(place, content)

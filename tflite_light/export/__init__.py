@@ -6,6 +6,8 @@ A new mode is one file here with one public class derived from `Mode`.
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import Field
+
 from tflite_light.parts import Part
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ class Mode(Part):
     logit_error: ClassVar[float]  # largest difference of a logit, over the largest logit
     agreement: ClassVar[float]  # share of test pictures with the same first class
     size_ratio: ClassVar[float]  # bytes over those of float32
+
+    packed: bool = Field(
+        False,
+        description="also write NAME.tflite.packed for a download; `unpack` restores the file",
+    )
 
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:

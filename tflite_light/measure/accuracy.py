@@ -23,9 +23,10 @@ class Measured:
     of Keras models alone. `agreement` is the share of pictures on which a file answers as its Keras
     model does; `zeros` the share of kernel weights that are zero; `values` the most different ones
     in an output channel of a kernel, depthwise ones aside. `deflated_bytes` are a file's; of a
-    Keras model, its kernels' as float32, by zlib's level 1. `multiply_adds` are of one picture.
-    `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the file
-    has none or does not say. `sha256` is of the file's network, as in its contract.
+    Keras model, its kernels' as float32, by zlib's level 1.
+    `multiply_adds` are of one picture; `packed_bytes` of the `.packed` beside a file, if there is
+    one. `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the
+    file has none or does not say. `sha256` is of the file's network, as in its contract.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Measured:
     val_top1: float | None = None
     values: int | None = None
     multiply_adds: int | None = None
+    packed_bytes: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

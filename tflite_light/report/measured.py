@@ -34,7 +34,7 @@ def show(rows: list[Measured]) -> None:
         title_justify="left",
         title=f"on {rows[0].pictures} {rows[0].kind}",
     )
-    columns = {name: [cell(row) for row in rows] for name, cell in COLUMNS.items()}
+    columns = {name: [text for row in rows for text in _cells(row, name)] for name in COLUMNS}
     columns = {name: cells for name, cells in columns.items() if any(cells)}
     for name in columns:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
@@ -64,6 +64,12 @@ def _advice(calibration_pictures: int | None) -> str:
         return f"\nhint: {qat}."
     number = count(calibration_pictures, "picture")
     return f"\nhint: its ranges come from {number}; give more, or {qat}."
+
+
+def _cells(row: Measured, column: str) -> list[str]:
+    """Of a row, and of a further one for its packed form."""
+    packed = {"": "  packed", "KiB": _kib(row.packed_bytes)}
+    return [COLUMNS[column](row), *([packed.get(column, "")] if row.packed_bytes else [])]
 
 
 def _title(row: Measured) -> str:

@@ -21,7 +21,9 @@ from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
+from tflite_light.tflite import PACKED
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 
 BROKEN = ".broken.tflite"
@@ -65,7 +67,9 @@ def deliver(
     content = contract.embed(bare, agreed)
     final = TFLiteModel(content)
     row = measure_file(mode.key, content, final, data.test, reference)
-    _write(path, content, agreed, final, data)
+    packed = pack(tflite.File(content)) if mode.packed else None
+    row.packed_bytes = len(packed) if packed else None
+    _write(path, content, packed, agreed, final, data)
     row.seconds = time.monotonic() - start
     return row
 
@@ -112,8 +116,20 @@ def _runnable(content: bytes, path: Path) -> TFLiteModel:
         ) from error
 
 
-def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, data: Data) -> None:
-    contents: dict[Path, bytes | str] = {}
+def packed_beside(path: Path) -> Path:
+    """Where the packed form of a file is."""
+    return path.with_name(path.name + PACKED)
+
+
+def _write(
+    path: Path,
+    content: bytes,
+    packed: bytes | None,
+    agreed: Contract,
+    model: TFLiteModel,
+    data: Data,
+) -> None:
+    contents: dict[Path, bytes | str] = {packed_beside(path): packed} if packed else {}
     goldens = []
     for number, index in enumerate(data.test.sample(GOLDENS)):
         picture = _reduced(data.test.original(index))
@@ -123,7 +139,8 @@ def _write(path: Path, content: bytes, agreed: Contract, model: TFLiteModel, dat
     complete = agreed.model_copy(update={"golden": goldens})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})
-    broken(path).unlink(missing_ok=True)
+    for old in (broken(path), *([] if packed else [packed_beside(path)])):
+        old.unlink(missing_ok=True)
     for old in (path.parent / f"{path.stem}_golden").glob("*.png"):
         if old not in contents:
             old.unlink()

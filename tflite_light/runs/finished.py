@@ -15,7 +15,7 @@ from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import deliver
+from tflite_light.runs.delivery import deliver, packed_beside
 from tflite_light.runs.folder import Run, require_finished
 from tflite_light.runs.phases import measure_phase
 from tflite_light.sockets import names
@@ -84,6 +84,8 @@ def evaluate(
         _require_own(run, key, agreed)
         reference = logits[chain.source_phase(run, mode)]
         rows.append(measure_file(key, path.read_bytes(), predictor, test, reference))
+        packed = packed_beside(path)
+        rows[-1].packed_bytes = packed.stat().st_size if packed.exists() else None
     return rows
 
 
