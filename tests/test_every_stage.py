@@ -137,7 +137,14 @@ def test_the_zeros_of_all_kernels_reach_the_promise(
     wrapped = wrap(stage, model, [])
     wrapped.compile("sgd", "mse")
     images = np.concatenate(list(examples.inputs(range(56))))
-    wrapped.fit(images, np.zeros((56, 4)), 14, 5, callbacks=stage.callbacks(wrapped, {}), verbose=0)
+    wrapped.fit(
+        images,
+        np.zeros((56, 4)),
+        14,
+        5,
+        callbacks=stage.callbacks(wrapped, plan(stage, model, [])),
+        verbose=0,
+    )
     file = File(Float32().convert(stage.strip(wrapped), examples))
     assert sparsity <= file.zeros() < sparsity + 0.02
     zeros = {

@@ -49,6 +49,15 @@ def is_normalised(layer: Any) -> bool:
     )
 
 
+def is_pointwise(layer: Any) -> bool:
+    """Whether it is a 1x1 convolution without stride or groups, which XNNPACK can run sparse."""
+    return (
+        isinstance(layer, keras.layers.Conv2D)
+        and layer.kernel_size == layer.strides == (1, 1)
+        and layer.groups == 1
+    )
+
+
 def copied(model: Any) -> Any:
     """The same network with weights of its own."""
     copy = keras.models.clone_model(model)

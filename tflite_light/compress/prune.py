@@ -1,100 +1,176 @@
 """Magnitude pruning: the smallest weights become zero, and training makes up for them."""
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import copied, kernels, weighty
+from tflite_light.compress._layers import copied, is_pointwise, kernels, weighty
+from tflite_light.compress._patterns import Pattern
 from tflite_light.errors import UserError
-from tflite_light.stack import keras, tfmot
-from tflite_light.tflite.promises import Promise, Zeros
+from tflite_light.progress import say
+from tflite_light.tflite.promises import Groups, Promise, Zeros
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data
 
-RAMP = 0.6  # of the stage's steps, in which sparsity rises; the rest trains what is left
-UPDATES = 30  # of the masks, while it rises; each sorts every layer's weights
-
 
 class Prune(Stage):
-    """Zhu & Gupta 2017, arXiv 1710.01878, by TF-MOT: sparsity rises by a cubic polynomial.
+    """Zhu & Gupta 2017, arXiv 1710.01878: sparsity rises by a cubic polynomial.
 
     `sparsity` is a promise on the exported file: the share of all its kernel weights, depthwise
     ones included, that are zero. The first convolution and the depthwise ones hold 1 to 5 % of the
     weights and lose accuracy first, so they stay dense and each other layer is pruned a little more
     to make up.
+
+    `pattern` is a promise, too. `2:4`: of every 4 neighbouring input channels, at each place of a
+    kernel and for each output channel, at most 2 have a weight, as sparse tensor units and TF-MOT
+    have it; sparsity follows. `4x1`: blocks of 4 output channels x 1 input channel are zero as a
+    whole. XNNPACK's sparse kernels take 1x1 convolutions, in blocks of 1, 2 or 4 output channels:
+    `only: pointwise`, with `2x1` or `4x1` (Elsen et al. 2019, arXiv 1911.09723). Layers whose
+    channels make no whole groups stay dense.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"zeros"})
-    epoch_cost: ClassVar[float] = 1.7  # MobileNet v2 0.35 at 96 px, 2 cores
+    gives: ClassVar[frozenset[str]] = frozenset({"zeros"})  # of which a pattern is made
+    epoch_cost: ClassVar[float] = 1.1  # MobileNet v2 0.35 at 96 px, 2 cores
 
-    sparsity: float = Field(
-        0.5, gt=0, lt=1, description="share of the file's kernel weights that are zero"
+    sparsity: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="share of the file's kernel weights that are zero; default: 0.5",
+    )
+    pattern: str = Field(
+        "unstructured",
+        description="which weights go: unstructured, N:M such as 2:4, or blocks such as 4x1",
+    )
+    schedule: Literal["polynomial", "constant"] = Field(
+        "polynomial", description="sparsity rises, or is whole from the first step"
+    )
+    only: Literal["all", "pointwise"] = Field(
+        "all", description="all layers, or the 1x1 convolutions that XNNPACK has sparse kernels for"
+    )
+    exclude: list[str] = Field(
+        [], description="layers that stay dense: names, or patterns such as block1_*"
     )
     epochs: int = Field(5, ge=1, description="epochs of training inside the stage")
     learning_rate: float = Field(
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )
 
+    @field_validator("pattern")
+    @classmethod
+    def _known(cls, text: str) -> str:
+        Pattern.parse(text)
+        return text
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "Prune":
+        if self._pattern.most and self.sparsity is not None:
+            raise ValueError(
+                f"pattern {self.pattern} has a sparsity of its own; leave sparsity out"
+            )
+        return self
+
+    @property
+    def _pattern(self) -> Pattern:
+        return Pattern.parse(self.pattern)
+
+    @property
+    def _promised_zeros(self) -> float:
+        return 0.5 if self.sparsity is None else self.sparsity
+
     def plan(self, model: Any, data: "Data | None") -> Plan:
-        """The sparsity of each layer that is pruned."""
-        pruned = _prunable(model)
-        return {"sparsity": dict.fromkeys(pruned, self._each(model, pruned))}
+        """`sparsity` and shape of each layer that is pruned, the layers that the pattern leaves
+        `dense`, and the share of `zeros` among all weights."""
+        chosen = self._chosen(model)
+        layers = [layer for layer in chosen if self._pattern.fits(layer.kernel.shape)]
+        dense = [layer.name for layer in chosen if layer not in layers]
+        if not layers:
+            raise UserError(
+                f"compress.prune.pattern: {self.pattern} fits no layer: the channels of "
+                f"{some(dense)} make no whole groups.",
+                "Write a smaller pattern, such as 2x1, or unstructured.",
+            )
+        if dense and data is None:
+            say(f"prune: {some(dense)} stay dense: channels make no whole groups of {self.pattern}")
+        shapes = {layer.name: list(layer.kernel.shape) for layer in layers}
+        total = sum(math.prod(kernel.shape) for one in model.layers for kernel in kernels(one))
+        zeros, each = self._shares(shapes, total)
+        sparsity = dict.fromkeys(shapes, each)
+        return {"zeros": zeros, "sparsity": sparsity, "shapes": shapes, "dense": dense}
 
     def covers(self, model: Any, plan: Plan) -> list[str]:
         return list(plan["sparsity"])
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        def wrap_layer(layer: Any) -> Any:
-            sparsity = plan["sparsity"].get(layer.name)
-            if sparsity is None:
-                return layer
-            return tfmot.sparsity.keras.prune_low_magnitude(layer, _schedule(sparsity, steps))
-
-        # Of a copy, or the layers that are left alone would be the given model's.
-        return keras.models.clone_model(copied(model), clone_function=wrap_layer)
-
-    def _each(self, model: Any, pruned: list[str]) -> float:
-        """Sparsity of each pruned layer, so that all kernels together reach the promise."""
-        sizes = {
-            layer.name: math.prod(kernel.shape)
-            for layer in model.layers
-            for kernel in kernels(layer)
-        }
-        total, within = sum(sizes.values()), sum(sizes[name] for name in pruned)
-        each = self.sparsity * total / within
-        if each >= 1:
-            raise UserError(
-                f"compress.prune.sparsity: {self.sparsity} cannot be reached, because only "
-                f"{within / total:.3f} of the weights are outside depthwise and first "
-                "convolutions.",
-                f"Lower it, such as `--set compress.prune.sparsity={0.9 * within / total:.2f}`.",
-            )
-        # TF-MOT keeps round(size * (1 - sparsity)) weights a layer: half a zero each may lack.
-        return float(min(each + 0.5 * len(pruned) / within, 1 - 1e-6))
+        return copied(model)
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
-        return [tfmot.sparsity.keras.UpdatePruningStep()]
+        from tflite_light.compress._masks import Masks
 
-    def strip(self, wrapped: Any) -> Any:
-        return tfmot.sparsity.keras.strip_pruning(wrapped)
+        layers = {name: wrapped.get_layer(name).kernel for name in plan["sparsity"]}
+        goals = [
+            (kernel, self._pattern.pruned(kernel.shape, plan["sparsity"][name]))
+            for name, kernel in layers.items()
+        ]
+        return [Masks(goals, self._pattern, ramp=self.schedule == "polynomial")]
 
     def promises(self, plan: Plan) -> list[Promise]:
-        return [Zeros(self.sparsity, "compress.prune.sparsity")]
+        zeros = Zeros(plan.get("zeros", self._promised_zeros), "compress.prune.sparsity")
+        if self.pattern == "unstructured":
+            return [zeros]
+        wanted = tuple(
+            (tuple(shape), self._promised_groups(shape, plan["sparsity"][name]))
+            for name, shape in plan["shapes"].items()
+        )
+        return [Groups(*self._pattern, wanted, "compress.prune.pattern"), zeros]
 
+    def _promised_groups(self, shape: list[int], sparsity: float) -> int:
+        if self._pattern.most:
+            return self._pattern.groups(shape)
+        return self._pattern.pruned(shape, sparsity)
 
-def _schedule(sparsity: float, steps: int) -> Any:
-    end = max(1, int(RAMP * steps))
-    return tfmot.sparsity.keras.PolynomialDecay(
-        initial_sparsity=0.0,
-        final_sparsity=sparsity,
-        begin_step=0,
-        end_step=end,
-        frequency=max(1, end // UPDATES),
-    )
+    def _chosen(self, model: Any) -> list[Any]:
+        first = weighty(model)[:1]
+        layers = [
+            layer
+            for layer in weighty(model, self.exclude, "compress.prune.exclude")
+            if layer not in first and (self.only == "all" or is_pointwise(layer))
+        ]
+        if layers:
+            return layers
+        raise UserError(
+            "compress.prune leaves every layer dense: the first convolution and depthwise ones, "
+            "those of `exclude`, and those that are not of `only`.",
+            "Exclude fewer layers, write `only: all`, or leave the stage out.",
+        )
 
+    def _shares(self, shapes: dict[str, list[int]], total: int) -> tuple[float, float]:
+        """The share of zeros among all weights, and in each pruned layer."""
+        if not self._pattern.most:
+            return self._promised_zeros, self._each(self._promised_zeros, shapes, total)
+        each = 1 - self._pattern.most / self._pattern.inputs
+        return sum(self._pattern.pruned(one, each) for one in shapes.values()) / total, each
 
-def _prunable(model: Any) -> list[str]:
-    return [layer.name for layer in weighty(model)][1:]
+    def _each(self, zeros: float, shapes: dict[str, list[int]], total: int) -> float:
+        """Sparsity of each pruned layer, so that all kernels together reach the promise."""
+        within = sum(map(math.prod, shapes.values()))
+        each = zeros * total / within
+        if each >= 1:
+            lower = math.floor(90 * within / total) / 100
+            raise UserError(
+                f"compress.prune.sparsity: {zeros} cannot be reached, because only "
+                f"{within / total:.3f} of the weights are in layers that are pruned.",
+                f"Lower it, such as `--set compress.prune.sparsity={lower}`; depthwise layers and "
+                "the first convolution stay dense.",
+            )
+        for name, shape in shapes.items():
+            if self._pattern.pruned(shape, each) == self._pattern.groups(shape):
+                raise UserError(
+                    f"compress.prune.sparsity: {zeros} would leave no weight in {name}.",
+                    f"Lower it, or write `exclude: [{name}]`.",
+                )
+        return each

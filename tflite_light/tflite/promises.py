@@ -99,15 +99,10 @@ class Clusters:
         return self.count
 
     def shortfall(self, file: "File") -> Shortfall | None:
-        stored = defaultdict(list)
-        for weight in file.weights():
-            stored[weight.values.shape].append(weight)
+        stored = _by_shape(file)
         for shape, number in Counter(shape for shape, _ in self.kernels).items():
             whole = all(mark for other, mark in self.kernels if other == shape)
-            found = [
-                (self._values(weight, whole), weight.name)
-                for weight in stored[shape[-1:] + shape[:-1]]
-            ]
+            found = [(self._values(weight, whole), weight.name) for weight in stored[shape]]
             if len(found) < number:
                 return Shortfall(
                     f"holds {len(found)} of the {number} clustered kernels of shape {list(shape)}.",
@@ -125,3 +120,62 @@ class Clusters:
     def _values(self, weight: "Weight", whole: bool) -> int:
         floats = weight.values.dtype.kind == "f"
         return weight.distinct if whole and floats else weight.distinct_by_channel
+
+
+@dataclass(frozen=True)
+class Groups:
+    """So many groups of `outputs` x `inputs` channels have at most `most` weights that are not 0.
+
+    2:4 sparsity is all groups of 1 x 4 with at most 2, block sparsity some of 4 x 1 with none.
+    `kernels` are shapes as Keras has them, output channels last, each with its number of groups.
+    `place` as in `Zeros`.
+    """
+
+    outputs: int
+    inputs: int
+    most: int
+    kernels: tuple[tuple[tuple[int, ...], int], ...]
+    place: str
+
+    @property
+    def name(self) -> str:
+        return "groups"
+
+    @property
+    def figure(self) -> float:
+        return sum(groups for _, groups in self.kernels)
+
+    def shortfall(self, file: "File") -> Shortfall | None:
+        stored = _by_shape(file)
+        for (shape, groups), number in Counter(self.kernels).items():
+            found = [(self._groups(weight), weight.name) for weight in stored[shape]]
+            if len(found) < number:
+                return Shortfall(
+                    f"holds {len(found)} of the {number} pruned kernels of shape {list(shape)}.",
+                    f"Export another mode, or leave out the stage of `{self.place}`.",
+                )
+            most, name = sorted(found, reverse=True)[number - 1]  # others may be excluded
+            if most < groups:
+                what = f"at most {self.most} weights" if self.most else "no weight"
+                return Shortfall(
+                    f"has {most} groups of {self.outputs}x{self.inputs} channels with {what} in "
+                    f"{name}, fewer than the promised {groups}.",
+                    "Exclude that layer, or let any weight go "
+                    f"(`--set {self.place}=unstructured`).",
+                )
+        return None
+
+    def _groups(self, weight: "Weight") -> int:
+        outputs, *_, inputs = weight.values.shape
+        split = (outputs // self.outputs, self.outputs, -1, inputs // self.inputs, self.inputs)
+        kept = (weight.values != 0).reshape(split).sum(axis=(1, 4))
+        return int((kept <= self.most).sum())
+
+
+def _by_shape(file: "File") -> defaultdict[tuple[int, ...], list["Weight"]]:
+    """A file's weights by the shape that Keras gives them: output channels last, not first."""
+    found: defaultdict[tuple[int, ...], list[Weight]] = defaultdict(list)
+    for weight in file.weights():
+        shape = weight.values.shape
+        found[shape[1:] + shape[:1]].append(weight)
+    return found
