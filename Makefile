@@ -34,6 +34,7 @@ slow: setup  ## the claims that take minutes
 
 bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/epoch.py
+	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/channels.py
 
 networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; ten minutes or more

@@ -33,7 +33,7 @@ class Prune(Stage):
     channels make no whole groups stay dense.
     """
 
-    gives: ClassVar[frozenset[str]] = frozenset({"zeros"})  # of which a pattern is made
+    gives: ClassVar[frozenset[str]] = frozenset({"zeros"})  # what keeps them, keeps their pattern
     epoch_cost: ClassVar[float] = 1.1  # MobileNet v2 0.35 at 96 px, 2 cores
 
     sparsity: float | None = Field(
@@ -164,8 +164,8 @@ class Prune(Stage):
             raise UserError(
                 f"compress.prune.sparsity: {zeros} cannot be reached, because only "
                 f"{within / total:.3f} of the weights are in layers that are pruned.",
-                f"Lower it, such as `--set compress.prune.sparsity={lower}`; depthwise layers and "
-                "the first convolution stay dense.",
+                f"Lower it, such as `--set compress.prune.sparsity={lower}`, or let more layers be "
+                "pruned; depthwise ones and the first convolution never are.",
             )
         for name, shape in shapes.items():
             if self._pattern.pruned(shape, each) == self._pattern.groups(shape):
