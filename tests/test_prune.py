@@ -207,11 +207,23 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it, nothing is cleaned up."""
 
 
-@pytest.mark.parametrize("fields", ["sparsity: 0.5", "pattern: 2:4, schedule: constant"])
+@pytest.mark.parametrize(
+    ("fields", "least", "most"),
+    [
+        ("sparsity: 0.5", 0.4, 0.55),  # of 0.6 in the end
+        pytest.param("pattern: 2:4", 0.3, 0.45, marks=pytest.mark.slow),
+        pytest.param("pattern: 2:4, schedule: constant", 0.5, 0.5, marks=pytest.mark.slow),
+    ],
+)
 def test_a_killed_stage_goes_on_to_the_same_weights(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: str
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fields: str,
+    least: float,
+    most: float,
 ) -> None:
-    """Killed while sparsity rises: after the second of four epochs."""
+    """Killed while sparsity rises: after the first of four epochs."""
     stages = f"compress: [{{prune: {{{fields}, epochs: 4}}}}]\nexport: [float32]\n"
     (tmp_path / "tiny.yaml").write_text(TINY[: TINY.index("compress")] + stages)
     options = ("--set", "train.epochs=1", "--json")
@@ -219,7 +231,7 @@ def test_a_killed_stage_goes_on_to_the_same_weights(
     written = journal.write_history
 
     def kill(home: Path, rows: Sequence[dict[str, Any]]) -> None:
-        if rows[-1]["phase"] == "prune" and len(rows) == 2:
+        if rows[-1]["phase"] == "prune" and len(rows) == 1:
             raise Killed
         written(home, list(rows))
 
@@ -228,7 +240,7 @@ def test_a_killed_stage_goes_on_to_the_same_weights(
         call("train", "tiny.yaml", *options)
     monkeypatch.setattr(journal, "write_history", written)
     state, _ = checkpoint.read(Path("runs/tiny/checkpoints/prune.state.npz"))
-    assert 0 < np.mean(state["weights/last_project_conv/kernel"] == 0) <= 0.56
+    assert least <= np.mean(state["weights/last_project_conv/kernel"] == 0) <= most
     resumed = as_json(call("train", "runs/tiny", "--resume", "--json"))
     ended, expected = (
         checkpoint.read(Path(run["run"]) / "checkpoints/prune.npz")[0] for run in (resumed, whole)
