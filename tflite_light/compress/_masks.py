@@ -24,7 +24,7 @@ class Masks(keras.callbacks.Callback):  # type: ignore[misc]
         self._pattern, self._ramp = pattern, ramp
         masks = [tf.Variable(tf.ones_like(kernel), trainable=False) for kernel, _ in kernels]
         self._kernels = [(*pair, mask) for pair, mask in zip(kernels, masks, strict=True)]
-        self._apply = tf.function(self._multiply)  # one call: 2 % of a step
+        self._apply = tf.function(self._multiply)  # one call a step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._step = int(self.model.optimizer.iterations)

@@ -34,7 +34,7 @@ class Prune(Stage):
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"zeros"})  # what keeps them, keeps their pattern
-    epoch_cost: ClassVar[float] = 1.1  # MobileNet v2 0.35 at 96 px, 2 cores
+    epoch_cost: ClassVar[float] = 1.1  # estimated, as cluster's; benchmarks/steps.py measures
 
     sparsity: float | None = Field(
         None,
