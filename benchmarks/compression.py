@@ -2,12 +2,14 @@
 
     python benchmarks/compression.py FOLDER [SEEDS] [CHAIN ...]
 
-Every chain of stages goes on from the same fit of `recipes/mobilenet_v2.yaml`, one for each seed.
-What FOLDER already has is not trained again, so that a stopped benchmark goes on. A fit takes 3 to
-8 minutes on 2 cores, a chain 1 to 4.
+Every chain of stages goes on from the same fit of `recipes/mobilenet_v2.yaml`, one for each seed,
+and from what another chain that begins alike has trained. What FOLDER already has is not trained
+again, so that a stopped benchmark goes on. `distil` has a fit of its own, by the teacher that
+`benchmarks/distillation.py` leaves; it is left out where FOLDER has no run `teacher`.
 """
 
 import json
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -17,7 +19,7 @@ from tflite_light import files, recipe
 from tflite_light.graph import checkpoint
 from tflite_light.runs import chain, conductor
 from tflite_light.runs.finding import create
-from tflite_light.runs.folder import FIT, Run, open_run
+from tflite_light.runs.folder import Run, open_run
 from tflite_light.tflite.file import read
 
 RECIPE = "recipes/mobilenet_v2.yaml"
@@ -27,8 +29,9 @@ CLUSTER = {"cluster": {"centroids": 16, "epochs": 5}}
 QAT = {"qat": {"epochs": 5, "learning_rate": 0.0003}}
 FACTORIZE = {"factorize": {"keep": 0.7, "epochs": 8}}
 CHANNELS = {"channels": {"keep": 0.5, "epochs": 10}}
+FIT_ALONE, DISTILLED = "int8 alone", "distil, qat"
 CHAINS: dict[str, list[Any]] = {
-    "int8 alone": [],
+    FIT_ALONE: [],
     "prune 0.5": [PRUNE],
     "prune 0.8": [PRUNE_MORE],
     "cluster 16": [CLUSTER],
@@ -39,43 +42,65 @@ CHAINS: dict[str, list[Any]] = {
     "factorize 0.7, qat": [FACTORIZE, QAT],
     "channels 0.5, qat": [CHANNELS, QAT],
     "channels 0.5, prune 0.5, cluster 16, qat": [CHANNELS, PRUNE, CLUSTER, QAT],
+    DISTILLED: [QAT],
 }
 
 
 def main(folder: Path, seeds: int, chosen: list[str]) -> None:
-    print("| stages | float | int8 | zeros | values | KiB | deflated | ms |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    print("| stages | float | int8 | zeros | values | KiB | deflated | packed | ms |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in chosen or CHAINS:
-        runs = [_run(folder, name, CHAINS[name], seed) for seed in range(seeds)]
+        if name == DISTILLED and not (folder / "teacher").exists():
+            continue
+        runs = [_run(folder, name, seed) for seed in range(seeds)]
         print(_line(name, runs), flush=True)
 
 
-def _run(folder: Path, name: str, stages: list[Any], seed: int) -> Run:
-    fit = _trained(folder, f"fit-{seed}", [], seed)
-    if not stages:
-        return fit
-    return _trained(folder, f"{name.replace(', ', '-').replace(' ', '')}-{seed}", stages, seed, fit)
-
-
-def _trained(folder: Path, name: str, stages: list[Any], seed: int, fit: Run | None = None) -> Run:
-    path = folder / name
+def _run(folder: Path, name: str, seed: int) -> Run:
+    """The run of a chain, trained as far as it is not there."""
+    path = folder / f"{name.replace(', ', '-').replace(' ', '')}-{seed}"
     if (path / "metrics.json").exists():
         return open_run(path)
-    changes = [f"seed={seed}", f"compress={json.dumps(stages)}", "export=[int8]"]
+    changes = [
+        f"seed={seed}",
+        f"compress={json.dumps(CHAINS[name])}",
+        "export=[{int8: {packed: true}}]",
+    ]
+    if name == DISTILLED:
+        changes.append(f"distil.teacher={folder / 'teacher'}")
     made = recipe.load(Path(RECIPE), changes)
-    if fit is None:
-        return conductor.start(made, name, folder)[0]
-    run = open_run(path) if path.exists() else _begun(made, name, folder, fit)
+    if path.exists():
+        run = open_run(path)
+    elif name in (FIT_ALONE, DISTILLED):
+        return conductor.start(made, path.name, folder)[0]
+    else:
+        run = create(made, path.name, folder, made.source.load(made.image).parts)
+        _copy_phases(_longest_alike(folder, name, seed), run)
     conductor.resume(run)
     return run
 
 
-def _begun(made: Any, name: str, folder: Path, fit: Run) -> Run:
-    """A run that has the fit of another behind it."""
-    run = create(made, name, folder, made.source.load(made.image).parts)
-    arrays, note = checkpoint.read(fit.weights_path(FIT))
-    checkpoint.write(run.weights_path(FIT), arrays, {**note, **chain.facts(run, FIT)})
-    return run
+def _longest_alike(folder: Path, name: str, seed: int) -> Run:
+    """Of the runs that are finished, the one that has most of a chain behind it."""
+    stages = CHAINS[name]
+    alike = [
+        other
+        for other, chain in CHAINS.items()
+        if other not in (name, DISTILLED) and chain == stages[: len(chain)]
+    ]
+    for other in sorted(alike, key=lambda other: len(CHAINS[other]), reverse=True):
+        path = folder / f"{other.replace(', ', '-').replace(' ', '')}-{seed}"
+        if (path / "metrics.json").exists():
+            return open_run(path)
+    return _run(folder, FIT_ALONE, seed)
+
+
+def _copy_phases(done: Run, run: Run) -> None:
+    for phase in done.phases:
+        if phase in done.stages:
+            shutil.copy(done.plan_path(phase), run.plan_path(phase))
+        arrays, note = checkpoint.read(done.weights_path(phase))
+        checkpoint.write(run.weights_path(phase), arrays, {**note, **chain.facts(run, phase)})
 
 
 def _line(name: str, runs: list[Run]) -> str:
@@ -89,10 +114,10 @@ def _line(name: str, runs: list[Run]) -> str:
     dense = [weight for weight in weights if weight.operator != "DEPTHWISE_CONV_2D"]
     values = max(weight.distinct_by_channel for weight in dense)
     tops = statistics.mean(row["top1"] for row in ends), mean("top1")
-    sizes = mean("size_bytes") / 1024, mean("deflated_bytes") / 1024
+    sizes = [mean(key) / 1024 for key in ("size_bytes", "deflated_bytes", "packed_bytes")]
     return (
         f"| {name} | {tops[0]:.4f} | {tops[1]:.4f} | {mean('zeros'):.3f} | {values} | "
-        f"{sizes[0]:.0f} | {sizes[1]:.0f} | {mean('latency_ms'):.2f} |"
+        f"{sizes[0]:.0f} | {sizes[1]:.0f} | {sizes[2]:.0f} | {mean('latency_ms'):.2f} |"
     )
 
 
