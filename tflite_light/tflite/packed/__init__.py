@@ -15,7 +15,7 @@ from tflite_light.tflite.file import File
 from tflite_light.tflite.flatbuffer import Array, Damage
 from tflite_light.tflite.packed import tensors
 from tflite_light.tflite.packed.constants import Constant, constants
-from tflite_light.tflite.packed.container import LARGEST_BYTES, Container, damaged
+from tflite_light.tflite.packed.container import LARGEST_BYTES, Container, damaged, too_large
 from tflite_light.tflite.packed.head import Head, Tensor
 from tflite_light.tflite.packed.rans import Coder, Decoder, Encoder
 from tflite_light.tflite.packed.tensors import Plan
@@ -26,13 +26,10 @@ _MOST_LANES = 1024
 
 
 def pack(file: File) -> bytes:
-    """Raises UserError where a file is too large."""
+    """Raises UserError where a file is too large, or so empty that it would not be unpacked."""
     content = file.content
     if len(content) > LARGEST_BYTES:
-        raise UserError(
-            f"{len(content):,} bytes are more than can be packed, {LARGEST_BYTES:,}.",
-            "Compress it by a tool for files of any kind, such as xz.",
-        )
+        raise too_large(f"{len(content):,} bytes are more than can be packed, {LARGEST_BYTES:,}.")
     planned = [(one, _plan(one, content)) for one in constants(file)]
     chosen = [(one, plan) for one, plan in planned if plan]
     ends = [0, *(one.end for one, _ in chosen)]
@@ -55,7 +52,7 @@ def unpack(packed: bytes, name: str = "the file") -> bytes:
     """The `.tflite`, to the bit. Raises UserError, in which the file is called `name`."""
     container = Container.of(packed, name)
     try:
-        head = Head.of(container.head, container.head_size)
+        head = Head.of(container.head, container.head_size, container.size)
         if head.size_bytes() != container.size:
             raise Damage("its parts do not fit its size")
         coder = Decoder(head.tables, np.frombuffer(container.words, "<u2"), container.lanes)

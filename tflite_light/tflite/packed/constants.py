@@ -8,10 +8,10 @@ import numpy as np
 
 from tflite_light.tflite.file import File
 from tflite_light.tflite.flatbuffer import Array
+from tflite_light.tflite.packed.head import MOST_TENSORS, MOST_WORDS, SMALLEST_BYTES
 from tflite_light.tflite.packed.planes import Shape
 from tflite_light.tflite.packed.words import BYTE, FLOAT, FORMS, HALF, INTEGER
 
-_SMALLEST = 16  # bytes; below it a range costs more to name than it saves
 _MOST = 0xFFFF  # of a kernel's height or width
 _FORMS = {
     **dict.fromkeys(("float32", "float64"), FLOAT),
@@ -41,12 +41,12 @@ class Constant:
 
 
 def constants(file: File) -> list[Constant]:
-    """In order and without overlaps, whatever tensors share."""
+    """In order and without overlaps, whatever tensors share; no more than a reader takes."""
     found = list[Constant]()
     for one in sorted(_all(file), key=lambda one: (one.start, -one.end)):
         if not found or one.start >= found[-1].end:
             found.append(one)
-    return found
+    return found[:MOST_TENSORS]
 
 
 def _all(file: File) -> Iterator[Constant]:
@@ -54,7 +54,7 @@ def _all(file: File) -> Iterator[Constant]:
     for graph in file.graphs:
         for index in range(len(graph.tensors)):
             data = graph.stored_bytes(index)
-            if len(data) >= _SMALLEST:
+            if SMALLEST_BYTES <= len(data) <= MOST_WORDS:
                 form = _FORMS.get(graph.type_of(index), BYTE)
                 form = BYTE if len(data) % FORMS[form].itemsize else form
                 shape = _kernel(graph.shape_of(index), len(data) // FORMS[form].itemsize)

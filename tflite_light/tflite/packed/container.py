@@ -9,7 +9,9 @@ from tflite_light.errors import UserError
 from tflite_light.tflite.flatbuffer import Damage
 
 MAGIC, VERSION = b"TFLp", 1
-LARGEST_BYTES = 1 << 30  # of a file: what a reader may be made to allocate
+LARGEST_BYTES = 1 << 28  # of a file
+_ALWAYS_BYTES = 1 << 24  # of a file, however small it became
+_MOST_RATIO = 200  # beyond it: a few bytes must not make a reader allocate all memory
 _START = Struct("<4sBIQ")  # magic, version; CRC-32 and size of all that follows
 _SIZES = Struct("<QIIH32s")  # of the file, the head, the head compressed; lanes; file's SHA-256
 _AGAIN = "Copy or download it again."
@@ -25,9 +27,13 @@ class Container:
     digest: bytes  # SHA-256 of the file
 
     def written(self) -> bytes:
+        """Raises UserError where `of` would refuse it."""
         sizes = _SIZES.pack(self.size, self.head_size, len(self.head), self.lanes, self.digest)
         body = sizes + self.head + self.words
-        return _START.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
+        packed = _START.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
+        if max(self.size, self.head_size) > largest_bytes(len(packed)):
+            raise too_large(f"{self.size:,} bytes would become less than 1/{_MOST_RATIO} of that.")
+        return packed
 
     @classmethod
     def of(cls, packed: bytes, name: str) -> "Container":
@@ -35,7 +41,7 @@ class Container:
         body = _body(packed, name)
         size, head_size, compressed, lanes, digest = _SIZES.unpack_from(body)
         head, words = body[_SIZES.size :][:compressed], body[_SIZES.size + compressed :]
-        if max(size, head_size) > LARGEST_BYTES or len(words) % 2:
+        if max(size, head_size) > largest_bytes(len(packed)) or len(words) % 2:
             raise UserError(f"{name} is damaged: its sizes are out of range.", _AGAIN)
         return cls(size, head_size, head, lanes, words, digest)
 
@@ -43,6 +49,15 @@ class Container:
         """Raises Damage where what was restored is not the file that was packed."""
         if hashlib.sha256(content).digest() != self.digest:
             raise Damage("what it holds is not what was packed")
+
+
+def largest_bytes(packed_bytes: int) -> int:
+    """Of a file that is restored from so many bytes, and of its head."""
+    return min(LARGEST_BYTES, max(_ALWAYS_BYTES, _MOST_RATIO * packed_bytes))
+
+
+def too_large(problem: str) -> UserError:
+    return UserError(problem, "Compress it by a tool for files of any kind, such as xz.")
 
 
 def damaged(name: str, problem: object) -> UserError:

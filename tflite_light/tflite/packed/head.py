@@ -17,10 +17,13 @@ _COUNTS = Struct("<II")  # tensors, bytes of tables
 _TENSOR = Struct("<QIHHIBBHB")  # the fields of `Tensor` in their order
 _WINDOW = 1 << 20  # bytes that a reader keeps; preset 9 would be 64 MiB
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": _WINDOW}]
-_MEMORY = 64 << 20  # that a reader's xz may take
+_MEMORY = 4 << 20  # that a reader's xz may take
+SMALLEST_BYTES = 16  # of a tensor; below it a record costs more than it saves
+MOST_WORDS = 1 << 24  # of a tensor; a reader takes up to 30 bytes for each, at once
+MOST_TENSORS = 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """A record: `gap` bytes behind the last one's, words of a form in a shape.
 
@@ -45,6 +48,10 @@ class Tensor:
     def check(self) -> None:
         if self.form >= len(FORMS) or self.model > KERNELS or self.entries > 256:
             raise Damage("a tensor's record is out of range")
+        if self.size_bytes < SMALLEST_BYTES or self.entries > self.count:
+            raise Damage("a tensor is smaller than its record")
+        if self.count > MOST_WORDS:
+            raise Damage("a tensor is too large")
         if self.model == KERNELS and not (self.entries or self.form == BYTE):
             raise Damage("a tensor of several planes has a model for one")
         if not self.model and (self.form not in (FLOAT, INTEGER) or self.entries):
@@ -81,7 +88,7 @@ class Head:
         return len(content), made
 
     @classmethod
-    def of(cls, compressed: bytes, size: int) -> "Head":
+    def of(cls, compressed: bytes, size: int, file_size: int) -> "Head":
         """Raises Damage where it is not whole, or its tensors are no part of the file."""
         content = _expanded(compressed, size)
         if len(content) < _COUNTS.size:
@@ -90,6 +97,8 @@ class Head:
         first = _COUNTS.size + count * _TENSOR.size
         if first + tables > len(content):
             raise Damage("its head ends early")
+        if count > min(file_size // SMALLEST_BYTES, MOST_TENSORS):
+            raise Damage("it has more tensors than fit the file")
         rows = [_tensor(row) for row in _TENSOR.iter_unpack(content[_COUNTS.size : first])]
         levels = np.frombuffer(content, np.uint8, tables, first)
         rest = content[first + tables :]

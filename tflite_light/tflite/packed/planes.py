@@ -20,12 +20,12 @@ def plain(coder: Coder, count: int, planes: int, symbols: Array | None) -> Array
     in every byte, which then costs bits in the first alone.
     """
     out = np.empty((planes, count), np.uint8)
-    blank = np.zeros(count, np.int64)
+    blank = np.ones(count, np.uint8)
     for number in range(planes):
         stage = coder.stage(1 + (number > 0), 256)
         known = None if symbols is None else symbols[number]
-        out[number] = stage.code(blank, known)
-        blank = (blank | (number == 0)) & (out[number] == 0)
+        out[number] = stage.code(blank & (number > 0), known)
+        blank &= out[number] == 0
     return out
 
 
@@ -41,13 +41,13 @@ def kernels(coder: Coder, shape: Shape, symbols: Array | None) -> Array:
     filled = coder.stage(4 * counted * counted, 2)
     negative, magnitude = coder.stage(9, 2), coder.stage(2, _MAGNITUDES)
     out = np.zeros((height, width, count), np.int16)
-    sign = np.zeros((height + 1, width + 1, count), np.int64)
-    before = np.zeros(count, np.int64)
+    sign = np.zeros((height + 1, width + 1, count), np.int8)
+    before = np.zeros(count, np.int16)
     known = None if symbols is None else _by_place(symbols.view(np.int8).astype(np.int16))
     for place in range(places):
         y, x = divmod(place, width)
         left, above = sign[y + 1, x], sign[y, x + 1]
-        context = (left != 0) + 2 * (above != 0)
+        context = (left != 0) + np.int16(2) * (above != 0)
         if counted > 1:
             context = context + 4 * (place * counted + before)
         value = None if known is None else known[y, x]

@@ -57,10 +57,9 @@ class _Table:
 
     @cached_property
     def certain(self) -> Array:
-        """Of each context the place of its symbol where it has but one, else -1."""
+        """Of each context its symbol where it has but one, else -1."""
         whole = self.shares.reshape(-1, self.alphabet) == 1 << _BITS
-        first = np.arange(len(whole)) * self.alphabet
-        return np.where(whole.any(1), first + whole.argmax(1), -1)
+        return np.where(whole.any(1), whole.argmax(1), -1).astype(np.int16)
 
     @cached_property
     def _places(self) -> Array:
@@ -167,14 +166,14 @@ class _Read:
     table: _Table
 
     def code(self, contexts: Array, symbols: Array | None = None) -> Array:
-        contexts = np.asarray(contexts, np.int64)
-        places = self.table.certain[contexts]
-        unknown = np.flatnonzero(places < 0)
+        found: Array = self.table.certain[contexts]
+        unknown = np.flatnonzero(found < 0)
         lanes = len(self.decoder.states)
         for at in range(0, len(unknown), lanes):
             here = unknown[at : at + lanes]
-            places[here] = self.decoder.step(self.table, contexts[here])
-        found: Array = places - contexts * self.table.alphabet
+            context = contexts[here].astype(np.int64)
+            place = self.decoder.step(self.table, context)
+            found[here] = place - context * self.table.alphabet
         return found
 
 
