@@ -4,7 +4,6 @@ import json
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -171,74 +170,6 @@ def test_a_second_run_gets_a_folder_of_its_own(copy: Path, call: Call) -> None:
     made = as_json(call("train", copy / "tiny.yaml", "--runs", copy / "runs", *quick, "--json"))
     assert made["run"] == str(copy / "runs" / "tiny-2")
     assert (copy / "runs" / "tiny" / "metrics.json").read_bytes() == before
-
-
-class Killed(BaseException):
-    """Stands for kill -9: nothing catches it, nothing is cleaned up."""
-
-
-SLOW = pytest.mark.slow  # 40 s each; the two fast ones are the first phase's and the last one's
-
-
-@pytest.mark.parametrize(
-    ("phase", "moment"),
-    [
-        ("fit", "after an epoch"),
-        pytest.param("fit", "between state and end", marks=SLOW),
-        pytest.param("prune", "after an epoch", marks=SLOW),
-        pytest.param("prune", "between state and end", marks=SLOW),
-        pytest.param("qat", "after an epoch", marks=SLOW),
-        ("qat", "between state and end"),
-    ],
-)
-def test_a_killed_run_goes_on_to_the_same_weights(
-    home: Path, call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, phase: str, moment: str
-) -> None:
-    last = {"fit": 3, "prune": 2, "qat": 2}[phase]
-    written = journal.write_history
-
-    def kill(home: Path, rows: list[dict[str, Any]]) -> None:
-        if rows[-1]["phase"] == phase and len(rows) == (1 if moment == "after an epoch" else last):
-            raise Killed
-        written(home, rows)
-
-    monkeypatch.setattr(journal, "write_history", kill)
-    with pytest.raises(Killed):
-        call("train", tiny)
-    monkeypatch.setattr(journal, "write_history", written)
-    state = Path("runs/tiny/checkpoints") / f"{phase}.state.npz"
-    assert len(checkpoint.read(state)[1]["history"]) == (1 if moment == "after an epoch" else last)
-    made = as_json(call("train", tiny, "--resume", "--json"))
-    assert made["run"] == "runs/tiny"
-    ended, _ = checkpoint.read(Path("runs/tiny/checkpoints/qat.npz"))
-    expected, _ = checkpoint.read(home / "runs" / "tiny" / "checkpoints" / "qat.npz")
-    assert all(np.array_equal(ended[name], expected[name]) for name in expected)
-    assert len(Path("runs/tiny/history.csv").read_text().splitlines()) == 1 + 7
-    assert not list(Path("runs/tiny/checkpoints").glob("*.state.npz"))
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"),
-    [("rmsprop", "{factor: 0.9, every_epochs: 0.5}"), ("sgd", "linear")],
-)
-def test_a_papers_schedule_too_goes_on_to_the_same_weights(
-    call: Call, tiny: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, schedule: str
-) -> None:
-    fit = f"train={{epochs: 2, batch_size: 8, optimizer: {optimizer}, schedule: {schedule}}}"
-    options = [f"--set={change}" for change in (fit, "compress=[]", "export=[float32]")]
-    as_json(call("train", tiny, *options, "--name", "whole", "--json"))
-
-    def kill(home: Path, rows: list[dict[str, Any]]) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal, "write_history", kill)
-        with pytest.raises(Killed):
-            call("train", tiny, *options, "--name", "killed")
-    as_json(call("train", "runs/killed", "--resume", "--json"))
-    whole, _ = checkpoint.read(Path("runs/whole/checkpoints/fit.npz"))
-    ended, _ = checkpoint.read(Path("runs/killed/checkpoints/fit.npz"))
-    assert all(np.array_equal(ended[name], whole[name]) for name in whole)
 
 
 def test_unfinished_runs_say_how_to_be_finished(copy: Path, call: Call) -> None:
