@@ -1,0 +1,72 @@
+"""Every architecture through the stages that are used together, up to its files."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from test_every_stage import example, require_promises, trained
+
+from tflite_light.compress import Stage
+from tflite_light.contract import Image
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.export import Mode
+from tflite_light.export.float32 import Float32
+from tflite_light.export.int8 import Int8
+from tflite_light.measure.runners import TFLiteModel
+from tflite_light.models import Architecture
+from tflite_light.pipeline.examples import Examples
+from tflite_light.sockets import load, names
+from tflite_light.tflite.file import File
+
+pytestmark = pytest.mark.slow
+SIZE = 64
+COMBINATIONS = [
+    "prune",
+    "cluster",
+    "qat",
+    "prune qat",
+    "cluster qat",
+    "prune cluster qat",
+    "factorize qat",
+    "channels qat",
+]
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return Synthetic(count=100, side=SIZE).load(Image(size=SIZE)).train
+
+
+def smallest(name: str) -> Architecture:
+    """The variant with the fewest parameters of those that are published."""
+    part = load("models", name)
+    fewest = min(part.published(), key=lambda row: row.parameters or 0)
+    made: Architecture = part(**fewest.fields)
+    return made
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS)
+@pytest.mark.parametrize("name", names("models"))
+def test_every_network_keeps_every_promise_in_its_files(
+    name: str, combination: str, examples: Examples
+) -> None:
+    stages: list[Stage] = [example(key) for key in combination.split()]
+    model, plans = trained(examples, stages, smallest(name))
+    quantised = stages[-1].yields == "quantised"
+    for mode in [Int8()] if quantised else [Float32(), Int8()]:
+        content = mode.convert(model, examples)
+        require_promises(content, stages, plans)
+        require_answers(mode, content, model, examples)
+
+
+def require_answers(mode: Mode, content: bytes, model: Any, examples: Examples) -> None:
+    batch = next(examples.inputs(examples.sample(64)))
+    keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
+    error = np.sqrt(np.mean((keras_says - file_says) ** 2)) / keras_says.std()
+    agreement = np.mean(keras_says.argmax(1) == file_says.argmax(1))
+    print(f"{mode.key}: agreement {agreement:.3f}, error {error:.4f} of the logits' deviation")
+    if isinstance(mode, Float32):
+        assert error < 1e-4
+    else:
+        assert File(content).float_operators() == []
+        assert agreement >= 0.9 or error < 0.1
