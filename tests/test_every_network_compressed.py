@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_every_stage import example, require_promises, trained
+from test_every_stage import example, pictures, require_promises, trained
 
 from tflite_light.compress import Stage
-from tflite_light.contract import Image
-from tflite_light.data.synthetic import Synthetic
 from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
@@ -32,11 +30,6 @@ COMBINATIONS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return Synthetic(count=100, side=SIZE).load(Image(size=SIZE)).train
-
-
 def smallest(name: str) -> Architecture:
     """The variant with the fewest parameters of those that are published."""
     part = load("models", name)
@@ -47,11 +40,11 @@ def smallest(name: str) -> Architecture:
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
 @pytest.mark.parametrize("name", names("models"))
-def test_every_network_keeps_every_promise_in_its_files(
-    name: str, combination: str, examples: Examples
-) -> None:
-    stages: list[Stage] = [example(key) for key in combination.split()]
-    model, plans = trained(examples, stages, smallest(name))
+def test_every_network_keeps_every_promise_in_its_files(name: str, combination: str) -> None:
+    keys = tuple(combination.split())
+    stages: list[Stage] = [example(key) for key in keys]
+    model, plans = trained(keys, smallest(name), SIZE)
+    examples = pictures(SIZE)
     quantised = stages[-1].yields == "quantised"
     for mode in [Int8()] if quantised else [Float32(), Int8()]:
         content = mode.convert(model, examples)

@@ -1,5 +1,6 @@
 """Every compression stage, alone and after the others, keeps its promise up to the file."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,14 +29,19 @@ from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
-STEPS = 20
-IMAGE = Image(size=32)
+STEPS, SIZE = 20, 32
+NETWORK = Tiny(width=8)
 PRUNABLE = (keras.layers.Conv2D, keras.layers.Dense)
 
 
-@pytest.fixture(scope="module")
+@functools.cache
+def pictures(size: int) -> Examples:
+    return Synthetic(count=100, side=size).load(Image(size=size)).train
+
+
+@pytest.fixture
 def examples() -> Examples:
-    return Synthetic(count=100, side=32).load(IMAGE).train
+    return pictures(SIZE)
 
 
 def example(key: str) -> Stage:
@@ -43,22 +49,30 @@ def example(key: str) -> Stage:
     return stage
 
 
+@functools.lru_cache(maxsize=16)  # those that begin alike share what they begin with
 def trained(
-    examples: Examples, stages: Sequence[Stage], network: Architecture | None = None
+    keys: tuple[str, ...], network: Architecture = NETWORK, size: int = SIZE
 ) -> tuple[Any, list[Plan]]:
-    """A model that went through `stages`, a few steps each, and what each planned."""
+    """A model that went through stages, a few steps each, and what each planned; to be left as it is."""
+    if not keys:
+        return fitted(network, pictures(size)), []
+    examples = pictures(size)
+    model, plans = trained(keys[:-1], network, size)
+    stage, before = example(keys[-1]), [example(key) for key in keys[:-1]]
+    keras.utils.set_random_seed(len(keys))
+    own = plan(stage, model, before, SimpleNamespace(train=examples))
+    wrapped = stage.wrap(model, own, STEPS)
+    stage.prepare(wrapped, model, examples)
+    fit(wrapped, examples, stage.callbacks(wrapped, own))
+    return stage.strip(wrapped), [*plans, own]
+
+
+def fitted(network: Architecture, examples: Examples) -> Any:
     keras.utils.set_random_seed(0)
     size = examples.image.size
-    model: Any = (network or Tiny(width=8)).build((size, size, 3), 4)
+    model = network.build((size, size, 3), 4)
     fit(model, examples, [])
-    plans = []
-    for position, stage in enumerate(stages):
-        plans.append(plan(stage, model, stages[:position], SimpleNamespace(train=examples)))
-        wrapped = stage.wrap(model, plans[-1], STEPS)
-        stage.prepare(wrapped, model, examples)
-        fit(wrapped, examples, stage.callbacks(wrapped, plans[-1]))
-        model = stage.strip(wrapped)
-    return model, plans
+    return model
 
 
 def fit(model: Any, examples: Examples, callbacks: list[Any]) -> None:
@@ -100,7 +114,7 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_promises(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
     stages: list[Stage] = [example(key) for key in keys]
-    model, plans = trained(examples, stages)
+    model, plans = trained(keys)
     content = Int8().convert(model, examples)
     assert File(content).float_operators() == []
     require_promises(content, stages, plans)
@@ -174,8 +188,8 @@ def test_stripping_leaves_the_network_as_it_was_built(examples: Examples) -> Non
 
 
 def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: Examples) -> None:
-    for stages in ([QAT()], []):
-        model = TFLiteModel(Int8().convert(trained(examples, stages)[0], examples))
+    for keys in (("qat",), ()):
+        model = TFLiteModel(Int8().convert(trained(keys)[0], examples))
         assert (model.input.dtype, model.input.scale, model.input.zero_point) == (
             "uint8",
             1 / 128,
@@ -242,7 +256,7 @@ def test_a_layer_that_escapes_rounding_is_named_before_a_run() -> None:
 
 def test_quantisation_begins_where_the_float_model_stands(examples: Examples) -> None:
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
-    model, _ = trained(examples, [])
+    model, _ = trained(())
     wrapped = wrap(QAT(), model, [])
     QAT().prepare(wrapped, model, examples)
     wrapped.compile(keras.optimizers.SGD(0.0), "mse")
