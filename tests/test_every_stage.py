@@ -58,13 +58,19 @@ def trained(
         return fitted(network, pictures(size)), []
     examples = pictures(size)
     model, plans = trained(keys[:-1], network, size)
-    stage, before = example(keys[-1]), [example(key) for key in keys[:-1]]
-    keras.utils.set_random_seed(len(keys))
+    model, own = further(model, [example(key) for key in keys], examples)
+    return model, [*plans, own]
+
+
+def further(model: Any, stages: Sequence[Stage], examples: Examples) -> tuple[Any, Plan]:
+    """A model trained through the last of `stages`, which the others made, and what it planned."""
+    *before, stage = stages
+    keras.utils.set_random_seed(len(stages))
     own = plan(stage, model, before, SimpleNamespace(train=examples))
     wrapped = stage.wrap(model, own, STEPS)
     stage.prepare(wrapped, model, examples)
     fit(wrapped, examples, stage.callbacks(wrapped, own))
-    return stage.strip(wrapped), [*plans, own]
+    return stage.strip(wrapped), own
 
 
 def fitted(network: Architecture, examples: Examples) -> Any:
