@@ -9,9 +9,11 @@ from tflite_light.compress.qat import QAT
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
 from tflite_light.models.tiny import Tiny
+from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
 NO_PICTURES: Any = None  # ranges were trained
+NORM = keras.layers.BatchNormalization
 BATCH = np.random.default_rng(0).normal(0, 1, (8, 32, 32, 3)).astype(np.float32)
 
 
@@ -41,3 +43,17 @@ def test_an_excluded_layer_that_is_none_is_refused() -> None:
     with pytest.raises(UserError, match=r"compress\.qat\.exclude: .* called 'logit'") as raised:
         QAT(exclude=["logit"]).plan(model, None)
     assert raised.value.hint.startswith("Write a name, such as logits, or")
+
+
+def test_batch_norm_s_statistics_stay_and_its_offset_learns_on() -> None:
+    model = Tiny(width=8).build((32, 32, 3), 4)
+    wrapped = QAT().wrap(model, {"kept": []}, 1)
+    norms = [one for one in wrapped.submodules if isinstance(one, NORM)]
+    before = [norm.get_weights() for norm in norms]
+    wrapped.compile("sgd", "mse")
+    wrapped.fit(BATCH, np.ones((8, 4)), verbose=0)
+    after = [norm.get_weights() for norm in norms]
+    assert len(norms) == 8
+    for old, new in zip(before, after, strict=True):
+        assert [np.array_equal(*pair) for pair in zip(old, new, strict=True)][2:] == [True, True]
+    assert not np.array_equal(before[-1][1], after[-1][1])  # the last one's offset

@@ -29,6 +29,11 @@ class QAT(Stage):
     TF-MOT starts every activation's range at [-6, 6] and forgets that only after 1,000 steps, so
     that a short stage would train for ranges the network does not have. Here they start from
     what 512 training pictures span, and the input's is what the contract's 256 pixel values become.
+
+    Batch norm's statistics stay as they come, so that training sees what the file folds. MobileNet
+    v2 0.35 on the signs, pruned and clustered, reached 0.979 to 0.982 in the files of its last
+    epochs; 0.971 to 0.974 with statistics of its batches, 0.974 to 0.977 with those until epoch 3
+    of 5, and 0.971 with statistics estimated anew at the end.
     """
 
     yields: ClassVar[Kind] = "quantised"
@@ -63,6 +68,7 @@ class QAT(Stage):
         with tfmot.quantization.keras.quantize_scope(configs):
             wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
         _leave_unrounded(wrapped, plan.get("excluded", ()))
+        _freeze_norms(wrapped)
         return wrapped
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
@@ -102,6 +108,13 @@ def _require_rounded(wrapped: Any, ignored: Collection[str]) -> None:
             "Put a batch norm between the layer and its ReLU, or give it a plain ReLU, which "
             "becomes its own activation.",
         )
+
+
+def _freeze_norms(wrapped: Any) -> None:
+    """Their statistics alone: TF-MOT's wrappers have scale and offset trained on all the same."""
+    for layer in wrapped.submodules:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
 
 
 def _annotated(layer: Any) -> Any:
