@@ -161,7 +161,7 @@ def test_what_is_left_trains_for_int8_and_has_no_float_operator(network: Any, da
     model = network.build(SHAPE, len(data.classes))
     thinned = Channels().wrap(model, Channels().plan(model, None), 1)
     wrapped = QAT().wrap(thinned, {"kept": []}, 1)
-    QAT().prepare(wrapped, thinned, data.train)
+    QAT().prepare(wrapped, thinned, {}, data.train)
     assert File(Int8().convert(wrapped, data.train)).float_operators() == []
 
 
@@ -192,6 +192,7 @@ def test_statistics_mean_the_same_where_batch_norm_was_folded(data: Data) -> Non
     batch = next(data.train.inputs(range(32)))
     plan = Channels(keep=0.95, rounds=1).plan(model, data)
     thinned = Channels().wrap(model, plan, 1)
+    Channels().prepare(thinned, model, plan, data.train)
     expected, answer = model(batch).numpy(), thinned(batch).numpy()
     assert np.corrcoef(expected.ravel(), answer.ravel())[0, 1] > 0.95
 
@@ -239,3 +240,27 @@ def test_channels_after_pruning_are_refused(call: Call, tmp_path: Path) -> None:
     assert "channels cannot follow prune: it would not keep its zeros" in complaint(
         call("check", "late.yaml")
     )
+
+
+def test_channels_that_others_predict_go_at_no_cost(data: Data) -> None:
+    """Where each channel that goes is a sum of two that stay, answers stay without training."""
+    network = Duplicated()
+    model = drawn(network)
+    kernel, bias = model.get_layer("wide").get_weights()
+    kernel[..., 8:] = kernel[..., :8] + kernel[..., [1, 2, 3, 4, 5, 6, 7, 0]]
+    bias[8:] = 0.5 + bias[:8] + bias[[1, 2, 3, 4, 5, 6, 7, 0]]
+    model.get_layer("wide").set_weights([kernel, bias])
+    plan = {"channels": {"wide": list(range(8))}}
+    thinned = Channels().wrap(model, plan, 1)
+    batch = next(data.train.inputs(range(32)))
+    before = np.abs(model(batch) - thinned(batch)).max()
+    Channels().prepare(thinned, model, plan, data.train)
+    assert np.abs(model(batch) - thinned(batch)).max() < 0.02 * before
+
+
+class Duplicated(Architecture):
+    """Half of a convolution's channels are to be sums of the other half; a grouped one reads them."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = keras.layers.Conv2D(16, 3, name="wide")(image)
+        return classify(keras.layers.Conv2D(16, 3, name="narrow")(x), classes)

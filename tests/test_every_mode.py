@@ -67,7 +67,7 @@ def test_int8_is_integer_from_end_to_end(io: Any, quantised: bool, model: Any, d
     network = model
     if quantised:
         network = QAT().wrap(model, {"kept": []}, 10)
-        QAT().prepare(network, model, data.train)
+        QAT().prepare(network, model, {}, data.train)
     content = Int8(io=io).convert(network, data.train)
     file, runner = File(content), TFLiteModel(content)
     assert file.float_operators() == []

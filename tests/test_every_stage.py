@@ -68,7 +68,7 @@ def further(model: Any, stages: Sequence[Stage], examples: Examples) -> tuple[An
     keras.utils.set_random_seed(len(stages))
     own = plan(stage, model, before, SimpleNamespace(train=examples))
     wrapped = stage.wrap(model, own, STEPS)
-    stage.prepare(wrapped, model, examples)
+    stage.prepare(wrapped, model, own, examples)
     fit(wrapped, examples, stage.callbacks(wrapped, own))
     return stage.strip(wrapped), own
 
@@ -264,7 +264,7 @@ def test_quantisation_begins_where_the_float_model_stands(examples: Examples) ->
     """TF-MOT alone starts at ranges of [-6, 6] and an input of [0, 0], which costs all accuracy."""
     model, _ = trained(())
     wrapped = wrap(QAT(), model, [])
-    QAT().prepare(wrapped, model, examples)
+    QAT().prepare(wrapped, model, {}, examples)
     wrapped.compile(keras.optimizers.SGD(0.0), "mse")
     batch = next(examples.inputs(range(32)))
     wrapped.fit(batch, np.zeros((32, 4)), 32, 1, verbose=0)  # rate 0: sets the weights' ranges

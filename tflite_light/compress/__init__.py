@@ -57,7 +57,7 @@ class Stage(Part):
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         """The model to train for `steps` steps; the given one is left as it is."""
 
-    def prepare(self, wrapped: Any, model: Any, examples: "Examples") -> None:
+    def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
         """Set what training starts from, by training pictures and the model that was wrapped; not
         called where training goes on.
         """

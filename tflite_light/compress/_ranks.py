@@ -72,15 +72,6 @@ class _Inputs:
     covariance: Any
 
 
-def of(factorized: Any) -> dict[str, int]:
-    """The ranks of a model's layers that are two each."""
-    return {
-        layer.name.removesuffix(FIRST): layer.kernel.shape[-1]
-        for layer in factorized.layers
-        if layer.name.endswith(FIRST)
-    }
-
-
 def fitted(model: Any, ranks: Mapping[str, int], examples: "Examples") -> Any:
     """A factorized model whose directions and batch norms are those of the pictures."""
     pictures = examples.sample(PICTURES)

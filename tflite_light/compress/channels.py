@@ -7,7 +7,7 @@ from pydantic import Field
 from tflite_light.compress import Plan, Stage
 
 if TYPE_CHECKING:
-    from tflite_light.pipeline.examples import Data
+    from tflite_light.pipeline.examples import Data, Examples
 
 
 class Channels(Stage):
@@ -35,7 +35,7 @@ class Channels(Stage):
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """`channels`: the output channels that each thinned layer keeps; `widths`, `multiply_adds`
-        and `parameters`: before and after; `statistics` of batch norms, where there are pictures.
+        and `parameters`: before and after.
         """
         from tflite_light.compress._selection import selected
 
@@ -45,9 +45,12 @@ class Channels(Stage):
         return list(plan["channels"])
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        from tflite_light.graph.statistics import set_statistics
         from tflite_light.graph.thinner import thin
 
-        thinned = thin(model, plan["channels"])
-        set_statistics(thinned, plan.get("statistics", {}))
-        return thinned
+        return thin(model, plan["channels"])
+
+    def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
+        """What stays takes over what goes, by least squares; then batch norms are measured."""
+        from tflite_light.compress._selection import fitted
+
+        wrapped.set_weights(fitted(model, plan["channels"], examples).get_weights())

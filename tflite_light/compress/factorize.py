@@ -76,11 +76,11 @@ class Factorize(Stage):
 
         return _ranks.factorized(model, plan["ranks"])
 
-    def prepare(self, wrapped: Any, model: Any, examples: "Examples") -> None:
+    def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
         """Directions by the pictures in place of those of the kernels; then the batch norms."""
         from tflite_light.compress import _ranks
 
-        wrapped.set_weights(_ranks.fitted(model, _ranks.of(wrapped), examples).get_weights())
+        wrapped.set_weights(_ranks.fitted(model, plan["ranks"], examples).get_weights())
 
     def _ranks(self, model: Any, layers: Any, data: "Data | None") -> dict[str, int]:
         from tflite_light.compress import _ranks

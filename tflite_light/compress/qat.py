@@ -74,7 +74,7 @@ class QAT(Stage):
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
         return keeping(wrapped, plan["kept"])
 
-    def prepare(self, wrapped: Any, model: Any, examples: "Examples") -> None:
+    def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
         set_input_range(wrapped, examples.image)  # first: it starts at [0, 0], and all follows it
         with _observing():
             for batch in examples.inputs(examples.sample(CALIBRATION), batch_size=32):

@@ -1,9 +1,9 @@
-"""Batch-norm statistics, moved by what a change of the weights before them did to their inputs.
+"""Batch-norm statistics, measured anew after a change of the weights before them.
 
 Stored statistics need not be those of the pictures: a batch norm that was folded into its
 convolution has a mean of 0 and a variance of 1, and means as much by that. So the network is
 written with the pictures' own statistics first, which scale and offset make up for; it can then be
-changed and measured, and what changed be given back in terms of the stored scale and offset.
+changed and measured.
 """
 
 from collections.abc import Iterable
@@ -13,8 +13,6 @@ import numpy as np
 
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
-
-Statistics = dict[str, dict[str, list[float]]]  # batch norm -> `mean` and `variance`, by channel
 
 
 def norms(model: Any) -> list[Any]:
@@ -53,31 +51,6 @@ def measure(model: Any, batches: Iterable[Floats]) -> None:
         norm.momentum = momentum
 
 
-def moved(stored: Any, standard: Any, measured: Any) -> Statistics:
-    """The statistics with which `stored` normalises as `measured` does; `standard` is as
-    `measured` was before. All have the same layers.
-    """
-    found = {}
-    for old, before, after in zip(norms(stored), norms(standard), norms(measured), strict=True):
-        epsilon = old.epsilon
-        mean, variance = old.get_weights()[2:]
-        old_mean, old_variance = before.get_weights()[2:]
-        new_mean, new_variance = after.get_weights()[2:]
-        growth = (new_variance + epsilon) / (old_variance + epsilon)
-        found[old.name] = {
-            "mean": _listed(new_mean - (old_mean - mean) * np.sqrt(growth)),
-            "variance": _listed(np.maximum((variance + epsilon) * growth - epsilon, 0)),
-        }
-    return found
-
-
-def set_statistics(model: Any, statistics: Statistics) -> None:
-    for name, one in statistics.items():
-        norm = model.get_layer(name)
-        norm.moving_mean.assign(one["mean"])
-        norm.moving_variance.assign(one["variance"])
-
-
 def _observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:
     """Mean and variance of what comes into each batch norm as it is used, not trained."""
     if not norms(model):
@@ -96,8 +69,3 @@ def _observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Float
         sums = [sum(pair) for pair in zip(sums, found, strict=True)] if sums else found
         seen += len(batch)
     return [(mean, np.maximum(square - mean**2, 0)) for mean, square in (s / seen for s in sums)]
-
-
-def _listed(values: Floats) -> list[float]:
-    """As JSON, to float32's seven digits."""
-    return [float(f"{value:.7g}") for value in values]

@@ -19,17 +19,22 @@ def thin(model: Any, kept: Kept) -> Any:
     grouped convolution loses equally many of each group (`coupling.py`). Layers keep names, order
     and weights: with nothing removed, answers are equal to the bit.
     """
-    traced = trace(model)
-    stays = np.ones(traced.count, bool)
-    for name, indices in kept.items():
-        stays[traced.own[name]] = np.isin(np.arange(len(traced.own[name])), indices)
-    masks = _Masks(traced, stays)
+    masks = _Masks(trace(model), staying(model, kept))
     thinned = keras.models.clone_model(
         model, clone_function=lambda layer: layer.from_config(_config(layer, masks))
     )
     for layer in model.layers:
         thinned.get_layer(layer.name).set_weights(_weights(layer, masks))
     return thinned
+
+
+def staying(model: Any, kept: Kept) -> Mask:
+    """A bool for each channel of the network, by the numbers that `trace` gives them."""
+    traced = trace(model)
+    stays = np.ones(traced.count, bool)
+    for name, indices in kept.items():
+        stays[traced.own[name]] = np.isin(np.arange(len(traced.own[name])), indices)
+    return stays
 
 
 class _Masks:

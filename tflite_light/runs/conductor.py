@@ -120,7 +120,7 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)
             continue
         if stage and not run.begun(phase):
-            stage.prepare(wrapped, model, data.train)
+            stage.prepare(wrapped, model, run.read_plan(phase), data.train)
         with Display(phase, *epochs_around(run, phase)) as display:
             history = train_phase(
                 wrapped,
