@@ -264,3 +264,22 @@ class Duplicated(Architecture):
     def logits(self, image: Any, classes: int) -> Any:
         x = keras.layers.Conv2D(16, 3, name="wide")(image)
         return classify(keras.layers.Conv2D(16, 3, name="narrow")(x), classes)
+
+
+def test_by_scale_the_channels_of_small_batch_norm_scales_go() -> None:
+    model = drawn(Tiny(width=8))
+    small = np.tile([1, 0.01], 16).astype(np.float32)
+    for name in ("block2_expand_norm", "block3_spatial_norm"):
+        gamma = model.get_layer(name).gamma
+        gamma.assign(gamma * small)
+    plan = Channels(keep=0.85, score="scale", round_to=1).plan(model, None)
+    gone = {*range(32)} - {*plan["channels"]["block2_expand_conv"]}
+    assert len(gone) >= 4
+    assert all(place % 2 for place in gone)
+
+
+def test_by_scale_a_network_without_batch_norms_is_refused() -> None:
+    model = SqueezeNet().build(SHAPE, 4)
+    with pytest.raises(UserError, match=r"score: scale needs batch norms") as error:
+        Channels(score="scale").plan(model, None)
+    assert "compress.channels.score=taylor" in error.value.hint

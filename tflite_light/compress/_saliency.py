@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, Numbers
+from tflite_light.graph.statistics import norms
 from tflite_light.graph.tracing import vector
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
@@ -20,6 +22,23 @@ def by_norm(model: Any, coupling: Coupling) -> Numbers:
         kernel = model.get_layer(name).kernel.numpy()
         norms = np.linalg.norm(kernel.reshape(-1, len(own)), axis=0)
         scores[own] = norms / max(norms.mean(), 1e-12)
+    return _of_classes(scores, coupling)
+
+
+def by_scale(model: Any, coupling: Coupling) -> Numbers:
+    """The sizes of the batch norms' scales, in units of each norm's mean (Liu 2017, arXiv
+    1708.06519); [classes]. Raises UserError where no batch norm has one.
+    """
+    if not norms(model):
+        raise UserError(
+            "compress.channels.score: scale needs batch norms, and this network has none.",
+            "Write `--set compress.channels.score=taylor`.",
+        )
+    scores = np.zeros(coupling.traced.count)
+    for norm in norms(model):
+        sizes = np.abs(norm.gamma.numpy())
+        channels = vector(coupling.traced.outputs[norm.name])
+        np.add.at(scores, channels, sizes / max(sizes.mean(), 1e-12))
     return _of_classes(scores, coupling)
 
 

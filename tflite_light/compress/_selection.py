@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from tflite_light.compress import Plan
 from tflite_light.compress._budget import Spaces, choose
-from tflite_light.compress._saliency import by_norm, by_taylor
+from tflite_light.compress._saliency import by_norm, by_scale, by_taylor
 from tflite_light.errors import UserError
-from tflite_light.graph.coupling import Coupling, couple
+from tflite_light.graph.coupling import Coupling, Numbers, couple
 from tflite_light.graph.reconstruction import reconstructed
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.thinner import Kept, thin
@@ -30,14 +30,17 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
     least = {name: _least(len(own), stage.round_to) for name, own in whole.traced.own.items()}
     kept = {name: list(range(len(own))) for name, own in whole.traced.own.items()}
     total, rounds = Spaces(whole).total(stage.of), stage.rounds if data else 1
-    thinned = standardise(model, _inputs(data, MEASURED)) if data else model
+    thinned = standardise(model, _inputs(data, 0, 1, MEASURED)) if data else model
     for number in range(1, rounds + 1):
         target = total * stage.keep ** (number / rounds)
-        stay = _chosen(stage, thinned, coupling, data, target, least)
+        pictures = _inputs(data, number, rounds, SCORED) if data else None
+        scores = _scores(stage, thinned, coupling, pictures)
+        spaces = Spaces(coupling)
+        stay = coupling.kept(choose(spaces, scores, stage.of, target, least, stage.round_to))
         kept |= {name: [kept[name][place] for place in places] for name, places in stay.items()}
         thinned = thin(thinned, stay)
         if data:
-            measure(thinned, _inputs(data, MEASURED))
+            measure(thinned, _inputs(data, number, rounds, MEASURED))
         coupling = couple(thinned)
     _require(stage, Spaces(coupling).total(stage.of) / total)
     return _described(whole, coupling, kept)
@@ -52,21 +55,14 @@ def fitted(model: Any, kept: Kept, examples: "Examples") -> Any:
     return thinned
 
 
-def _chosen(
-    stage: "Channels",
-    model: Any,
-    coupling: Coupling,
-    data: "Data | None",
-    target: float,
-    least: dict[str, int],
-) -> dict[str, list[int]]:
-    """The output channels that stay of each layer that loses some."""
-    if data and stage.score == "taylor":
-        scores = by_taylor(model, coupling, _inputs(data, SCORED))
-    else:
-        scores = by_norm(model, coupling)
-    spaces = Spaces(coupling)
-    return coupling.kept(choose(spaces, scores, stage.of, target, least, stage.round_to))
+def _scores(
+    stage: "Channels", model: Any, coupling: Coupling, pictures: Iterator[Any] | None
+) -> Numbers:
+    if stage.score == "scale":
+        return by_scale(model, coupling)
+    if pictures is None or stage.score == "norm":
+        return by_norm(model, coupling)
+    return by_taylor(model, coupling, pictures)
 
 
 def _require(stage: "Channels", share: float) -> None:
@@ -89,8 +85,11 @@ def _least(width: int, round_to: int) -> int:
     return max(math.ceil(SHARE * width), min(round_to, width // 2))
 
 
-def _inputs(data: "Data", batch_size: int) -> Iterator[Any]:
-    return data.train.inputs(data.train.sample(PICTURES), batch_size)
+def _inputs(data: "Data", number: int, rounds: int, batch_size: int) -> Iterator[Any]:
+    """A round's share of the pictures: five rounds cost a fifth of all pictures in each."""
+    pictures = data.train.sample(PICTURES)
+    shares = max(1, min(rounds, len(pictures) // MEASURED))
+    return data.train.inputs(pictures[number % shares :: shares], batch_size)
 
 
 def _described(before: Coupling, after: Coupling, kept: dict[str, list[int]]) -> Plan:

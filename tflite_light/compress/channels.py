@@ -23,8 +23,9 @@ class Channels(Stage):
     of: Literal["multiply_adds", "parameters"] = Field(
         "multiply_adds", description="the costs: multiply_adds or parameters"
     )
-    score: Literal["taylor", "norm"] = Field(
-        "taylor", description="importance by the logits' gradients, or by the filters' norms"
+    score: Literal["taylor", "norm", "scale"] = Field(
+        "taylor",
+        description="importance by the logits' gradients, filters' norms or batch norms' scales",
     )
     rounds: int = Field(5, ge=1, le=100, description="removals, each scored anew")
     round_to: int = Field(8, ge=1, le=64, description="widths become multiples where they can")
