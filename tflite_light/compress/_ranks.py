@@ -186,13 +186,19 @@ def by_budget(
             reached = 1 - saved(layers, ranks) / total
             raise UserError(
                 f"compress.factorize.keep: {keep:g} of the multiply-adds cannot be reached; "
-                f"ranks of {WIDTH} throughout leave {reached:.3f}.",
+                f"ranks of {WIDTH} throughout leave {reached:.3f}, and depthwise, grouped and "
+                f"excluded layers, which stay whole, are {_untouched(model, layers) / total:.3f}.",
                 f"Write `--set compress.factorize.keep={reached + 0.01:.2f}` or more."
-                if reached < 0.98
+                if reached < 0.95
                 else "Leave the stage out: depthwise and grouped convolutions stay as they are.",
             )
         ranks |= [step]
     return {name: ranks[name] for name in layers if name in ranks}
+
+
+def _untouched(model: Any, layers: Mapping[str, Splittable]) -> int:
+    """Multiply-adds of the layers that cannot be split."""
+    return sum(multiply_adds(layer) for layer in model.layers if layer.name not in layers)
 
 
 def _factors(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:

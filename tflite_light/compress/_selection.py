@@ -33,7 +33,7 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
     thinned = standardise(model, _inputs(data, 0, 1, MEASURED)) if data else model
     for number in range(1, rounds + 1):
         target = total * stage.keep ** (number / rounds)
-        pictures = _inputs(data, number, rounds, SCORED) if data else None
+        pictures = _inputs(data, 0, 1, SCORED) if data else None
         scores = _scores(stage, thinned, coupling, pictures)
         spaces = Spaces(coupling)
         stay = coupling.kept(choose(spaces, scores, stage.of, target, least, stage.round_to))
@@ -86,7 +86,7 @@ def _least(width: int, round_to: int) -> int:
 
 
 def _inputs(data: "Data", number: int, rounds: int, batch_size: int) -> Iterator[Any]:
-    """A round's share of the pictures: five rounds cost a fifth of all pictures in each."""
+    """A round's share of the pictures, enough for statistics of a network that is thinned again."""
     pictures = data.train.sample(PICTURES)
     shares = max(1, min(rounds, len(pictures) // MEASURED))
     return data.train.inputs(pictures[number % shares :: shares], batch_size)

@@ -1,0 +1,59 @@
+"""Low rank: how much is lost by it, and what cannot be had."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tflite_light.compress.factorize import Factorize
+from tflite_light.contract import Image
+from tflite_light.cost import of_model
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
+from tflite_light.models.shufflenet_v1 import ShuffleNetV1
+from tflite_light.models.tiny import Tiny
+from tflite_light.pipeline.examples import Data
+from tflite_light.stack import keras
+
+SHAPE = (32, 32, 3)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return Synthetic(count=120, side=32).load(Image(size=32))
+
+
+@pytest.fixture
+def model() -> Any:
+    keras.utils.set_random_seed(0)
+    return Tiny(width=16).build(SHAPE, 4)
+
+
+def test_the_multiply_adds_of_the_plan_are_those_of_the_network(model: Any, data: Data) -> None:
+    plan = Factorize(keep=0.8).plan(model, data)
+    before, after = plan["multiply_adds"]
+    halved = Factorize().wrap(model, plan, 1)
+    assert before == of_model.network(model).multiply_adds
+    assert after == of_model.network(halved).multiply_adds
+    assert 0.75 < after / before <= 0.8
+
+
+def test_a_kernel_of_low_rank_answers_alike_in_two_halves(model: Any, data: Data) -> None:
+    layer, random = model.get_layer("block3_expand_conv"), np.random.default_rng(0)
+    inputs, outputs = layer.kernel.shape[2:]
+    product = random.standard_normal((inputs, 8)) @ random.standard_normal((8, outputs))
+    layer.kernel.assign(product[None, None])
+    plan = {"ranks": {layer.name: 8}}
+    halved = Factorize().wrap(model, plan, 1)
+    batch = next(data.train.inputs(range(8)))
+    expected, answer = model(batch).numpy(), halved(batch).numpy()
+    assert np.abs(answer - expected).max() < 1e-4 * np.abs(expected).max()
+
+
+def test_grouped_convolutions_are_named_where_too_little_else_is_left() -> None:
+    model = ShuffleNetV1().build(SHAPE, 4)
+    with pytest.raises(
+        UserError, match=r"grouped and excluded layers, which stay whole, are 0\.9"
+    ) as error:
+        Factorize(keep=0.9).plan(model, None)
+    assert error.value.hint.startswith("Leave the stage out")
