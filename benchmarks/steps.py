@@ -68,7 +68,7 @@ def begun(stage: Stage | None, recipe: Recipe, data: Data) -> tuple[Any, list[An
         return model, []
     plan = {**stage.plan(model, data), "kept": []}
     wrapped = stage.wrap(model, plan, EPOCHS * steps_per_epoch(data.train, 32))
-    stage.prepare(wrapped, model, data.train)
+    stage.prepare(wrapped, model, plan, data.train)
     return wrapped, stage.callbacks(wrapped, plan)
 
 

@@ -126,7 +126,8 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_promises(
     require_promises(content, stages, plans)
     batch = next(examples.inputs(examples.sample(64)))
     keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
-    assert np.mean(keras_says.argmax(1) == file_says.argmax(1)) >= 0.95
+    assert np.std(keras_says - file_says) < 0.05 * np.std(keras_says)  # some lie near a tie
+    assert np.mean(keras_says.argmax(1) == file_says.argmax(1)) >= 0.9
 
 
 def require_promises(content: bytes, stages: Sequence[Stage], plans: Sequence[Plan]) -> None:
