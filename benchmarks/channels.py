@@ -7,19 +7,15 @@ Weights are as drawn and the channels that go are chosen by their filters' norms
 how fast a file is. The two files of each row are timed in turn, one thread.
 """
 
-import statistics
 import sys
-import time
 from typing import Any
 
-import numpy as np
-
+from tflite_light.compress._latency import medians_ms
 from tflite_light.compress.channels import Channels
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
-from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.sockets import load, names
@@ -27,7 +23,6 @@ from tflite_light.stack import keras
 
 SIZE, CLASSES = 224, 1000
 CALIBRATION = 4  # pictures
-RUNS = 60  # of each file
 
 
 def main(words: list[str]) -> None:
@@ -45,23 +40,10 @@ def _report(part: str, models: list[Any], plan: dict[str, Any], pictures: Exampl
     shares = [after / before for before, after in (plan["multiply_adds"], plan["parameters"])]
     print(f"{part}: {shares[0]:.3f} of the multiply-adds, {shares[1]:.3f} of the parameters")
     for mode in (Float32(), Int8(calibration_images=CALIBRATION)):
-        whole, thinned = _latencies_ms([mode.convert(one, pictures) for one in models])
+        whole, thinned = medians_ms([mode.convert(one, pictures) for one in models])
         print(
             f"  {mode.key}: {whole:.2f} ms -> {thinned:.2f} ms, {thinned / whole:.2f}", flush=True
         )
-
-
-def _latencies_ms(contents: list[bytes]) -> list[float]:
-    """Medians, with the files in turn so that a busy moment meets both."""
-    files = [TFLiteModel(content, threads=1) for content in contents]
-    picture = np.zeros(files[0].input.shape[1:], files[0].input.dtype)
-    times: list[list[float]] = [[], []]
-    for _ in range(RUNS):
-        for file, rows in zip(files, times, strict=True):
-            start = time.perf_counter()
-            file.answer(picture)
-            rows.append(1e3 * (time.perf_counter() - start))
-    return [statistics.median(rows) for rows in times]
 
 
 if __name__ == "__main__":

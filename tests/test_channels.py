@@ -283,3 +283,16 @@ def test_by_scale_a_network_without_batch_norms_is_refused() -> None:
     with pytest.raises(UserError, match=r"score: scale needs batch norms") as error:
         Channels(score="scale").plan(model, None)
     assert "compress.channels.score=taylor" in error.value.hint
+
+
+def test_a_budget_of_latency_is_measured_and_recorded(data: Data) -> None:
+    """The file's figures, not a claim on this computer's speed: the plan is within its budget."""
+    model = Tiny(width=64).build(SHAPE, 4)
+    plan = Channels(keep=0.7, of="latency", round_to=4, rounds=1).plan(model, data)
+    before, after = plan["latency_ms"]
+    assert 0 < after <= 0.7 * before + 1e-3
+    fewer = plan["multiply_adds"][1] / plan["multiply_adds"][0]
+    assert fewer < 0.99
+    unreached = Channels(keep=0.02, of="latency", rounds=1)
+    with pytest.raises(UserError, match=r"channels\.keep: 0\.02 of the latency cannot be reached"):
+        unreached.plan(model, data)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tflite_light.compress import Plan
-from tflite_light.compress._budget import Spaces, choose
+from tflite_light.compress._budget import Figure, Spaces, choose
 from tflite_light.compress._saliency import by_norm, by_scale, by_taylor
 from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, Numbers, couple
@@ -25,24 +25,26 @@ SHARE = 0.25  # of its channels, which every layer keeps
 
 
 def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
-    """The plan of `Channels`. Raises UserError where its `keep` cannot be reached."""
+    """The plan of `Channels`, with multiply-adds for latency. Raises UserError where its `keep`
+    cannot be reached."""
+    figure: Figure = "parameters" if stage.of == "parameters" else "multiply_adds"
     whole = coupling = couple(model)
     least = {name: _least(len(own), stage.round_to) for name, own in whole.traced.own.items()}
     kept = {name: list(range(len(own))) for name, own in whole.traced.own.items()}
-    total, rounds = Spaces(whole).total(stage.of), stage.rounds if data else 1
+    total, rounds = Spaces(whole).total(figure), stage.rounds if data else 1
     thinned = standardise(model, _inputs(data, 0, 1, MEASURED)) if data else model
     for number in range(1, rounds + 1):
         target = total * stage.keep ** (number / rounds)
         pictures = _inputs(data, 0, 1, SCORED) if data else None
         scores = _scores(stage, thinned, coupling, pictures)
         spaces = Spaces(coupling)
-        stay = coupling.kept(choose(spaces, scores, stage.of, target, least, stage.round_to))
+        stay = coupling.kept(choose(spaces, scores, figure, target, least, stage.round_to))
         kept |= {name: [kept[name][place] for place in places] for name, places in stay.items()}
         thinned = thin(thinned, stay)
         if data:
             measure(thinned, _inputs(data, number, rounds, MEASURED))
         coupling = couple(thinned)
-    _require(stage, Spaces(coupling).total(stage.of) / total)
+    _require(stage.keep, figure, Spaces(coupling).total(figure) / total)
     return _described(whole, coupling, kept)
 
 
@@ -65,14 +67,14 @@ def _scores(
     return by_taylor(model, coupling, pictures)
 
 
-def _require(stage: "Channels", share: float) -> None:
+def _require(keep: float, figure: Figure, share: float) -> None:
     """Raises UserError where more than `keep` is left."""
-    if share <= stage.keep:
+    if share <= keep:
         return
     possible = math.ceil(100 * share) / 100
     raise UserError(
-        f"compress.channels.keep: {stage.keep} cannot be reached: {share:.3f} of the "
-        f"{stage.of.replace('_', '-')} are left with {SHARE:.0%} of each layer's channels, or "
+        f"compress.channels.keep: {keep} cannot be reached: {share:.3f} of the "
+        f"{figure.replace('_', '-')} are left with {SHARE:.0%} of each layer's channels, or "
         f"with what sums, shuffles and groups tie together.",
         f"Raise it, such as `--set compress.channels.keep={possible}`."
         if possible < 1

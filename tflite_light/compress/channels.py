@@ -20,8 +20,9 @@ class Channels(Stage):
     """
 
     keep: float = Field(0.5, gt=0, lt=1, description="largest share of the costs that stays")
-    of: Literal["multiply_adds", "parameters"] = Field(
-        "multiply_adds", description="the costs: multiply_adds or parameters"
+    of: Literal["multiply_adds", "parameters", "latency"] = Field(
+        "multiply_adds",
+        description="the costs; latency is the float32 file's, measured on this computer",
     )
     score: Literal["taylor", "norm", "scale"] = Field(
         "taylor",
@@ -36,10 +37,13 @@ class Channels(Stage):
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """`channels`: the output channels that each thinned layer keeps; `widths`, `multiply_adds`
-        and `parameters`: before and after.
+        and `parameters`, and `latency_ms` where it is the budget: before and after.
         """
+        from tflite_light.compress._latency import within
         from tflite_light.compress._selection import selected
 
+        if self.of == "latency" and data:
+            return within(self, model, data)
         return selected(self, model, data)
 
     def covers(self, model: Any, plan: Plan) -> list[str]:
