@@ -5,9 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.compress.qat import QAT
+from tflite_light.compress._layers import copied
+from tflite_light.compress.qat import LAG, QAT
+from tflite_light.contract import Image
+from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
+from tflite_light.graph import statistics
 from tflite_light.models.tiny import Tiny
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
@@ -57,3 +61,20 @@ def test_batch_norm_s_statistics_stay_and_its_offset_learns_on() -> None:
     for old, new in zip(before, after, strict=True):
         assert [np.array_equal(*pair) for pair in zip(old, new, strict=True)][2:] == [True, True]
     assert not np.array_equal(before[-1][1], after[-1][1])  # the last one's offset
+
+
+@pytest.mark.parametrize("trained", [False, True], ids=["lagging", "up to date"])
+def test_statistics_are_measured_first_where_they_lag(trained: bool) -> None:
+    """As after a training of few steps; those of a training of epochs stay to the bit."""
+    examples = Synthetic(count=60, side=32).load(Image(size=32)).train
+    model = Tiny(width=8).build((32, 32, 3), 4)
+    measured = copied(model)
+    statistics.measure(measured, examples.inputs(examples.sample(512), 32))
+    given = measured if trained else model
+    assert (statistics.lag(given, examples.inputs(range(len(examples)))) > LAG) != trained
+    wrapped = QAT().wrap(given, {"kept": []}, 1)
+    QAT().prepare(wrapped, given, {}, examples)
+    for norm in statistics.norms(measured):
+        (inner,) = (one for one in wrapped.submodules if one.name == norm.name)
+        assert np.array_equal(inner.moving_mean, norm.moving_mean)
+        assert np.array_equal(inner.moving_variance, norm.moving_variance)
