@@ -17,6 +17,7 @@ from typing import Any
 
 from tflite_light import files, recipe
 from tflite_light.graph import checkpoint
+from tflite_light.measure.kernels import most_values
 from tflite_light.runs import chain, conductor
 from tflite_light.runs.finding import create
 from tflite_light.runs.folder import Run, open_run
@@ -59,7 +60,7 @@ def main(folder: Path, seeds: int, chosen: list[str]) -> None:
 
 def _run(folder: Path, name: str, seed: int) -> Run:
     """The run of a chain, trained as far as it is not there."""
-    path = folder / f"{name.replace(', ', '-').replace(' ', '')}-{seed}"
+    path = _path(folder, name, seed)
     if (path / "metrics.json").exists():
         return open_run(path)
     changes = [
@@ -81,6 +82,10 @@ def _run(folder: Path, name: str, seed: int) -> Run:
     return run
 
 
+def _path(folder: Path, name: str, seed: int) -> Path:
+    return folder / f"{name.replace(', ', '-').replace(' ', '')}-{seed}"
+
+
 def _longest_alike(folder: Path, name: str, seed: int) -> Run:
     """Of the runs that are finished, the one that has most of a chain behind it."""
     stages = CHAINS[name]
@@ -90,7 +95,7 @@ def _longest_alike(folder: Path, name: str, seed: int) -> Run:
         if other not in (name, DISTILLED) and chain == stages[: len(chain)]
     ]
     for other in sorted(alike, key=lambda other: len(CHAINS[other]), reverse=True):
-        path = folder / f"{other.replace(', ', '-').replace(' ', '')}-{seed}"
+        path = _path(folder, other, seed)
         if (path / "metrics.json").exists():
             return open_run(path)
     return _run(folder, FIT_ALONE, seed)
@@ -112,8 +117,7 @@ def _line(name: str, runs: list[Run]) -> str:
     def mean(key: str) -> float:
         return float(statistics.mean(each["int8"][key] for each in rows))
 
-    dense = [weight for weight in weights if weight.operator != "DEPTHWISE_CONV_2D"]
-    values = max(weight.distinct_by_channel for weight in dense)
+    values = most_values(weights)
     tops = statistics.mean(row["top1"] for row in ends), mean("top1")
     packed_bytes = statistics.mean(len(pack(read(run.export_path("int8")))) for run in runs)
     sizes = [size / 1024 for size in (mean("size_bytes"), mean("deflated_bytes"), packed_bytes)]

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tflite_light.compress import Plan, Stage, misfit
-from tflite_light.compress._layers import copied
 from tflite_light.compress._structure import kernel_variables
 from tflite_light.compress.cluster import Cluster
 from tflite_light.compress.prune import Prune
@@ -22,6 +21,7 @@ from tflite_light.errors import UserError
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.graph import statistics
+from tflite_light.graph.copied import copied
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
 from tflite_light.models.mobilenet_v2 import MobileNetV2

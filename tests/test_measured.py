@@ -9,11 +9,12 @@ from conftest import TINY, Call, as_json, invoke
 
 from tflite_light import files
 from tflite_light.measure.accuracy import Measured
-from tflite_light.measure.kernels import deflated_bytes, kernels, most_values, share_of_zeros
+from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
 from tflite_light.models.tiny import Tiny
 from tflite_light.report.measured import show
 from tflite_light.runs.phases import multiply_adds
 from tflite_light.stack import keras
+from tflite_light.tflite.file import share_of_zeros
 
 CHAIN = TINY.replace("epochs: 3", "epochs: 1").replace("epochs: 2", "epochs: 1")
 CHAIN = CHAIN.replace("  - qat:", "  - cluster: {centroids: 8, epochs: 1}\n  - qat:")

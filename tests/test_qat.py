@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.compress._layers import copied
 from tflite_light.compress.qat import LAG, QAT
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
 from tflite_light.graph import statistics
+from tflite_light.graph.copied import copied
 from tflite_light.models.tiny import Tiny
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File

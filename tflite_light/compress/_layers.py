@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from tflite_light.errors import UserError
+from tflite_light.graph.lint import KERNELS
 from tflite_light.stack import keras
 
 
@@ -37,8 +38,7 @@ def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[A
 
 def kernels(layer: Any) -> list[Any]:
     """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
-    names = ("kernel", "depthwise_kernel", "pointwise_kernel")
-    return [getattr(layer, name) for name in names if getattr(layer, name, None) is not None]
+    return [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
 
 
 def is_normalised(layer: Any) -> bool:
@@ -56,13 +56,6 @@ def is_pointwise(layer: Any) -> bool:
         and layer.kernel_size == layer.strides == (1, 1)
         and layer.groups == 1
     )
-
-
-def copied(model: Any) -> Any:
-    """The same network with weights of its own."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
-    return copy
 
 
 def multiply_adds(layer: Any) -> int:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_light.compress._layers import copied, is_normalised, multiply_adds, weighty
+from tflite_light.compress._layers import is_normalised, multiply_adds, weighty
 from tflite_light.errors import UserError
+from tflite_light.graph.copied import copied
 from tflite_light.graph.low_rank import FIRST, Splittable, split
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.stack import keras, tf

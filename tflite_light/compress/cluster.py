@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import copied, is_normalised, weighty
+from tflite_light.compress._layers import is_normalised, weighty
 from tflite_light.compress._structure import keeping
 from tflite_light.errors import UserError
+from tflite_light.graph.copied import copied
 from tflite_light.tflite.promises import Clusters, Promise
 
 if TYPE_CHECKING:

@@ -1,18 +1,19 @@
 """Quantisation-aware training: the model learns with the rounding that its int8 file will have."""
 
 import contextlib
-import importlib
 from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from tflite_light.compress import Kind, Plan, Stage
-from tflite_light.compress._layers import copied, kernels, without
+from tflite_light.compress._layers import kernels, without
 from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import lint
+from tflite_light.graph.copied import copied
+from tflite_light.graph.lint import internal
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
 
@@ -32,8 +33,8 @@ class QAT(Stage):
     what 512 training pictures span, and the input's is what the contract's 256 pixel values become.
 
     Batch norm's statistics stay as they come, so that training sees what the file folds; those that
-    lag behind a training of few steps are measured first. MobileNet
-    v2 0.35 on the signs, pruned and clustered, reached 0.979 to 0.982 in the files of its last
+    lag behind a training of few steps are measured first. MobileNet v2 0.35 on the signs, pruned
+    and clustered, reached 0.979 to 0.982 in the files of its last
     epochs; 0.971 to 0.974 with statistics of its batches, 0.974 to 0.977 with those until epoch 3
     of 5, and 0.971 with statistics estimated anew at the end.
     """
@@ -65,8 +66,8 @@ class QAT(Stage):
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         annotated = keras.models.clone_model(model, clone_function=_annotated)
-        configs = vars(_internal("default_8bit.default_8bit_quantize_configs"))
-        scheme = _internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
+        configs = vars(internal("default_8bit.default_8bit_quantize_configs"))
+        scheme = internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
             wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
         _leave_unrounded(wrapped, plan.get("excluded", ()))
@@ -102,7 +103,7 @@ def _require_known(model: Any) -> None:
 
 
 def _leave_unrounded(wrapped: Any, names: Collection[str]) -> None:
-    unrounded = _internal("quantizers").NoQuantizer()
+    unrounded = internal("quantizers").NoQuantizer()
     for wrapper in wrapped.layers:
         if wrapper.name.removeprefix("quant_") in names:
             wrapper._weight_vars = [(one, unrounded, own) for one, _, own in wrapper._weight_vars]
@@ -145,15 +146,9 @@ def _annotated(layer: Any) -> Any:
         return layer
     config = None
     if isinstance(layer, keras.layers.Multiply):
-        configs = _internal("default_8bit.default_8bit_quantize_configs")
+        configs = internal("default_8bit.default_8bit_quantize_configs")
         config = configs.Default8BitOutputQuantizeConfig()
     return tfmot.quantization.keras.quantize_annotate_layer(layer, config)
-
-
-def _internal(name: str) -> Any:
-    """A module of TF-MOT's that its public API leaves out."""
-    package = "tensorflow_model_optimization.python.core.quantization.keras"
-    return importlib.import_module(f"{package}.{name}")
 
 
 def set_input_range(wrapped: Any, image: Image) -> None:
@@ -170,7 +165,7 @@ def _observing() -> Iterator[None]:
 
     Weights have no ranges before the first training step, so they must not be rounded either.
     """
-    quant_ops = _internal("quant_ops")
+    quant_ops = internal("quant_ops")
     seen = set()
 
     def observe(inputs: Any, min_var: Any, max_var: Any, **_: Any) -> Any:

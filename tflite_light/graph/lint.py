@@ -17,7 +17,8 @@ OTHERS = ("InputLayer", "Multiply", "SeparableConv1D", "SeparableConv2D")  # and
 
 def refused(model: Any) -> dict[str, str]:
     """Layers that TF-MOT cannot quantise, each with the reason, to be read after its name."""
-    registry, counts = _registry(), readers(model)
+    known = internal("default_8bit.default_8bit_quantize_registry")
+    registry, counts = known.Default8BitQuantizeRegistry(), readers(model)
     reasons = {layer.name: _reason(layer, registry, counts) for layer in model.layers}
     return {name: reason for name, reason in reasons.items() if reason}
 
@@ -66,7 +67,7 @@ def _is_alone_behind_linear(norm: Any, counts: Counter[str]) -> bool:
     return type(before).__name__ in NORMALISED and linear and counts[before.name] == 1
 
 
-def _registry() -> Any:
-    package = "tensorflow_model_optimization.python.core.quantization.keras.default_8bit"
-    module = importlib.import_module(f"{package}.default_8bit_quantize_registry")
-    return module.Default8BitQuantizeRegistry()
+def internal(name: str) -> Any:
+    """A module of TF-MOT's that its public API leaves out."""
+    package = "tensorflow_model_optimization.python.core.quantization.keras"
+    return importlib.import_module(f"{package}.{name}")

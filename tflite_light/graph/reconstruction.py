@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.copied import copied
 from tflite_light.graph.thinner import Kept, Mask, staying
 from tflite_light.graph.tracing import trace, vector
 from tflite_light.pipeline.preprocess import Floats
@@ -26,11 +27,11 @@ def reconstructed(model: Any, kept: Kept, batches: Iterable[Floats]) -> Any:
     them, in each group and at each place of the kernel alike; a bias takes over the mean of the
     rest, as does a batch norm when it is measured anew.
     """
-    traced, stays = trace(model), staying(model, kept)
+    traced = trace(model)
+    stays = staying(traced, kept)
     masks = {name: stays[vector(traced.inputs[name][0])] for name in traced.own}
     readers = [model.get_layer(name) for name, mask in masks.items() if not mask.all()]
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copied(model)
     for layer, (mean, covariance) in zip(readers, _moments(model, readers, batches), strict=True):
         weights = _absorbed(layer, masks[layer.name], mean, covariance)
         copy.get_layer(layer.name).set_weights(weights)

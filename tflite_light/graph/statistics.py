@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.copied import copied
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
@@ -23,8 +24,7 @@ def norms(model: Any) -> list[Any]:
 
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
     """A copy that answers alike, whose batch norms' statistics are what the pictures give."""
-    copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = copied(model)
     for norm, (mean, variance) in zip(norms(copy), observed(model, batches), strict=True):
         gamma, beta, old_mean, old_variance = norm.get_weights()
         deviation = np.sqrt(old_variance + norm.epsilon)

@@ -19,7 +19,8 @@ def thin(model: Any, kept: Kept) -> Any:
     grouped convolution loses equally many of each group (`coupling.py`). Layers keep names, order
     and weights: with nothing removed, answers are equal to the bit.
     """
-    masks = _Masks(trace(model), staying(model, kept))
+    traced = trace(model)
+    masks = _Masks(traced, staying(traced, kept))
     thinned = keras.models.clone_model(
         model, clone_function=lambda layer: layer.from_config(_config(layer, masks))
     )
@@ -28,9 +29,8 @@ def thin(model: Any, kept: Kept) -> Any:
     return thinned
 
 
-def staying(model: Any, kept: Kept) -> Mask:
+def staying(traced: Traced, kept: Kept) -> Mask:
     """A bool for each channel of the network, by the numbers that `trace` gives them."""
-    traced = trace(model)
     stays = np.ones(traced.count, bool)
     for name, indices in kept.items():
         stays[traced.own[name]] = np.isin(np.arange(len(traced.own[name])), indices)

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from tflite_light import contract
-from tflite_light.measure.kernels import deflated_bytes, kernels, most_values, share_of_zeros
+from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
 from tflite_light.measure.runners import KerasModel, Runner
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
-from tflite_light.tflite.file import File
+from tflite_light.tflite.file import File, share_of_zeros
 
 
 @dataclass

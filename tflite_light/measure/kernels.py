@@ -30,10 +30,6 @@ def kernels(model: Any) -> list[Weight]:
     ]
 
 
-def share_of_zeros(weights: Sequence[Weight]) -> float:
-    return sum(one.zeros for one in weights) / (sum(one.values.size for one in weights) or 1)
-
-
 def most_values(weights: Sequence[Weight]) -> int | None:
     """The most different values in an output channel; None where all kernels are depthwise."""
     mixing = [one for one in weights if one.operator != DEPTHWISE]

@@ -1,7 +1,7 @@
 """What is inside a `.tflite` file, read from its flatbuffer: nothing here runs it."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +56,7 @@ class File:
 
     def zeros(self) -> float:
         """Share of all weights that are exactly zero."""
-        counts = [(weight.zeros, weight.values.size) for weight in self.weights()]
-        return sum(zeros for zeros, _ in counts) / (sum(size for _, size in counts) or 1)
+        return share_of_zeros(self.weights())
 
     def with_shapes(self, shapes: Mapping[int, tuple[int, ...]]) -> "File":
         """The same with other shapes of its first graph's activations, none of them open."""
@@ -78,6 +77,11 @@ class File:
     def deflated_bytes(self) -> int:
         """Size after deflate, as an app bundle or a download compresses it."""
         return len(zlib.compress(self.content, 9))
+
+
+def share_of_zeros(weights: Iterable[Weight]) -> float:
+    counts = [(weight.zeros, weight.values.size) for weight in weights]
+    return sum(zeros for zeros, _ in counts) / (sum(size for _, size in counts) or 1)
 
 
 def read(path: Path) -> File:
