@@ -26,7 +26,7 @@ check: setup  ## style, types, undeclared imports, and which room may import whi
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/deptry .
+	$(BIN)/deptry tflite_light
 	$(BIN)/deptry tests benchmarks --exclude '^$$' --ignore DEP002,DEP004
 
 slow: setup  ## the claims that take minutes
