@@ -63,7 +63,7 @@ def command(
     else:
         run, rows = conductor.start(checked, name, runs)
     show_measured(rows)
-    exports = [str(run.export_path(mode.key)) for mode in run.recipe.export]
+    exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
     click.echo(f"\n{run.folder} is ready. Next:")
     click.echo(f"  tflite-light predict {exports[-1]} photo.jpg")
     click.echo(f"  tflite-light evaluate {run.folder}")

@@ -1,13 +1,11 @@
 """Which layers a stage works on."""
 
-import difflib
 import math
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
-from tflite_light.errors import UserError
 from tflite_light.graph.lint import KERNELS
+from tflite_light.graph.naming import fitting
 from tflite_light.stack import keras
 
 
@@ -24,16 +22,8 @@ def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[A
     Raises UserError where one fits no layer.
     """
     names = [layer.name for layer in layers]
-    for pattern in exclude:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            near = difflib.get_close_matches(pattern, names, 1, 0.0)
-            raise UserError(
-                f"{place}: none of the layers that the stage works on is called {pattern!r}.",
-                f"Write a name, such as {near[0]}, or a pattern, such as `{near[0][:4]}*`; other "
-                "layers are left alone anyway.",
-            )
-    excluded = [any(fnmatchcase(name, pattern) for pattern in exclude) for name in names]
-    return [layer for layer, out in zip(layers, excluded, strict=True) if not out]
+    excluded = fitting(names, exclude, place, "that the stage works on")
+    return [layer for layer in layers if layer.name not in excluded]
 
 
 def kernels(layer: Any) -> list[Any]:

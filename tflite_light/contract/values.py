@@ -9,7 +9,7 @@ from pydantic import FailFast, Field
 from tflite_light.contract.image import Image
 from tflite_light.parts import Part
 
-MINOR = 1  # of version 1; it grows when keys are added, which older readers ignore
+MINOR = 2  # of version 1; it grows when keys are added, which older readers ignore
 
 
 class Tensor(Part):
@@ -73,6 +73,9 @@ class Contract(Part):
     output_is: Literal["logits"] = "logits"
     calibration_pictures: int | None = Field(
         None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"
+    )
+    calibration_sha256: str | None = Field(
+        None, description="of what these pictures held, as checksums; null before minor 2"
     )
     golden: Annotated[list[Golden], FailFast()] = []
 

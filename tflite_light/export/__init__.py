@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from tflite_light.errors import UserError
 from tflite_light.parts import Part
+from tflite_light.tflite.runtimes import is_older, oldest
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
     from tflite_light.tflite.file import File
+
+PHONE = "2.16"  # TFLite in the Android demo, the newest on Maven Central
 
 
 class Mode(Part):
@@ -26,18 +31,47 @@ class Mode(Part):
     agreement: ClassVar[float]  # share of test pictures with the same first class
     size_ratio: ClassVar[float]  # bytes over those of float32
 
+    name: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_]*$",
+        description="the file's, without .tflite; default: the mode's key",
+    )
+    runtime: str = Field(
+        PHONE,
+        pattern=r"^[12]\.\d{1,3}(\.\d{1,3})?$",
+        description="oldest TFLite that has to know the file's operators",
+    )
     packed: bool = Field(
         False,
         description="also write NAME.tflite.packed for a download; `unpack` restores the file",
     )
 
+    @property
+    def stem(self) -> str:
+        """What its file and its row in a report are called."""
+        return self.name or self.key
+
+    def require_known(self, model: Any) -> None:
+        """Raises UserError where the model lacks layers that the mode names."""
+
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:
         """`examples` are training pictures, for calibration."""
 
-    def calibration_pictures(self, model: Any, examples: "Examples") -> int | None:
-        """Examples that set the ranges; 0 where they were trained, None where there are none."""
+    def calibrated_on(self, model: Any, examples: "Examples") -> list[int] | None:
+        """Which examples set the ranges; [] where they were trained, None where there are none."""
         return None
 
     def check(self, file: "File") -> None:
         """Raises UserError when the file is not what the mode promises."""
+        newer = [
+            f"{op} version {version} ({'since ' + since if since else 'in no runtime known here'})"
+            for op, version in sorted(set(file.codes()))
+            if not (since := oldest(op, version)) or is_older(self.runtime, since)
+        ]
+        if newer:
+            raise UserError(
+                f"the {self.stem} file needs a newer runtime than {self.runtime}: {some(newer)}.",
+                f"Set `export.{self.key}.runtime` to what your phones have, or build the network "
+                "without these layers.",
+            )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tflite_light.export import Mode
+from tflite_light.export import Mode, _sparse
 from tflite_light.graph.convert import convert, converter_for
 
 if TYPE_CHECKING:
@@ -16,5 +16,9 @@ class Float32(Mode):
     agreement: ClassVar[float] = 1.0
     size_ratio: ClassVar[float] = 1.0
 
+    sparse: bool = _sparse.Sparse
+
     def convert(self, model: Any, examples: "Examples") -> bytes:
-        return convert(converter_for(model))
+        converter = converter_for(model)
+        converter.optimizations = _sparse.optimizations(self.sparse)
+        return convert(converter)

@@ -1,25 +1,33 @@
 """Integers throughout, from the pixels to the logits."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from tflite_light.errors import UserError
-from tflite_light.export import Mode
-from tflite_light.graph.convert import convert, converter_for
+from tflite_light.export import Mode, _calibration
+from tflite_light.graph.convert import calibrated, convert, converter_for, quantised
+from tflite_light.graph.naming import fitting
+from tflite_light.graph.quantised import is_quantised, unquantised
+from tflite_light.progress import say
 from tflite_light.stack import tf
+from tflite_light.tflite.file import File
+from tflite_light.tflite.layers import constant, operators
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
-    from tflite_light.tflite.file import File
+
+CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 class Int8(Mode):
     """Weights int8 by output channel, activations int8 by tensor, biases int32; no float op inside.
 
     After `qat` the ranges are those the model was trained with; without it they are calibrated on
-    training pictures, which come through the same pipeline as in training.
+    training pictures, which come through the same pipeline as in training. Layers kept in float
+    have float32 weights, and a cast before and behind them; a `qat` stage's ranges are then
+    calibrated anew.
     """
 
     accepts_qat_model: ClassVar[bool] = True
@@ -28,55 +36,78 @@ class Int8(Mode):
     agreement: ClassVar[float] = 0.95
     size_ratio: ClassVar[float] = 0.4
 
-    io: Literal["uint8", "int8"] = Field("uint8", description="type of the file's input and output")
-    calibration_images: int = Field(
-        200, ge=1, description="training pictures that set the ranges, without qat"
+    io: Literal["uint8", "int8", "float32"] = Field(
+        "uint8", description="type of the file's input and output"
     )
+    float_layers: list[str] = Field(
+        [], description="layers to keep in float32, by name or pattern such as `block1_*`"
+    )
+    calibration_images: int = _calibration.Images
+    calibration_seed: int = _calibration.Seed
+
+    def require_known(self, model: Any) -> None:
+        layers = [layer.name for layer in model.layers]
+        fitting(layers, self.float_layers, f"export.{self.key}.float_layers", "of the network")
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.tflite.ties import without_ties
 
-        converter = converter_for(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(
-            self.io
-        )
-        if not is_quantised(model):
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: self._calibration(examples)
-        return without_ties(convert(converter))
+        if self._has_ranges(model):
+            converter = converter_for(model)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            kind = tf.dtypes.as_dtype(self.io)
+            converter.inference_input_type = converter.inference_output_type = kind
+            return without_ties(convert(converter))
+        content = self._calibrated(model, examples)
+        return without_ties(quantised(content, self.io, self._kept(content)))
 
-    def calibration_pictures(self, model: Any, examples: "Examples") -> int | None:
-        return 0 if is_quantised(model) else len(examples.sample(self.calibration_images))
+    def calibrated_on(self, model: Any, examples: "Examples") -> list[int] | None:
+        if self._has_ranges(model):
+            return []
+        return examples.balanced(self.calibration_images, self.calibration_seed)
 
-    def check(self, file: "File") -> None:
-        strays = file.float_operators()
+    def check(self, file: File) -> None:
+        super().check(file)
+        casts = CASTS if self.io == "float32" or self.float_layers else ()
+        strays = [
+            one.kind
+            for one in operators(file)
+            if one.is_float and one.kind not in casts and not one.fits(self.float_layers)
+        ]
         if strays:
             kinds = ", ".join(sorted(set(strays)))
             raise UserError(
-                f"the int8 file would compute {len(strays)} operators in float ({kinds}).",
-                "Use layers that TFLite has in int8, or export float32.",
+                f"the {self.stem} file would compute {len(strays)} operators in float ({kinds}).",
+                "Use layers that TFLite has in int8, name them in `float_layers`, or export "
+                "float32.",
             )
 
-    def _calibration(self, examples: "Examples") -> Iterator[list[Any]]:
-        """Training pictures; the first gets a black and a white pixel.
+    def _has_ranges(self, model: Any) -> bool:
+        """Whether the file takes the model's own; they know nothing of layers kept in float."""
+        return is_quantised(model) and not self.float_layers
 
-        So the input's range is that of the 256 pixel values, whatever these pictures hold, and no
-        later picture is clipped.
-        """
-        import numpy as np
+    def _calibrated(self, model: Any, examples: "Examples") -> bytes:
+        """The float file with the ranges that its tensors have on training pictures."""
+        chosen = self.calibrated_on(model, examples) or []
+        content = calibrated(
+            converter_for(unquantised(model) if is_quantised(model) else model),
+            lambda: _calibration.inputs(examples, chosen, self.calibration_images),
+        )
+        if still := constant(File(content)):
+            say(
+                f"warning: {self.stem}: nothing changes on the {len(chosen)} calibration pictures "
+                f"in {some(still)}: what other pictures do there may be cut off"
+            )
+        return content
 
-        from tflite_light.pipeline.preprocess import normalise
-
-        extremes = np.array([[0], [255]], np.float32)
-        for number, batch in enumerate(
-            examples.inputs(examples.sample(self.calibration_images), batch_size=1)
-        ):
-            if number == 0:
-                batch[0, 0, :2] = normalise(np.repeat(extremes, 3, axis=1), examples.image)
-            yield [batch]
-
-
-def is_quantised(model: Any) -> bool:
-    """Whether the model carries the ranges of quantisation-aware training."""
-    return any(type(layer).__name__.startswith("Quantize") for layer in model.layers)
+    def _kept(self, content: bytes) -> set[str]:
+        """The tensors that operators kept in float write."""
+        every = list(operators(File(content)))
+        for pattern in self.float_layers:
+            if not any(one.fits([pattern]) for one in every):
+                raise UserError(
+                    f"export.{self.key}.float_layers: {pattern!r} names no operator of the file.",
+                    "Its layers are part of others there, such as a batch norm of its "
+                    "convolution: name those.",
+                )
+        return {one.output for one in every if one.fits(self.float_layers)}

@@ -1,6 +1,7 @@
 """The converter, as every mode needs it: static shapes, quick and quiet."""
 
 import warnings
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from tflite_light.stack import quiet, tf
@@ -26,3 +27,30 @@ def convert(converter: Any) -> bytes:
         warnings.simplefilter("ignore")  # it misses input statistics, which TF 1 graphs had
         content: bytes = converter.convert()
     return content
+
+
+def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
+    """A float file whose tensors have the smallest and largest value that they took."""
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = batches
+    converter._experimental_calibrate_only = True
+    return convert(converter)
+
+
+def quantised(content: bytes, ends: str, in_float: Collection[str] = ()) -> bytes:
+    """The int8 file of a calibrated one, with tensors of type `ends` at both ends.
+
+    `in_float` names tensors: the operators that write them stay in float32. This is the second half
+    of what the converter does in one call, which knows no exemptions.
+    """
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    kind = tf.dtypes.as_dtype(ends)
+    with quiet():
+        made: bytes = mlir_quantize(
+            content,
+            input_data_type=kind,
+            output_data_type=kind,
+            denylisted_nodes=set(in_float) or None,
+        )
+    return made

@@ -71,9 +71,10 @@ class Examples:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
         return _decoded(content)
 
-    def digest(self) -> str:
-        """SHA-256, in hex, of what all pictures held when they were first read."""
-        return hashlib.sha256(self.checksums.astype("<u4").tobytes()).hexdigest()
+    def digest(self, indices: Sequence[int] | None = None) -> str:
+        """SHA-256, in hex, of what all pictures, or some, held when they were first read."""
+        chosen = self.checksums if indices is None else self.checksums[list(indices)]
+        return hashlib.sha256(chosen.astype("<u4").tobytes()).hexdigest()
 
     def sized(self, index: int) -> Pixels:
         """One picture, uint8 size x size x 3."""
@@ -93,6 +94,17 @@ class Examples:
         """Indices of `count` pictures (or all), spread evenly: they may lie sorted by class."""
         count = min(count, len(self))
         return [index * len(self) // count for index in range(count)]
+
+    def balanced(self, count: int, seed: int) -> list[int]:
+        """Indices of `count` pictures (or all), of each class equally many as far as it has them.
+
+        Which they are is drawn by `seed`; they come in their own order.
+        """
+        drawn = np.random.default_rng(seed).permutation(len(self))
+        by_class = drawn[np.argsort(self.labels[drawn], kind="stable")]
+        _, starts, sizes = np.unique(self.labels[by_class], return_index=True, return_counts=True)
+        turns = np.arange(len(self)) - np.repeat(starts, sizes)  # of each within its class
+        return sorted(by_class[np.argsort(turns, kind="stable")[:count]].tolist())
 
     def inputs(self, indices: Sequence[int], batch_size: int = 64) -> Iterator[Floats]:
         """Some pictures as the model takes them, float32, in batches."""

@@ -21,6 +21,7 @@ from tflite_light.pipeline.augment import Augment
 from tflite_light.recipe.distil import Distil
 from tflite_light.recipe.train import Train
 from tflite_light.sockets import load as load_part
+from tflite_light.sockets import names
 from tflite_light.weights import Weights
 
 
@@ -59,13 +60,24 @@ class Recipe(Part):
         0, ge=0, lt=2**31, description="of the weights, the order of pictures, the augmentation"
     )
 
-    @field_validator("compress", "export")
+    @field_validator("compress")
     @classmethod
-    def _no_part_twice(cls, parts: list[Part]) -> list[Part]:
-        twice = [key for key, count in Counter(part.key for part in parts).items() if count > 1]
-        if twice:
-            raise ValueError(f"{twice[0]} stands here twice; keep one")
-        return parts
+    def _no_stage_twice(cls, stages: list[Stage]) -> list[Stage]:
+        if twice := _twice([stage.key for stage in stages]):
+            raise ValueError(f"{twice} stands here twice; keep one")
+        return stages
+
+    @field_validator("export")
+    @classmethod
+    def _no_file_twice(cls, modes: list[Mode]) -> list[Mode]:
+        for mode in modes:
+            if mode.name in names("export"):
+                raise ValueError(f"{mode.key}: name: {mode.name} is a mode's; take another")
+        if twice := _twice([mode.stem for mode in modes]):
+            raise ValueError(
+                f"two files would be called {twice}; keep one, or give one of them a `name`"
+            )
+        return modes
 
     @field_validator("compress")
     @classmethod
@@ -174,5 +186,11 @@ class Recipe(Part):
 
     def modes(self, keys: Sequence[str]) -> list[Mode]:
         """Of these keys, as the recipe has them or by default; without keys, the recipe's own."""
-        mine = {mode.key: mode for mode in self.export}
-        return [mine.get(key) or load_part("export", key)() for key in keys] or self.export
+        mine = {key: [mode for mode in self.export if mode.key == key] for key in keys}
+        every = [mode for key in keys for mode in mine[key] or [load_part("export", key)()]]
+        return every or self.export
+
+
+def _twice(names: Sequence[str]) -> str | None:
+    """The first name that occurs more than once."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)

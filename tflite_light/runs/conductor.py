@@ -62,7 +62,7 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
 
 
 def check(recipe: Recipe, data: Data) -> None:
-    """Raises UserError where a stage cannot keep its promise, before a run is begun for it.
+    """Raises UserError where a stage or a mode cannot keep its promise, before a run is begun.
 
     Each stage plans for the untrained model that the stages before it leave.
     """
@@ -71,8 +71,10 @@ def check(recipe: Recipe, data: Data) -> None:
         recipe.weights.load(model, recipe.model, data.classes)
         if problem := recipe.weights.misfit(recipe.image):
             say(f"{problem}: training has to make up for that")
-    for _ in steps(recipe, model):
-        pass
+    for step in steps(recipe, model):
+        model = step.model if step.stage.yields == "quantised" else step.result
+    for mode in recipe.export:
+        mode.require_known(model)
 
 
 def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
@@ -92,7 +94,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         row.seconds, models[phase] = seconds, model
         rows.append(row)
     for mode in run.recipe.export:
-        phase, path = chain.source_phase(run, mode), run.export_path(mode.key)
+        phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
         rows.append(deliver(mode, models[phase], logits[phase], data, chain.promises(run), path))
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},

@@ -48,12 +48,13 @@ def deliver(
     that does not run. It is then kept at `broken(path)`, without contract, and nothing else is
     written.
     """
-    say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
+    say(f"{mode.stem}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
     bare = mode.convert(model, data.train)
     with _kept_if_broken(bare, path):
         _require_kept(mode, promises, tflite.File(bare), path)
         runner = _runnable(bare, path)
+    pictures = mode.calibrated_on(model, data.train)
     agreed = Contract(
         minor=MINOR,
         model=model.name,
@@ -62,11 +63,12 @@ def deliver(
         labels=data.classes,
         input=runner.input,
         output=runner.output,
-        calibration_pictures=mode.calibration_pictures(model, data.train),
+        calibration_pictures=None if pictures is None else len(pictures),
+        calibration_sha256=data.train.digest(pictures) if pictures else None,
     )
     content = contract.embed(bare, agreed)
     final = TFLiteModel(content)
-    row = measure_file(mode.key, content, final, data.test, reference)
+    row = measure_file(mode.stem, content, final, data.test, reference)
     packed = pack(tflite.File(content)) if mode.packed else None
     row.packed_bytes = len(packed) if packed else None
     _write(path, content, packed, agreed, final, data)

@@ -7,6 +7,7 @@ from tflite_light import files
 from tflite_light.contract import Contract
 from tflite_light.data import Source
 from tflite_light.errors import UserError
+from tflite_light.export import Mode
 from tflite_light.measure.accuracy import Measured, answers, measure_file
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
@@ -49,7 +50,7 @@ def export(
     rows = {}
     with run.locked():
         for mode in chosen:
-            phase, path = chain.source_phase(run, mode), run.export_path(mode.key, out)
+            phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
             promised = chain.promises(run)
             rows[path] = deliver(mode, models[phase], logits[phase], pictures, promised, path)
         if not out:
@@ -78,12 +79,14 @@ def evaluate(
     for phase, model in zip(run.phases, chain.models(run), strict=True):
         row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
-    for key in [key for key in names("export") if run.export_path(key).exists()]:
-        path, (mode,) = run.export_path(key), recipe.modes([key])
+    for mode in recipe.modes([*names("export")]):
+        path = run.export_path(mode.stem)
+        if not path.exists():
+            continue
         predictor, agreed = open_file(path)
-        _require_own(run, key, agreed)
+        _require_own(run, mode, agreed)
         reference = logits[chain.source_phase(run, mode)]
-        rows.append(measure_file(key, path.read_bytes(), predictor, test, reference))
+        rows.append(measure_file(mode.stem, path.read_bytes(), predictor, test, reference))
         packed = packed_beside(path)
         rows[-1].packed_bytes = packed.stat().st_size if packed.exists() else None
     return rows
@@ -103,16 +106,16 @@ def _recipe_at(run: Run, data: str | Path | None, skip_strangers: bool = False) 
     return recipe
 
 
-def _require_own(run: Run, mode: str, agreed: Contract) -> None:
+def _require_own(run: Run, mode: Mode, agreed: Contract) -> None:
     """Raises UserError where the exported file with this contract is of another run."""
     exported, network = run.exported(), agreed.flatbuffer and agreed.flatbuffer.sha256
     problem = ""
     if agreed.image != run.recipe.image or agreed.labels != run.classes:
         problem = "its contract has other pixels or labels"
-    elif mode not in exported or exported[mode] not in (None, network):
+    elif mode.stem not in exported or exported[mode.stem] not in (None, network):
         problem = "metrics.json records another network, or none"
     if problem:
         raise UserError(
-            f"{run.export_path(mode)} is not this run's: {problem}.",
-            f"Write it again with `tflite-light export {run.folder} --{mode}`.",
+            f"{run.export_path(mode.stem)} is not this run's: {problem}.",
+            f"Write it again with `tflite-light export {run.folder} --{mode.key}`.",
         )

@@ -39,8 +39,10 @@ def export(
     labels = recipe.class_names()
     data = Data(labels, **read(_parts(recipe, labels), recipe.image))
     model = network(recipe, labels)
+    for mode in chosen:
+        mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
-    paths = {out / f"{Path(path).stem}_{mode.key}.tflite": mode for mode in chosen}
+    paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
     return {file: deliver(mode, model, logits, data, [], file) for file, mode in paths.items()}
 
 

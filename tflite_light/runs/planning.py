@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ class Step:
     stage: Stage
     model: Any
     plan: Plan
+
+    @cached_property
+    def result(self) -> Any:
+        """The network as the stage leaves it, untrained."""
+        return self.stage.strip(self.stage.wrap(self.model, self.plan, steps=1))
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,10 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
-        yield Step(stage, model, plan)
+        step = Step(stage, model, plan)
+        yield step
         if stage is not recipe.compress[-1]:
-            model = stage.strip(stage.wrap(model, plan, steps=1))
+            model = step.result
 
 
 def lint(path: str | Path, changes: Sequence[str] = ()) -> tuple[Recipe, list[Row]]:

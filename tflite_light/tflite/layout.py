@@ -32,6 +32,8 @@ _SPARSITY: Fields = {
     "dimMetadata": (2, records(_DIMENSION)),
 }
 _QUANTIZATION: Fields = {
+    "min": (0, vector("<f4")),
+    "max": (1, vector("<f4")),
     "scale": (2, vector("<f4")),
     "zeroPoint": (3, vector("<i8")),
     "quantizedDimension": (6, scalar("i")),

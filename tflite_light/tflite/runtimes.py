@@ -89,4 +89,13 @@ def oldest(op: str, version: int) -> str | None:
 
 def newest_of(runtimes: list[str]) -> str:
     """The highest of several runtimes: the oldest that knows them all."""
-    return max(runtimes, key=lambda runtime: [int(number) for number in runtime.split(".")])
+    return max(runtimes, key=_numbers)
+
+
+def is_older(runtime: str, other: str) -> bool:
+    """Whether a runtime came before another; `2.16` is any of 2.16.0, 2.16.1 ..."""
+    return _numbers(runtime) < _numbers(other)[: len(_numbers(runtime))]
+
+
+def _numbers(runtime: str) -> list[int]:
+    return [int(number) for number in runtime.split(".")]

@@ -1,0 +1,31 @@
+"""Pictures that set a file's ranges: training pictures, as the model was trained on them."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from tflite_light.pipeline.preprocess import normalise
+from tflite_light.progress import say
+
+if TYPE_CHECKING:
+    from tflite_light.pipeline.examples import Examples
+
+Images = Field(200, ge=1, description="training pictures that set the ranges, without qat")
+Seed = Field(0, ge=0, lt=2**31, description="which they are, as many of each class as there are")
+
+
+def inputs(examples: "Examples", indices: Sequence[int], asked: int) -> Iterator[list[Any]]:
+    """One picture at a time; the first gets a black and a white pixel.
+
+    So the input's range is that of the 256 pixel values, whatever these pictures hold, and no
+    later picture is clipped.
+    """
+    if len(indices) < asked:
+        say(f"warning: {asked} calibration pictures are asked for, and train has {len(indices)}")
+    extremes = np.array([[0], [255]], np.float32)
+    for number, batch in enumerate(examples.inputs(indices, batch_size=1)):
+        if number == 0:
+            batch[0, 0, :2] = normalise(np.repeat(extremes, 3, axis=1), examples.image)
+        yield [batch]

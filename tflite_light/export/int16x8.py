@@ -1,0 +1,42 @@
+"""Weights as int8, activations as int16: nearly float's answers, in integers."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tflite_light.export import Mode, _calibration
+from tflite_light.graph.convert import convert, converter_for
+from tflite_light.stack import tf
+
+if TYPE_CHECKING:
+    from tflite_light.pipeline.examples import Examples
+
+
+class Int16x8(Mode):
+    """Ranges are calibrated on training pictures; the ends of the file are float32. With `qat`, the
+    network as it was before it.
+
+    For processors made for it: XNNPACK has no such kernels, so that a CPU takes several times
+    int8's time. An untrained network is refused by the runtime.
+    """
+
+    needs_pictures: ClassVar[bool] = True
+    logit_error: ClassVar[float] = 0.05
+    agreement: ClassVar[float] = 0.98
+    size_ratio: ClassVar[float] = 0.45  # biases take 8 bytes
+
+    calibration_images: int = _calibration.Images
+    calibration_seed: int = _calibration.Seed
+
+    def convert(self, model: Any, examples: "Examples") -> bytes:
+        chosen = self.calibrated_on(model, examples)
+        converter = converter_for(model)
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [
+            tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        ]
+        converter.representative_dataset = lambda: _calibration.inputs(
+            examples, chosen, self.calibration_images
+        )
+        return convert(converter)
+
+    def calibrated_on(self, model: Any, examples: "Examples") -> list[int]:
+        return examples.balanced(self.calibration_images, self.calibration_seed)

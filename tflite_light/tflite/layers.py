@@ -1,0 +1,51 @@
+"""The operators of a file by the Keras layers that they were converted from."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from tflite_light.tflite.file import File
+from tflite_light.tflite.storage import FLOATS, integers
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One that writes the tensor `output`; `layers` has the parts of its names, layers among them.
+
+    The converter names a tensor after all that became one operator, such as
+    `net/stem_relu/Relu6;net/stem_conv/Conv2D`, and a network's last one after no layer: there the
+    kernel has the name.
+    """
+
+    kind: str
+    output: str
+    layers: frozenset[str]
+    is_float: bool
+
+    def fits(self, patterns: Sequence[str]) -> bool:
+        return any(fnmatchcase(name, one) for name in self.layers for one in patterns)
+
+
+def operators(file: File) -> Iterator[Operator]:
+    """Each operator of every graph that writes anything."""
+    for graph in file.graphs:
+        for kind, record in graph.operators:
+            inputs, outputs = integers(record.inputs), integers(record.outputs)
+            names = [graph.name_of(at) for at in (*outputs, *graph.kernels(kind, inputs))]
+            parts = frozenset(part for name in names for part in re.split("[/;]", name))
+            ends = [graph.type_of(at) for at in (*inputs, *outputs) if at >= 0]
+            if outputs:
+                is_float = any(kind in FLOATS for kind in ends)
+                yield Operator(kind, names[0], parts, is_float)
+
+
+def constant(file: File) -> list[str]:
+    """Of a calibrated file, the tensors that never changed, by their names."""
+    graph = file.graphs[0]
+    spans = ((tensor.name, tensor.quantization) for tensor in graph.tensors)
+    return [
+        name
+        for name, span in spans
+        if span and span.min is not None and len(span.min) == 1 and span.min[0] == span.max[0]
+    ]
