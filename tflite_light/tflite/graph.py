@@ -155,10 +155,19 @@ class Graph:
 
     def is_constant(self, index: int) -> bool:
         """Whether a tensor's values are stored, in this file or in one beside it."""
-        return self.tensors[index].externalBuffer > 0 or len(self.stored_bytes(index)) > 0
+        return self.tensors[index].externalBuffer > 0 or self._is_stored(index)
+
+    def _is_stored(self, index: int) -> bool:
+        """Whether its values are in this file; a sparse one of zeros alone has no bytes there."""
+        return len(self.stored_bytes(index)) > 0 or self.tensors[index].sparsity is not None
 
     def place_of(self, index: int) -> tuple[int, int]:
-        """What is equal for tensors, of other graphs too, that share their stored values."""
+        """What is equal for tensors, of other graphs too, that share their stored values.
+
+        Sparse ones of zeros alone share an empty buffer, but no values.
+        """
+        if not self.tensors[index].externalBuffer and not len(self.stored_bytes(index)):
+            return -1 - self.number, index
         return self.tensors[index].buffer, self.tensors[index].externalBuffer
 
     def values(self, index: int) -> Array | None:
@@ -168,7 +177,7 @@ class Graph:
         and shape do not fit.
         """
         tensor, data = self.tensors[index], self.stored_bytes(index)
-        if not len(data) or not is_readable(self.type_of(index)):
+        if not self._is_stored(index) or not is_readable(self.type_of(index)):
             return None
         stored = decode(data, self.type_of(index), self.shape_of(index), tensor.sparsity)
         return less_zero_point(stored, tensor.quantization)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from tflite_light.tflite.file import File
 from tflite_light.tflite.storage import FLOATS, integers
 
@@ -41,11 +43,14 @@ def operators(file: File) -> Iterator[Operator]:
 
 
 def constant(file: File) -> list[str]:
-    """Of a calibrated file, the tensors that never changed, by their names."""
-    graph = file.graphs[0]
-    spans = ((tensor.name, tensor.quantization) for tensor in graph.tensors)
+    """Of a calibrated file, the tensors that never changed, by their names.
+
+    The calibrator widens their ranges by the smallest float32 there is.
+    """
+    spans = [(tensor.name, tensor.quantization) for tensor in file.graphs[0].tensors]
     return [
         name
         for name, span in spans
-        if span and span.min is not None and len(span.min) == 1 and span.min[0] == span.max[0]
+        if span and span.min is not None and span.max is not None
+        if np.all(span.max - span.min <= np.finfo(np.float32).tiny)
     ]

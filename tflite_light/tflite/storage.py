@@ -13,7 +13,7 @@ _PACKED = {"int4": (4, True), "uint4": (4, False), "int2": (2, True)}  # bits, s
 _PLAIN = {"bool", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))}
 _PLAIN |= {"float16", "float32", "float64", "complex64", "complex128"}
 FLOATS = {"float16", "bfloat16", "float32", "float64", "float8_e4m3fn", "float8_e5m2"}
-_DENSEST = 1000  # elements a byte: above it a sparse tensor's shape is damage, not a saving
+_DENSEST = 1000  # elements a byte or a row: above it a sparse shape is damage, not a saving
 
 
 def type_name(number: int) -> str:
@@ -33,7 +33,7 @@ def decode(data: Array, kind: str, shape: tuple[int, ...], sparsity: Any = None)
     Raises Damage where the parts do not fit.
     """
     if sparsity is not None:
-        return _dense(_stored(data, kind), shape, sparsity, _DENSEST * len(data))
+        return _dense(_stored(data, kind), shape, sparsity, len(data))
     count = math.prod(shape)
     size = -(-count * _bits(kind) // 8)
     if len(data) < size:
@@ -92,7 +92,7 @@ def _unpacked(data: Array, bits: int, signed: bool) -> Array:
     return values
 
 
-def _dense(stored: Array, shape: tuple[int, ...], sparsity: Any, most: int) -> Array:
+def _dense(stored: Array, shape: tuple[int, ...], sparsity: Any, size: int) -> Array:
     """Sparse values put where they belong.
 
     The layout is TACO's (Kjolstad et al. 2017), as `lite/schema/schema.fbs` of TensorFlow describes
@@ -104,6 +104,7 @@ def _dense(stored: Array, shape: tuple[int, ...], sparsity: Any, most: int) -> A
     entries = max([len(stored), *(_places(level.arraySegments).size for level in levels)])
     if sorted(order) != list(range(rank + len(blocks))) or len(levels) != len(order):
         raise Damage("a sparse tensor's levels do not fit its shape")
+    most = _DENSEST * max(size, entries)
     if math.prod(shape) > most or not all(0 <= axis < rank for axis in blocks):
         raise Damage("a sparse tensor's values do not fit its shape")
     count, places, sides = 1, dict[int, Array](), dict[int, int]()

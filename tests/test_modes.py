@@ -1,0 +1,231 @@
+"""What a mode's fields do to its file: float layers, ends, names, the phone's runtime, calibration."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import TINY, Call, as_json, complaint
+
+from tflite_light import contract
+from tflite_light.compress.qat import QAT
+from tflite_light.contract import Image
+from tflite_light.data.sign_digits import SignDigits
+from tflite_light.errors import UserError
+from tflite_light.export.dynamic_range import DynamicRange
+from tflite_light.export.float16 import Float16
+from tflite_light.export.float32 import Float32
+from tflite_light.export.int8 import Int8
+from tflite_light.graph.quantised import unquantised
+from tflite_light.measure.runners import TFLiteModel
+from tflite_light.models.tiny import Tiny
+from tflite_light.pipeline.examples import Examples
+from tflite_light.stack import keras
+from tflite_light.tflite.file import File
+from tflite_light.tflite.layers import operators
+from tflite_light.tflite.runtimes import is_older
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return SignDigits().load(Image(size=32)).train
+
+
+@pytest.fixture(scope="module")
+def batch(examples: Examples) -> Any:
+    return np.concatenate(list(examples.inputs(range(200))))
+
+
+@pytest.fixture(scope="module")
+def model(batch: Any) -> Any:
+    """A network whose norms have seen photographs."""
+    keras.utils.set_random_seed(0)
+    network = Tiny(width=8).build((32, 32, 3), 10)
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    network(batch, training=True)
+    return network
+
+
+def error(content: bytes, model: Any, batch: Any) -> float:
+    """Of the logits, over the largest."""
+    expected = model.predict(batch, verbose=0)
+    return float(np.abs(TFLiteModel(content).logits([batch]) - expected).max() / expected.max())
+
+
+def in_float(content: bytes) -> list[str]:
+    """Kinds of the operators in float, without casts."""
+    kinds = [one.kind for one in operators(File(content)) if one.is_float]
+    return [kind for kind in kinds if not kind.endswith("QUANTIZE")]
+
+
+@pytest.mark.parametrize("quantised", [False, True], ids=["calibrated", "after qat"])
+def test_layers_stay_in_float_by_name_and_by_pattern(
+    quantised: bool, model: Any, batch: Any, examples: Examples
+) -> None:
+    network = QAT().wrap(model, {"kept": []}, 10) if quantised else model
+    mode = Int8(float_layers=["logits", "last_*"], calibration_images=50)
+    content = mode.convert(network, examples)
+    mode.check(File(content))
+    assert in_float(content) == ["CONV_2D", "ADD", "FULLY_CONNECTED"]
+    kernels = [weight.storage for weight in File(content).weights()]
+    assert kernels == ["int8"] * 7 + ["float32"] * 2
+    assert error(content, model, batch) < 0.25
+    assert mode.calibrated_on(network, examples) == examples.balanced(50, 0)
+
+
+def test_all_layers_in_float_answer_as_float(model: Any, batch: Any, examples: Examples) -> None:
+    content = Int8(float_layers=["*"], io="float32").convert(model, examples)
+    assert error(content, model, batch) < 1e-5
+
+
+def test_a_network_without_its_ranges_answers_as_before_them(model: Any, batch: Any) -> None:
+    wrapped = QAT().wrap(model, {"kept": []}, 10)
+    assert np.array_equal(
+        unquantised(wrapped).predict(batch, verbose=0), model.predict(batch, verbose=0)
+    )
+
+
+def test_a_float_layer_that_the_network_lacks_is_refused(model: Any, examples: Examples) -> None:
+    with pytest.raises(UserError, match=r"float_layers: none of the layers .* 'logit'") as caught:
+        Int8(float_layers=["logit"]).require_known(model)
+    assert "such as logits" in caught.value.hint
+
+
+def test_a_layer_that_is_part_of_another_is_refused(model: Any, examples: Examples) -> None:
+    with pytest.raises(UserError, match="'pool_pad' names no operator of the file"):
+        Int8(float_layers=["pool_pad"])._kept(Float32().convert(model, examples))
+
+
+def test_float_ends_are_two_casts(model: Any, batch: Any, examples: Examples) -> None:
+    mode = Int8(io="float32")
+    content = mode.convert(model, examples)
+    mode.check(File(content))
+    kinds = [one.kind for one in operators(File(content))]
+    assert (kinds[0], kinds[-1], in_float(content)) == ("QUANTIZE", "DEQUANTIZE", [])
+    assert (TFLiteModel(content).input.dtype, TFLiteModel(content).output.dtype) == ("float32",) * 2
+    inner = TFLiteModel(Int8().convert(model, examples)).logits([batch])
+    assert np.abs(TFLiteModel(content).logits([batch]) - inner).max() < 1e-6
+
+
+def test_pictures_that_calibrate_are_as_many_of_each_class(examples: Examples) -> None:
+    chosen = examples.balanced(200, 0)
+    assert Counter(examples.labels[chosen].tolist()) == dict.fromkeys(range(10), 20)
+    assert examples.balanced(200, 0) == chosen == sorted(set(chosen))
+    assert len(set(examples.balanced(200, 1)) & set(chosen)) < 60
+    assert examples.balanced(10**6, 0) == list(range(len(examples)))
+    few = examples.balanced(25, 0)
+    assert sorted(Counter(examples.labels[few].tolist()).values()) == [2] * 5 + [3] * 5
+
+
+def test_fewer_calibration_pictures_than_asked_are_said(
+    model: Any, examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Int8(calibration_images=5000).convert(model, examples)
+    assert "warning: 5000 calibration pictures are asked for, and train has " in (
+        capsys.readouterr().err
+    )
+
+
+def test_what_never_changes_while_ranges_are_set_is_said(
+    model: Any, examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = keras.layers.Input((32, 32, 3))
+    dead = keras.layers.Conv2D(4, 3, activation="relu", name="dead")
+    network = keras.Model(
+        inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(dead(inputs)))
+    )
+    dead.set_weights([np.zeros((3, 3, 3, 4)), np.full(4, -1)])
+    Int8(calibration_images=20).convert(network, examples)
+    told = capsys.readouterr().err
+    assert "nothing changes on the 20 calibration pictures in " in told
+    assert "dead" in told
+    Int8(calibration_images=20).convert(model, examples)
+    assert "nothing changes" not in capsys.readouterr().err
+
+
+def test_a_runtime_that_lacks_an_operator_is_refused_by_its_name(
+    model: Any, examples: Examples
+) -> None:
+    newer = DynamicRange(runtime="2.17")
+    content = newer.convert(Tiny().build((32, 32, 3), 20), examples)
+    newer.check(File(content))
+    DynamicRange().check(File(DynamicRange().convert(Tiny().build((32, 32, 3), 20), examples)))
+    message = r"newer runtime than 2\.16: FULLY_CONNECTED version 12 \(since 2\.17\)\."
+    with pytest.raises(UserError, match=message) as caught:
+        DynamicRange().check(File(content))
+    assert "`export.dynamic_range.runtime`" in caught.value.hint
+    assert is_older("2.9", "2.16")
+    assert not is_older("2.16", "2.16.1")
+    with pytest.raises(UserError, match=r"newer runtime than 1\.13: ADD .*CONV_2D version 3"):
+        Int8(runtime="1.13").check(File(Int8().convert(model, examples)))
+
+
+@pytest.mark.parametrize("mode", [Float32, Float16])
+def test_zeros_are_left_out_of_sparse_kernels(
+    mode: Any, model: Any, batch: Any, examples: Examples
+) -> None:
+    pruned = keras.models.clone_model(model)
+    pruned.set_weights(
+        [
+            np.where(np.abs(one) < 0.2, 0, one) if one.ndim > 1 else one
+            for one in model.get_weights()
+        ]
+    )
+    dense, sparse = (mode(sparse=how).convert(pruned, examples) for how in (False, True))
+    assert File(sparse).zeros() == File(dense).zeros() > 0.5
+    assert len(sparse) < 0.8 * len(dense)
+    one, other = (TFLiteModel(content).logits([batch]) for content in (dense, sparse))
+    assert np.array_equal(one, other)
+
+
+def test_one_mode_makes_two_files_by_their_names(tmp_path: Path, call: Call) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(
+        TINY.replace(
+            "export: [float32, int8]",
+            "export: [int8, {int8: {name: npu, io: int8, float_layers: [logits]}}]",
+        )
+    )
+    made = as_json(call("train", recipe, "--json"))
+    assert made["exports"] == ["runs/tiny/exports/int8.tflite", "runs/tiny/exports/npu.tflite"]
+    names = [row["name"] for row in made["rows"]]
+    assert names == ["fit", "prune", "qat", "int8", "npu"]
+    agreed = contract.read(Path(made["exports"][1]))
+    assert (agreed.input.dtype, agreed.calibration_pictures) == ("int8", 84)
+    assert agreed.calibration_sha256
+    assert contract.read(Path(made["exports"][0])).calibration_sha256 is None
+    measured = as_json(call("evaluate", "runs/tiny", "--json"))
+    assert [row["name"] for row in measured["rows"]] == names
+    before = Path(made["exports"][1]).read_bytes()
+    again = as_json(call("export", "runs/tiny", "--int8", "--json"))
+    assert again["exports"] == made["exports"]
+    assert Path(made["exports"][1]).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("export", "problem"),
+    [
+        ("[int8, int8]", "two files would be called int8; keep one, or give one of them a `name`"),
+        ("[{int8: {name: float32}}]", "int8: name: float32 is a mode's; take another"),
+        ("[{int8: {name: ../up}}]", "export.0.int8.name: "),
+        ("[{int8: {runtime: new}}]", "export.0.int8.runtime: "),
+    ],
+)
+def test_a_file_s_name_and_runtime_are_checked(
+    export: str, problem: str, tmp_path: Path, call: Call
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("[float32, int8]", export))
+    assert problem in complaint(call("check", "tiny.yaml"))
+
+
+def test_float_layers_are_checked_before_anything_is_trained(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "tiny.yaml").write_text(
+        TINY.replace("[float32, int8]", "[{int8: {float_layers: [logit]}}]")
+    )
+    assert "none of the layers of the network is called 'logit'" in complaint(
+        call("train", "tiny.yaml")
+    )
+    assert not (tmp_path / "runs").exists()
