@@ -21,6 +21,7 @@ from tflite_light.data._examples import write_photographs
 from tflite_light.data._split import THREE
 from tflite_light.data.sign_digits import SignDigits
 from tflite_light.pipeline.pictures import Split
+from tflite_light.sockets import load, names
 
 ROOT = Path(__file__).parents[1]
 TINY = """
@@ -34,6 +35,11 @@ compress:
   - qat: {epochs: 2}
 export: [float32, int8]
 """
+
+
+def networks() -> list[str]:
+    """The architectures that the package brings, all but the one that reads a user's file."""
+    return [name for name in names("models") if not load("models", name).brings_weights]
 
 
 def split_of(content: bytes) -> Split:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Call, as_json, complaint
+from conftest import Call, as_json, complaint, networks
 
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.qat import QAT
@@ -30,7 +30,7 @@ from tflite_light.models.squeezenet import SqueezeNet
 from tflite_light.models.tiny import Tiny
 from tflite_light.models.xception import Xception
 from tflite_light.pipeline.examples import Data
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
@@ -62,7 +62,7 @@ FAST = [
 SLOW = [
     ShuffleNetV1(alpha=0.5),
     MobileNetV2(alpha=0.35),
-    *(load("models", name)() for name in names("models")),
+    *(load("models", name)() for name in networks()),
     Xception(alpha=0.25, middle_blocks=1, variant="torch"),
     MobileNetV1(alpha=0.25, variant="torch"),
     MobileNetV2(alpha=0.35, variant="torch"),
@@ -151,7 +151,7 @@ def silence(model: Any, coupling: Any, stays: Any) -> None:
         Tiny(),
         *(
             pytest.param(load("models", name)(), marks=pytest.mark.slow)  # TF-MOT takes 10 s
-            for name in names("models")
+            for name in networks()
             if name != "tiny"
         ),
     ],

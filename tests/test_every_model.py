@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, networks
 from pydantic import ValidationError
 
 from tflite_light.cost.inspection import network_of
@@ -14,11 +14,11 @@ from tflite_light.export.float32 import Float32
 from tflite_light.models import Architecture
 from tflite_light.models._blocks import make_divisible
 from tflite_light.models.mobilenet_v2 import MobileNetV2
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 
-MODELS = names("models")
+MODELS = networks()
 SLOW = pytest.mark.slow
 
 

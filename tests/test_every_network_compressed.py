@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import networks
 from test_every_stage import example, pictures, require_promises, trained
 
 from tflite_light.compress import Stage
@@ -13,7 +14,7 @@ from tflite_light.export.int8 import Int8
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
 from tflite_light.pipeline.examples import Examples
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.tflite.file import File
 
 pytestmark = pytest.mark.slow
@@ -39,7 +40,7 @@ def smallest(name: str) -> Architecture:
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
-@pytest.mark.parametrize("name", names("models"))
+@pytest.mark.parametrize("name", networks())
 def test_every_network_keeps_every_promise_in_its_files(name: str, combination: str) -> None:
     keys = tuple(combination.split())
     stages: list[Stage] = [example(key) for key in keys]

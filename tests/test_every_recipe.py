@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, networks
 
 from tflite_light import recipe as recipes
 from tflite_light.graph.build import build
 from tflite_light.recipe import Recipe
 from tflite_light.runs import conductor
 from tflite_light.runs.folder import FIT, Run
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.stack import keras
 from tflite_light.training.phase import rate, train_phase
 
 FOLDER = ROOT / "recipes"
 RECIPES = sorted(FOLDER.rglob("*.yaml"))
 ARCHITECTURES = [  # those of a paper
-    name for name in names("models") if load("models", name).published()[0].source
+    name for name in networks() if load("models", name).published()[0].source
 ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import networks
 
 from tflite_light.compress import Plan, Stage, misfit
 from tflite_light.compress._structure import kernel_variables
@@ -220,10 +221,10 @@ def paper_networks_but_one_slow() -> list[Any]:
     """TF-MOT takes 10 s for the largest; SqueezeNet has the concatenations and few layers."""
     slow = [
         name
-        for name in names("models")
+        for name in networks()
         if load("models", name).published()[0].source and name != "squeezenet"
     ]
-    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in names("models")]
+    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in networks()]
 
 
 @pytest.mark.parametrize("name", paper_networks_but_one_slow())

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json, complaint, pack, unpack
+from conftest import ROOT, Call, as_json, complaint, networks, pack, unpack
 
 from tflite_light.cost import of_file as cost_of_file
 from tflite_light.cost import of_model as cost_of_model
@@ -19,12 +19,12 @@ from tflite_light.export.float32 import Float32
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.runs.inspecting import inspect
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 from tflite_light.tflite.runtimes import newest_of, oldest
 
-MODELS = names("models")
+MODELS = networks()
 HOSTED = ROOT / "tests" / "hosted"
 PAGE = ROOT / "docs" / "networks.md"
 

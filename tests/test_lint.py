@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, Call, as_json, complaint
+from conftest import TINY, Call, as_json, complaint, networks
 
 from tflite_light import recipe as recipes
 from tflite_light.compress.qat import QAT
@@ -15,7 +15,7 @@ from tflite_light.graph import checkpoint, lint
 from tflite_light.graph.fusing import fused
 from tflite_light.runs import chain
 from tflite_light.runs.planning import row, steps
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.stack import keras, tf
 
 LAYERS = keras.layers
@@ -137,8 +137,8 @@ def test_a_relu6_without_norm_is_named_unless_it_is_ignored() -> None:
 
 def architectures() -> list[Any]:
     """TF-MOT takes 10 s and more for a network of a paper."""
-    slow = [name for name in names("models") if name not in ("tiny", "squeezenet")]
-    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in names("models")]
+    slow = [name for name in networks() if name not in ("tiny", "squeezenet")]
+    return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in networks()]
 
 
 @pytest.mark.parametrize("name", architectures())

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import phone
 import pytest
+from conftest import networks
 
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
@@ -18,10 +19,10 @@ pytestmark = [
     pytest.mark.skipif(bool(phone.missing()), reason=phone.missing() or "built"),
 ]
 SIDE = 64
-VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in names("models")]
+VARIANTS: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in networks()]
 VARIANTS += [
     (name, {"variant": other})
-    for name in names("models")
+    for name in networks()
     if "variant" in load("models", name).model_fields
     for other in load("models", name).model_json_schema()["properties"]["variant"].get("enum", ())
     if load("models", name)().variant != other

@@ -27,7 +27,7 @@ def _bare(layer: Any) -> Any:
         return keras.layers.Activation("linear", name=layer.name)
     inner: Any = getattr(layer, "layer", layer)
     config = inner.get_config()
-    activation = getattr(inner, "activation", None)
+    activation: Any = getattr(inner, "activation", None)
     if hasattr(activation, "activation"):  # TF-MOT's, around the layer's own or none
         config["activation"] = getattr(activation.activation, "__name__", "linear")
     return type(inner).from_config(config)

@@ -9,7 +9,7 @@ no Lambda.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from tflite_light.parts import Part
 from tflite_light.stack import keras
@@ -61,6 +61,8 @@ def by_width_and_size(
 
 class Architecture(Part):
     """Builds a flat functional graph from an image to logits."""
+
+    brings_weights: ClassVar[bool] = False  # or they are drawn from the seed
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
         """A Keras model, float32 [batch, *image_shape] -> logits [batch, classes]."""

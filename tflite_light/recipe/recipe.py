@@ -145,12 +145,13 @@ class Recipe(Part):
         return self.data
 
     def absolute(self) -> "Recipe":
-        """The same recipe, whose data, weights and teacher are found from any folder."""
+        """The same recipe, whose data, network, weights and teacher are found from any folder."""
         update: dict[str, Any] = {"data": self.data.absolute() if self.data else None}
-        path = getattr(self.weights, "path", None)
-        if self.weights and path:
-            moved = {"path": str(Path(path).absolute())}
-            update["weights"] = self.weights.model_copy(update=moved)
+        for section in ("model", "weights"):
+            part = getattr(self, section)
+            if path := getattr(part, "path", None):
+                moved = {"path": str(Path(path).absolute())}
+                update[section] = part.model_copy(update=moved)
         if self.distil:
             moved = {"teacher": str(Path(self.distil.teacher).absolute())}
             update["distil"] = self.distil.model_copy(update=moved)
@@ -161,8 +162,9 @@ class Recipe(Part):
         named = {"labels": self.labels}
         if self.distil:
             named["distil.teacher"] = self.distil.teacher
-        if self.weights:
-            named[f"weights.{self.weights.key}.path"] = getattr(self.weights, "path", None)
+        for section in ("model", "weights"):
+            part = getattr(self, section)
+            named[f"{section}.{part.key}.path" if part else section] = getattr(part, "path", None)
         found = {place: path for place, path in named.items() if path and not os.path.exists(path)}
         if self.data:
             found |= {

@@ -115,6 +115,8 @@ def _photographs() -> dict[Split, Pictures]:
 
 def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> None:
     """`labels` are None where the recipe gives their number alone."""
+    if not recipe.weights and recipe.model.brings_weights:
+        return
     if not recipe.weights:
         say("no weights: they are drawn from the seed, so that only size and speed mean anything")
         return

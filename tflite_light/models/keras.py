@@ -1,0 +1,122 @@
+"""A network of the user's own, saved by Keras 2."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field
+
+from tflite_light.errors import UserError
+from tflite_light.models import Architecture, Published
+from tflite_light.stack import keras, quiet
+
+_SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
+
+
+class Keras(Architecture):
+    """A classifier with its weights from an `.h5`, a `.keras` or a SavedModel folder of Keras 2.
+
+    It takes [batch, size, size, 3] and answers with one number a class; a softmax at its end is
+    left out, since files answer with logits. Its image: `size`, `mean` and `std` have to be those
+    it was trained with. To train or compress it, its layers have to be those that TF-MOT knows.
+    """
+
+    brings_weights: ClassVar[bool] = True
+
+    path: str = Field(min_length=1, description="the file, or the folder of the SavedModel")
+
+    @classmethod
+    def example(cls, folder: Path) -> Self:
+        path = folder / "mine.h5"
+        image = keras.layers.Input((32, 32, 3))
+        x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        keras.Model(image, keras.layers.Dense(10, activation="softmax")(x)).save(path)
+        return cls(path=str(path))
+
+    @classmethod
+    def published(cls) -> list[Published]:
+        return []
+
+    def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
+        """Raises UserError where the file is none of Keras 2, or takes or gives something else."""
+        found = _without_softmax(self._loaded())
+        self._require_shapes(found, image_shape, classes)
+        image = keras.layers.Input(image_shape, name="image")
+        model = keras.models.clone_model(found, input_tensors=[image])
+        model.set_weights(found.get_weights())
+        return keras.Model(model.inputs, model.outputs, name=self.key)
+
+    def logits(self, image: Any, classes: int) -> Any:
+        return self.build(tuple(image.shape[1:]), classes)(image)
+
+    def _loaded(self) -> Any:
+        if not os.path.exists(self.path):
+            raise UserError(f"model.keras.path: {self.path} does not exist.", _SAVE)
+        if _runs_code(Path(self.path)):
+            raise UserError(
+                f"{self.path} has a Lambda layer, whose code would be run.",
+                "Build the network of Keras' own layers.",
+            )
+        try:
+            with quiet():
+                model = keras.models.load_model(self.path, compile=False)
+        except Exception as error:  # Keras raises nearly anything at what it does not know
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UserError(f"{self.path} cannot be read by Keras 2: {reason[0]}", _SAVE) from error
+        if not isinstance(model, keras.Model):
+            raise UserError(f"{self.path} is a SavedModel, but none of Keras.", _SAVE)
+        return model
+
+    def _require_shapes(self, model: Any, image_shape: tuple[int, ...], classes: int) -> None:
+        if len(model.inputs) != 1 or len(model.outputs) != 1:
+            ends = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+            raise UserError(f"{self.path} has {ends}.", "Give a classifier with one of each.")
+        takes, gives = model.inputs[0].shape[1:], model.outputs[0].shape[1:]
+        fits = len(takes) == 3 and all(
+            own in (None, side) for own, side in zip(takes, image_shape, strict=True)
+        )
+        if not fits:
+            raise UserError(
+                f"{self.path} takes {_sides(takes)}, and the recipe's pictures are "
+                f"{_sides(image_shape)}.",
+                "Set `image.size` to the side that it takes; other than square colour pictures "
+                "cannot be given to it.",
+            )
+        if tuple(gives) != (classes,):
+            raise UserError(
+                f"{self.path} answers with {_sides(gives)} numbers, and there are {classes} "
+                "classes.",
+                "Give `labels` or data with the classes that it was trained for, in their order.",
+            )
+
+
+def _sides(shape: Any) -> str:
+    return " x ".join("any" if side is None else str(side) for side in shape)
+
+
+def _without_softmax(model: Any) -> Any:
+    """The same up to its logits, flat and of the functional API."""
+    last = model.layers[-1]
+    activation = getattr(last, "activation", None)
+    if isinstance(last, keras.layers.Softmax) or (
+        isinstance(last, keras.layers.Activation) and activation is keras.activations.softmax
+    ):
+        return keras.Model(model.inputs, last.input)
+    if activation is keras.activations.softmax:
+        last.activation = keras.activations.linear
+    return keras.Model(model.inputs, model.outputs)
+
+
+def _runs_code(path: Path) -> bool:
+    """Whether a saved network has a layer whose Python code loading it would run."""
+    mark = b'"class_name": "Lambda"'
+    if path.is_dir():
+        described = path / "keras_metadata.pb"
+        return described.is_file() and mark in described.read_bytes()
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name == "config.json"]
+            return any(mark in archive.read(name) for name in names)
+    return mark in path.read_bytes()
