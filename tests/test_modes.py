@@ -76,6 +76,32 @@ def test_layers_stay_in_float_by_name_and_by_pattern(
     assert mode.calibrated_on(network, examples) == examples.balanced(50, 0)
 
 
+def test_so_many_layers_stay_in_float_those_that_rounding_harms_most(
+    model: Any, batch: Any, examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One multiplies all channels but one by 1000, and that one, the largest, by 0."""
+    spoilt = keras.models.clone_model(model)
+    spoilt.set_weights(model.get_weights())
+    norm, reader = (
+        spoilt.get_layer("block2_expand_norm"),
+        spoilt.get_layer("block3_spatial_depthwise"),
+    )
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma, np.where(np.arange(len(beta)) == 0, 6, beta / 1000), mean, variance])
+    norm.gamma.assign(np.where(np.arange(len(gamma)) == 0, gamma, gamma / 1000))
+    (kernel,) = reader.get_weights()
+    reader.set_weights([kernel * np.where(np.arange(len(gamma)) == 0, 0, 1000)[:, None]])
+    mode = Int8(float_layers=1, calibration_images=50)
+    content = mode.convert(spoilt, examples)
+    mode.check(File(content))
+    assert len(in_float(content)) == 1
+    told = capsys.readouterr().err
+    assert "stays in float: " in told
+    assert "/block3_spatial_depthwise/" in told
+    with pytest.raises(UserError, match="would compute 1 operators in float"):
+        Int8(float_layers=[]).check(File(content))
+
+
 def test_all_layers_in_float_answer_as_float(model: Any, batch: Any, examples: Examples) -> None:
     content = Int8(float_layers=["*"], io="float32").convert(model, examples)
     assert error(content, model, batch) < 1e-5

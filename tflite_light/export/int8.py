@@ -1,12 +1,15 @@
 """Integers throughout, from the pixels to the logits."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import re
+from collections.abc import Sequence
+from math import log10
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
-from tflite_light.graph.convert import calibrated, convert, converter_for, quantised
+from tflite_light.graph.convert import calibrated, convert, converter_for, quantised, rounding_noise
 from tflite_light.graph.naming import fitting
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.progress import say
@@ -18,6 +21,7 @@ from tflite_light.wording import some
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
 
+_JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
 CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
@@ -39,15 +43,17 @@ class Int8(Mode):
     io: Literal["uint8", "int8", "float32"] = Field(
         "uint8", description="type of the file's input and output"
     )
-    float_layers: list[str] = Field(
-        [], description="layers to keep in float32, by name or pattern such as `block1_*`"
+    float_layers: list[str] | Annotated[int, Field(ge=1)] = Field(
+        [],
+        description="layers to keep in float32, by name or pattern such as `block1_*`; or how "
+        "many, those that rounding changes most",
     )
     calibration_images: int = _calibration.Images
     calibration_seed: int = _calibration.Seed
 
     def require_known(self, model: Any) -> None:
         layers = [layer.name for layer in model.layers]
-        fitting(layers, self.float_layers, f"export.{self.key}.float_layers", "of the network")
+        fitting(layers, self._patterns, f"export.{self.key}.float_layers", "of the network")
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.tflite.ties import without_ties
@@ -59,7 +65,8 @@ class Int8(Mode):
             converter.inference_input_type = converter.inference_output_type = kind
             return without_ties(convert(converter))
         content = self._calibrated(model, examples)
-        return without_ties(quantised(content, self.io, self._kept(content)))
+        kept = self._kept(content) if self._patterns else self._harmed(content, model, examples)
+        return without_ties(quantised(content, self.io, kept))
 
     def calibrated_on(self, model: Any, examples: "Examples") -> list[int] | None:
         if self._has_ranges(model):
@@ -72,15 +79,24 @@ class Int8(Mode):
         strays = [
             one.kind
             for one in operators(file)
-            if one.is_float and one.kind not in casts and not one.fits(self.float_layers)
+            if one.is_float and one.kind not in casts and not one.fits(self._patterns)
         ]
-        if strays:
+        if len(strays) > self._most:
             kinds = ", ".join(sorted(set(strays)))
             raise UserError(
                 f"the {self.stem} file would compute {len(strays)} operators in float ({kinds}).",
                 "Use layers that TFLite has in int8, name them in `float_layers`, or export "
                 "float32.",
             )
+
+    @property
+    def _patterns(self) -> list[str]:
+        return self.float_layers if isinstance(self.float_layers, list) else []
+
+    @property
+    def _most(self) -> int:
+        """How many operators may stay in float besides those that are named."""
+        return self.float_layers if isinstance(self.float_layers, int) else 0
 
     def _has_ranges(self, model: Any) -> bool:
         """Whether the file takes the model's own; they know nothing of layers kept in float."""
@@ -103,11 +119,30 @@ class Int8(Mode):
     def _kept(self, content: bytes) -> set[str]:
         """The tensors that operators kept in float write."""
         every = list(operators(File(content)))
-        for pattern in self.float_layers:
+        for pattern in self._patterns:
             if not any(one.fits([pattern]) for one in every):
                 raise UserError(
                     f"export.{self.key}.float_layers: {pattern!r} names no operator of the file.",
                     "Its layers are part of others there, such as a batch norm of its "
                     "convolution: name those.",
                 )
-        return {one.output for one in every if one.fits(self.float_layers)}
+        return {one.output for one in every if one.fits(self._patterns)}
+
+    def _harmed(self, content: bytes, model: Any, examples: "Examples") -> set[str]:
+        """The tensors of so many operators as may stay in float, those that rounding harms most."""
+        if not self._most:
+            return set()
+        pictures = (self.calibrated_on(model, examples) or [])[:_JUDGED]
+        noise = rounding_noise(content, lambda: _calibration.inputs(examples, pictures, 0))
+        every = [one.output for one in operators(File(content))]
+        worst = sorted(noise, key=lambda found: -found[1])[: self._most]
+        kept = {_named(name, every): share for name, share in worst}
+        for name, share in kept.items():
+            say(f"{self.stem}: {name} stays in float: {10 * log10(1 / share):.0f} dB as int8")
+        return set(kept)
+
+
+def _named(name: str, tensors: Sequence[str]) -> str:
+    """The tensor that a verifying operator was named after: the converter adds digits."""
+    found = [one for one in tensors if re.fullmatch(re.escape(one) + r"\d*", name)]
+    return max(found, key=len)
