@@ -9,11 +9,11 @@ from conftest import Call, as_json, complaint
 
 from tflite_light.errors import UserError
 from tflite_light.measure.predict import Predictor
-from tflite_light.models.keras import Keras
+from tflite_light.models.keras_file import KerasFile
 from tflite_light.stack import keras, tf
 
 RECIPE = """
-model: {keras: {path: mine.h5}}
+model: {keras_file: {path: mine.h5}}
 data: {synthetic: {count: 120, number_of_classes: 10, side: 40}}
 image: {size: 32, mean: 0, std: 255}
 """
@@ -23,7 +23,7 @@ image: {size: 32, mean: 0, std: 255}
 def mine(tmp_path: Path) -> Path:
     """A saved network, and a recipe that imports it."""
     (tmp_path / "mine.yaml").write_text(RECIPE + "export: [float32, int8]\n")
-    return Path(Keras.example(tmp_path).path)
+    return Path(KerasFile.example(tmp_path).path)
 
 
 def test_a_saved_network_is_exported_up_to_its_logits(mine: Path, call: Call) -> None:
@@ -41,7 +41,7 @@ def test_a_saved_network_is_exported_up_to_its_logits(mine: Path, call: Call) ->
 def test_other_forms_of_the_same_network_give_the_same_weights(form: str, mine: Path) -> None:
     keras.models.load_model(mine).save(mine.parent / form)
     one, other = (
-        Keras(path=str(path)).build((32, 32, 3), 10) for path in (mine, mine.parent / form)
+        KerasFile(path=str(path)).build((32, 32, 3), 10) for path in (mine, mine.parent / form)
     )
     for here, there in zip(one.get_weights(), other.get_weights(), strict=True):
         assert np.array_equal(here, there)
@@ -59,7 +59,7 @@ def test_it_is_trained_and_quantised_like_any_other(mine: Path, call: Call) -> N
 
 def refusal(path: Path, size: int = 32, classes: int = 10) -> str:
     with pytest.raises(UserError) as caught:
-        Keras(path=str(path)).build((size, size, 3), classes)
+        KerasFile(path=str(path)).build((size, size, 3), classes)
     return f"{caught.value}\nhint: {caught.value.hint}"
 
 
@@ -94,7 +94,7 @@ def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     ends: dict[str, Any] = {"Softmax": layers.Softmax(), "Activation": layers.Activation("softmax")}
     x = ends[last](x) if last in ends else x
     keras.Model(image, x).save(tmp_path / "mine.h5")
-    logits = Keras(path=str(tmp_path / "mine.h5")).build((32, 32, 3), 5)
+    logits = KerasFile(path=str(tmp_path / "mine.h5")).build((32, 32, 3), 5)
     pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
     found = logits.predict(pixels, verbose=0)
     expected = keras.models.load_model(tmp_path / "mine.h5").predict(pixels, verbose=0)
@@ -105,4 +105,4 @@ def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
 def test_a_recipe_that_names_no_file_says_so(call: Call, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(RECIPE)
     message = complaint(call("check", "mine.yaml"))
-    assert "model.keras.path: mine.h5 does not exist" in message
+    assert "model.keras_file.path: mine.h5 does not exist" in message

@@ -1,5 +1,6 @@
 """A new part is one file: one of each kind in a copy of the project, and its tests find them."""
 
+import ast
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+
+from tflite_light.sockets import SOCKETS, names
 
 MODEL = '''
 """Two convolutions."""
@@ -199,3 +202,16 @@ def test_new_parts_train_together_from_a_recipe(project: Path) -> None:
         "fit", "new_stage", "prune", "qat", "new_mode", "int8",
     ]  # fmt: skip
     assert report["rows"][-1]["zeros"] >= 0.5
+
+
+@pytest.mark.parametrize("socket", SOCKETS)
+def test_no_part_has_a_name_that_its_contract_page_uses(socket: str) -> None:
+    """Python puts an imported part into its folder's namespace: `keras.py` there was Keras."""
+    page = ast.parse((ROOT / "tflite_light" / socket / "__init__.py").read_text())
+    bound = {
+        alias.asname or alias.name
+        for node in ast.walk(page)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not bound & set(names(socket))

@@ -14,7 +14,7 @@ from tflite_light.stack import keras, quiet
 _SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
 
 
-class Keras(Architecture):
+class KerasFile(Architecture):
     """A classifier with its weights from an `.h5`, a `.keras` or a SavedModel folder of Keras 2.
 
     It takes [batch, size, size, 3] and answers with one number a class; a softmax at its end is
@@ -53,7 +53,7 @@ class Keras(Architecture):
 
     def _loaded(self) -> Any:
         if not os.path.exists(self.path):
-            raise UserError(f"model.keras.path: {self.path} does not exist.", _SAVE)
+            raise UserError(f"model.keras_file.path: {self.path} does not exist.", _SAVE)
         if _runs_code(Path(self.path)):
             raise UserError(
                 f"{self.path} has a Lambda layer, whose code would be run.",
