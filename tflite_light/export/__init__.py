@@ -26,6 +26,8 @@ class Mode(Part):
     accepts_qat_model: ClassVar[bool] = False  # or it converts the model before `qat`
     needs_pictures: ClassVar[bool] = False  # whether it cannot be made without examples
 
+    on_gpu: ClassVar[bool] = True  # TFLite's GPU delegate takes all of such a file
+
     # What its tests hold a file to, against the Keras model and against float32.
     logit_error: ClassVar[float]  # largest difference of a logit, over the largest logit
     agreement: ClassVar[float]  # share of test pictures with the same first class

@@ -19,6 +19,7 @@ class Int16x8(Mode):
     """
 
     needs_pictures: ClassVar[bool] = True
+    on_gpu: ClassVar[bool] = False
     logit_error: ClassVar[float] = 0.05
     agreement: ClassVar[float] = 0.98
     size_ratio: ClassVar[float] = 0.45  # biases take 8 bytes
