@@ -91,7 +91,7 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
     assert side.flatbuffer == contract.Flatbuffer.of(content[:start])
     assert side.flatbuffer.size_bytes == start
     assert side.bare() == inside
-    assert (side.version, side.minor, side.calibration_pictures) == (1, 1, 20)
+    assert (side.version, side.minor, side.calibration_pictures) == (1, 2, 20)
 
 
 def test_labels_permuted_beside_a_file_are_refused(model: Path, call: Call) -> None:
