@@ -358,8 +358,8 @@ class Hybrid(Float32):
 def test_a_runtime_too_old_for_an_operator_is_told_what_the_file_needs(
     tmp_path: Path, call: Call, version: str
 ) -> None:
-    data = Synthetic(count=60, number_of_classes=300, side=40).load(Image(size=32))
-    network = Tiny(width=32).build((32, 32, 3), 300)
+    data = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
+    network = Tiny(width=256).build((32, 32, 3), 3)
     path = tmp_path / "hybrid.tflite"
     deliver(Hybrid(), network, answers(KerasModel(network), data.test), data, (), path)
     assert as_json(call("verify", path, "--json"))["passed"]

@@ -15,7 +15,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
 
-LOOKED_AT = 200  # pictures that the file answers for the choice: a second for MobileNetV2 at 224 px
+LOOKED_AT = 100  # pictures that the file answers for the choice
 NEAR = 3
 
 
