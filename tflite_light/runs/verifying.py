@@ -1,7 +1,7 @@
 """Whether a file answers its golden pictures as when it was exported, here or elsewhere."""
 
 import os.path
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -67,12 +67,26 @@ def verify(
     _require_goldens(agreed, path)
     given = read_dumps(Path(inputs), agreed) if inputs else {}
     found = [_found(one, path.parent, agreed, given.get(one.picture)) for one in agreed.golden]
-    cause, texts = explain([one for one in found if isinstance(one, Differing)], agreed)
-    right = [one.values for one in found if isinstance(one, Prepared)]
+    wrong = [one for one in found if isinstance(one, Differing)]
+    right = [one for one in found if isinstance(one, Prepared)]
+    cause, texts = explain(wrong, agreed)
     here, answers = _elsewhere(python, path, right, agreed) if python else _here(model, right)
-    rows = _rows(found, iter(texts), iter(answers), agreed, here)
-    unit: Literal["steps", "share"] = "steps" if agreed.output.scale else "share"
-    return Verification(str(path), here, unit, rows, cause)
+    rows = [one for one in found if isinstance(one, Verified)]
+    rows += [
+        Verified(one.prepared.golden.picture, "input", text)
+        for one, text in zip(wrong, texts, strict=True)
+    ]
+    rows += [
+        _compared(one.golden, output_off(answer, one.golden, agreed, model, here))
+        for one, answer in zip(right, answers, strict=True)
+    ]
+    order = [one.picture for one in agreed.golden]
+    rows.sort(key=lambda row: order.index(row.picture))
+    return Verification(str(path), here, "steps" if agreed.output.scale else "share", rows, cause)
+
+
+def _compared(one: Golden, off: tuple[float, str]) -> Verified:
+    return Verified(one.picture, "output" if off[1] else "pass", off[1], off[0])
 
 
 def _require_goldens(agreed: Contract, path: Path) -> None:
@@ -104,14 +118,15 @@ def _found(
     return differing(prepared, given) or prepared
 
 
-def _here(model: TFLiteModel, inputs: Sequence[Values]) -> tuple[str, list[Values]]:
-    return runtime(), [model.answer(values) for values in inputs]
+def _here(model: TFLiteModel, right: Sequence[Prepared]) -> tuple[str, list[Values]]:
+    return runtime(), [model.answer(one.values) for one in right]
 
 
 def _elsewhere(
-    python: str | Path, path: Path, inputs: Sequence[Values], agreed: Contract
+    python: str | Path, path: Path, right: Sequence[Prepared], agreed: Contract
 ) -> tuple[str, list[Values]]:
     """Raises UserError where the runtime refuses the file."""
+    inputs = [one.values for one in right]
     replayed = elsewhere.replay(Path(python), path, inputs, agreed.output)
     if replayed.problem:
         said = " ".join(replayed.problem.split())
@@ -127,24 +142,3 @@ def _needs(path: Path) -> str:
         f"{op} version {version}" for (op, version), runtime in codes.items() if runtime == needed
     ]
     return f"Its operators need TFLite {needed} or newer, for {some(newest)}."
-
-
-def _rows(
-    found: Sequence[Verified | Differing | Prepared],
-    texts: Iterator[str],
-    answers: Iterator[Values],
-    agreed: Contract,
-    here: str,
-) -> list[Verified]:
-    """In the order of the contract; texts are of the inputs that differ, answers of the others."""
-    rows = []
-    for one in found:
-        if isinstance(one, Verified):
-            rows.append(one)
-        elif isinstance(one, Differing):
-            rows.append(Verified(one.prepared.golden.picture, "input", next(texts)))
-        else:
-            off, problem = output_off(next(answers), one.golden, agreed, here)
-            verdict: Verdict = "output" if problem else "pass"
-            rows.append(Verified(one.golden.picture, verdict, problem, off))
-    return rows
