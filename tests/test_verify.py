@@ -141,7 +141,11 @@ def consumer(picture: Pillow.Image, **wrong: Any) -> Any:
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     if not wrong.get("whole"):
         picture = picture.crop((left, top, left + side, top + side))
-    pixels = np.asarray(picture.resize((32, 32), wrong.get("filter", Pillow.Resampling.BILINEAR)))
+    if wrong.get("tensorflow"):
+        pixels = np.round(tf.image.resize(np.asarray(picture), (32, 32)))
+    else:
+        filter_ = wrong.get("filter", Pillow.Resampling.BILINEAR)
+        pixels = np.asarray(picture.resize((32, 32), filter_))
     pixels = pixels[..., ::-1] if wrong.get("bgr") else pixels
     return (pixels.astype(np.float32) - wrong.get("mean", 128)) / np.float32(wrong.get("std", 128))
 
@@ -169,6 +173,11 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"mean": 127}, "is exactly what `mean: 127` makes"),
     ({"exif": True}, "is exactly what EXIF ignored makes"),
     ({"exif": True, "alpha": True}, "is exactly what EXIF ignored and transparency ignored makes"),
+    (
+        {"exif": True, "alpha": True, "whole": True, "filter": Pillow.Resampling.BICUBIC},
+        "EXIF ignored and transparency ignored and `resize: stretch` and `filter: bicubic` makes",
+    ),
+    ({"tensorflow": True}, "what bilinear without antialiasing makes"),
     ({"mean": 127.5, "std": 127.5}, "is exactly what `mean: 127.5, std: 127.5` makes"),
 ]
 

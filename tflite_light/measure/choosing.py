@@ -14,7 +14,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
 
-LOOKED_AT = 100  # pictures that the file answers for the choice
+LOOKED_AT = 100  # pictures that the file answers for the choice: 4 s for MobileNetV2 at 224 px
 NEAR = 3
 
 
