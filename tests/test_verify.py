@@ -1,5 +1,6 @@
 """`verify` names the first element that differs, in the input or the output, and what it means."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from tflite_light.export.float32 import Float32
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.measure.accuracy import answers
 from tflite_light.measure.card import card
+from tflite_light.measure.elsewhere import SCRIPT
 from tflite_light.measure.goldens import input_of
 from tflite_light.measure.mistakes import mistaken
 from tflite_light.measure.runners import KerasModel
@@ -166,19 +168,25 @@ def dump(model: Path, into: Path, kind: str = ".npy", **wrong: Any) -> Path:
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"filter": Pillow.Resampling.BICUBIC}, "is exactly what `filter: bicubic` makes"),
-    ({"filter": Pillow.Resampling.NEAREST}, "what the nearest pixel for a filter makes"),
-    ({"bgr": True}, "is exactly what `channels: BGR` makes"),
-    ({"whole": True}, "is exactly what `resize: stretch` makes"),
-    ({"mean": 127}, "is exactly what `mean: 127` makes"),
-    ({"exif": True}, "is exactly what EXIF ignored makes"),
-    ({"exif": True, "alpha": True}, "is exactly what EXIF ignored and transparency ignored makes"),
+    ({"filter": Pillow.Resampling.BICUBIC}, "is exactly what comes of `filter: bicubic`."),
+    (
+        {"filter": Pillow.Resampling.NEAREST},
+        "is exactly what comes of the nearest pixel for a filter.",
+    ),
+    ({"bgr": True}, "is exactly what comes of `channels: BGR`."),
+    ({"whole": True}, "is exactly what comes of `resize: stretch`."),
+    ({"mean": 127}, "is exactly what comes of `mean: 127`."),
+    ({"exif": True}, "is exactly what comes of EXIF ignored."),
+    (
+        {"exif": True, "alpha": True},
+        "is exactly what comes of EXIF ignored and transparency ignored.",
+    ),
     (
         {"exif": True, "alpha": True, "whole": True, "filter": Pillow.Resampling.BICUBIC},
-        "EXIF ignored and transparency ignored and `resize: stretch` and `filter: bicubic` makes",
+        "EXIF ignored and transparency ignored and `resize: stretch` and `filter: bicubic`.",
     ),
-    ({"tensorflow": True}, "what bilinear without antialiasing makes"),
-    ({"mean": 127.5, "std": 127.5}, "is exactly what `mean: 127.5, std: 127.5` makes"),
+    ({"tensorflow": True}, "what comes of bilinear without antialiasing"),
+    ({"mean": 127.5, "std": 127.5}, "is exactly what comes of `mean: 127.5, std: 127.5`."),
 ]
 
 
@@ -319,6 +327,11 @@ def test_another_environment_s_runtime_answers(home: Path, call: Call) -> None:
         model = home / "app" / f"signs_{mode}.tflite"
         here = as_json(call("verify", model, "--json"))
         assert as_json(call("verify", model, "--runtime", sys.executable, "--json")) == here
+
+
+def test_what_another_environment_runs_is_python_3_8() -> None:
+    """Old enough for `tflite-runtime` 2.5 to 2.14."""
+    ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
 
 
 def test_an_environment_that_cannot_run_files_is_refused(

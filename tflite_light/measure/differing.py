@@ -68,7 +68,9 @@ def _sentence(one: Differing, found: Cause | None) -> str:
         )
     if not found:
         return "No mistake that is known here comes near it."
-    return f"It {'is exactly' if found.exact else 'comes near'} what {mistakes} makes of it."
+    if found.far:
+        return f"It comes near what comes of {mistakes}: {found.far:.1g} apart on average."
+    return f"It is exactly what comes of {mistakes}."
 
 
 def _is_rounding(found: Values, expected: Values) -> bool:

@@ -17,8 +17,9 @@ from PIL import Image as Pillow
 from tflite_light.contract import Contract, Image
 from tflite_light.measure.goldens import Values
 from tflite_light.measure.runners import quantise
+from tflite_light.measure.sampling import samplings_of
 from tflite_light.pipeline.decode import Pixels, decode
-from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.pipeline.preprocess import normalise
 
 ZOOS: tuple[tuple[Any, Any], ...] = (  # mean and std of libraries and model zoos, pixels of 0..255
     (0.0, 1.0),
@@ -31,16 +32,14 @@ ZOOS: tuple[tuple[Any, Any], ...] = (  # mean and std of libraries and model zoo
 NEAR = 0.25  # of its distance from the right input: an input is then nearer to a mistake's
 
 Names = tuple[str, ...]
-Sampling = Callable[[Pixels, Image], Pixels]
 
 
 @dataclass(frozen=True)
 class Cause:
-    """The mistakes whose input comes nearest to one in question, and whether it is exactly that."""
+    """The mistakes whose input comes nearest to one in question, and how near: 0 is exactly."""
 
     mistakes: Names
-    values: Values
-    exact: bool
+    far: float
 
 
 def cause(content: bytes, agreed: Contract, distance: Callable[[Values], float]) -> Cause | None:
@@ -55,7 +54,7 @@ def cause(content: bytes, agreed: Contract, distance: Callable[[Values], float])
         far = distance(values)
         right = right if mistakes else far
         if far < nearest:
-            best, nearest = Cause(mistakes, values, far == 0), far
+            best, nearest = Cause(mistakes, far), far
         if far == 0:
             return best
     return best if nearest < NEAR * right else None
@@ -64,7 +63,7 @@ def cause(content: bytes, agreed: Contract, distance: Callable[[Values], float])
 def mistaken(content: bytes, agreed: Contract) -> Iterator[tuple[Names, Values]]:
     """Inputs by the mistakes that they are made with; none first, then one, two and more."""
     pictures, images = _decoded(content), _boxes(agreed.image)
-    samplings, endings = _samplings(agreed.image), _endings(agreed)
+    samplings, endings = samplings_of(agreed.image), _endings(agreed)
     sized: dict[Any, Pixels] = {}
     ways = product(pictures, images, samplings, endings)
     for way in sorted(ways, key=lambda way: sum(map(len, way))):
@@ -107,51 +106,6 @@ def _boxes(image: Image) -> dict[Names, Image]:
     made: dict[Names, Image] = {(): image}
     made |= {(name,): one for name, one in zip(names, changed, strict=True) if one != image}
     return made
-
-
-def _samplings(image: Image) -> dict[Names, Sampling]:
-    made: dict[Names, Sampling] = {(): crop_and_resize}
-    for name in ("bilinear", "bicubic", "box"):
-        if name != image.filter:
-            made[f"`filter: {name}`",] = _filtered(name)
-    made["the nearest pixel for a filter",] = _nearest
-    made["bilinear without antialiasing",] = _unantialiased
-    return made
-
-
-def _filtered(name: str) -> Sampling:
-    update = {"filter": name}
-    return lambda picture, image: crop_and_resize(picture, image.model_copy(update=update))
-
-
-def _nearest(picture: Pixels, image: Image) -> Pixels:
-    left, top, right, bottom = image.box(picture.shape[1], picture.shape[0])
-    rows = top + _centres(bottom - top, image.size).round().astype(int)
-    columns = left + _centres(right - left, image.size).round().astype(int)
-    chosen: Pixels = picture[rows][:, columns]
-    return chosen
-
-
-def _unantialiased(picture: Pixels, image: Image) -> Pixels:
-    left, top, right, bottom = image.box(picture.shape[1], picture.shape[0])
-    cut = picture[top:bottom, left:right].astype(np.float32)
-    down = _between(cut, image.size)
-    across = _between(down.transpose(1, 0, 2), image.size).transpose(1, 0, 2)
-    rounded: Pixels = np.floor(across + 0.5).astype(np.uint8)
-    return rounded
-
-
-def _between(lines: Any, size: int) -> Any:
-    """The first axis at `size` places, each between two neighbours."""
-    places = _centres(len(lines), size).clip(0, len(lines) - 1)
-    before = np.floor(places).astype(int)
-    share = (places - before).astype(np.float32)[:, None, None]
-    return lines[before] * (1 - share) + lines[np.minimum(before + 1, len(lines) - 1)] * share
-
-
-def _centres(length: int, size: int) -> Any:
-    """Where the centres of `size` pixels lie among `length`."""
-    return (np.arange(size) + 0.5) * length / size - 0.5
 
 
 def _endings(agreed: Contract) -> dict[Names, Callable[[Pixels], Values]]:
