@@ -198,7 +198,7 @@ def test_a_consumer_s_mistake_is_named_and_no_runtime_s_rounding(
     model = home / "app" / f"signs_{mode}.tflite"
     folder = dump(model, tmp_path / "inputs", **wrong)
     message, found = refuted(call("verify", model, "--inputs", folder, "--json"))
-    assert message.startswith(f"{model}: input differs for ")
+    assert message.startswith(f"{model}: the input differs for ")
     assert named in message
     assert {one["verdict"] for one in found["pictures"]} <= {"pass", "input"}
     assert found["pictures"][-1]["verdict"] == "input"
@@ -214,7 +214,7 @@ def test_the_first_element_that_differs_is_the_consumer_s(
     values[5, 7, 1] ^= 1
     values.tofile(folder / "3.bin")
     message, found = refuted(call("verify", model, "--inputs", folder, "--json"))
-    assert "input differs for 1 of 8 golden pictures" in message
+    assert "the input differs for 1 of 8 golden pictures. No mistake" in message
     assert found["pictures"][3]["text"] == (
         f"the input differs first at row 5, column 7, green: {values[5, 7, 1]}, "
         f"expected {values[5, 7, 1] ^ 1}"
@@ -272,10 +272,10 @@ def test_pictures_that_lack_are_no_proof(folder: Path, call: Call) -> None:
     model = folder / "signs_int8.tflite"
     (folder / "signs_int8_golden" / "3.png").write_bytes(b"PNG")
     message, _ = refuted(call("verify", model, "--json"))
-    assert "cannot be read for 1 of 8 golden pictures." in message
+    assert "1 of 8 golden pictures cannot be read." in message
     (folder / "signs_int8_golden" / "2.png").unlink()
     message, found = refuted(call("verify", model, "--json"))
-    assert message.startswith(f"{model}: is missing for 1 of 8 golden pictures.")
+    assert message.startswith(f"{model}: 1 of 8 golden pictures are missing.")
     assert [one["verdict"] for one in found["pictures"]][2:4] == ["missing", "picture"]
     shutil.rmtree(folder / "signs_int8_golden")
     message = complaint(call("verify", model))
@@ -298,7 +298,13 @@ def test_an_output_beyond_rounding_names_its_element(folder: Path, call: Call) -
     assert as_json(call("verify", model, "--json"))["pictures"][1]["off"] == 10
     edit(model, lambda value: shift(value, 1))
     message, found = refuted(call("verify", model, "--json"))
-    assert "output differs for 1 of 8 golden pictures.\nhint: The inputs are right" in message
+    assert "the output differs for 1 of 8 golden pictures.\nhint: The inputs are" in message
+    shown = call("verify", model)
+    assert shown.exit_code == 2
+    assert shown.stdout.splitlines()[2].startswith(
+        "signs_int8_golden/1.png\toutput\tthe output dif"
+    )
+    assert shown.stderr == f"error: {message}"
     assert found["pictures"][1]["text"].endswith(
         f"first at output 2 (pattern2): {before[2]:g}, expected {before[2] - 11:g}"
     )

@@ -12,12 +12,19 @@ from tflite_light.wording import count
 if TYPE_CHECKING:
     from tflite_light.runs.verifying import Verification
 
-_HINTS = {  # by the verdict that comes first
-    "missing": "Copy the golden pictures that were written beside the file, or export it again.",
-    "picture": "Copy the golden pictures that were written beside the file, or export it again.",
-    "input": "Repair what makes the input; where it differs, no output was compared.",
-    "output": "The inputs are right to the bit: it is the runtime that computes otherwise. Use "
-    "another version or delegate of it.",
+_COPY = "Copy the golden pictures that were written beside the file, or export it again."
+_FAILURES = {  # by verdict, the first first -> problem, hint
+    "missing": ("{} are missing.", _COPY),
+    "picture": ("{} cannot be read.", _COPY),
+    "input": (
+        "the input differs for {}.",
+        "Repair what makes the input; where it differs, no output was compared.",
+    ),
+    "output": (
+        "the output differs for {}.",
+        "The inputs are right to the bit, so the runtime computes otherwise: use another version "
+        "of it.",
+    ),
 }
 
 
@@ -63,9 +70,9 @@ def _off(found: "Verification", off: float | None) -> str:
 
 
 def _refuted(found: "Verification") -> Refuted:
-    first = next(kind for kind in _HINTS if any(one.verdict == kind for one in found.failed))
-    number = sum(one.verdict == first for one in found.failed)
-    what = {"missing": "is missing", "picture": "cannot be read"}.get(first, f"{first} differs")
-    text = f"{found.file}: {what} for {number} of {len(found.pictures)} golden pictures."
+    verdicts = [one.verdict for one in found.failed]
+    first = next(verdict for verdict in _FAILURES if verdict in verdicts)
+    problem, hint = _FAILURES[first]
+    number = f"{verdicts.count(first)} of {count(len(found.pictures), 'golden picture')}"
     cause = f" {found.cause}" if first == "input" else ""
-    return Refuted(f"{text}{cause}", _HINTS[first], found.to_json())
+    return Refuted(f"{found.file}: {problem.format(number)}{cause}", hint, found.to_json())
