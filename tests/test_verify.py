@@ -26,6 +26,7 @@ from tflite_light.measure.elsewhere import SCRIPT
 from tflite_light.measure.goldens import input_of
 from tflite_light.measure.mistakes import mistaken
 from tflite_light.measure.runners import KerasModel
+from tflite_light.measure.sampling import samplings_of
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import Examples
@@ -70,6 +71,14 @@ def test_a_square_grey_picture_of_the_model_s_size_hides_mistakes() -> None:
     hidden = {names for names, values in others if np.array_equal(values, right)}
     for mistake in ("`filter: bicubic`", "`channels: BGR`", "`resize: stretch`"):
         assert (mistake,) in hidden
+
+
+def test_the_nearest_pixel_is_pillow_s() -> None:
+    nearest = samplings_of(Image(size=32))["the nearest pixel for a filter",]
+    for side in (32, 33, 48, 64, 96, 97, 128, 500):
+        picture = photograph().resize((side, side))
+        expected = picture.resize((32, 32), Pillow.Resampling.NEAREST)
+        assert np.array_equal(nearest(np.asarray(picture), Image(size=32)), np.asarray(expected))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.wording import count
 
 # What another runtime or processor may differ by. Measured of int8 files by XNNPACK and by TFLite's
-# own kernels: at most 5 steps of the output in ten networks of ten classes, 7 in MobileNetV2 1.0 on
+# own kernels: at most 5 steps of the output in ten networks, 7 in MobileNetV2 1.0 on
 # 66 photographs (XNNPACK on x86 and Arm: none; of LiteRT 2.3 and TensorFlow 2.16: 1). Of float32
 # and float16: at most 9e-6 of the largest output. Of int8 weights between float ends, where
 # activations are rounded as they come: 0.041 of the largest output, 5 steps of 8 bits.

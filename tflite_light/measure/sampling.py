@@ -18,7 +18,8 @@ def samplings_of(image: Image) -> dict[tuple[str, ...], Sampling]:
     for name in ("bilinear", "bicubic", "box"):
         if name != image.filter:
             made[f"`filter: {name}`",] = _filtered(name)
-    made["the nearest pixel for a filter",] = _nearest
+    made["the nearest pixel for a filter",] = _nearest(0.5)
+    made["the nearest pixel by its corner, as OpenCV's",] = _nearest(0)
     made["bilinear without antialiasing",] = _unantialiased
     return made
 
@@ -28,12 +29,18 @@ def _filtered(name: str) -> Sampling:
     return lambda picture, image: crop_and_resize(picture, image.model_copy(update=update))
 
 
-def _nearest(picture: Pixels, image: Image) -> Pixels:
-    left, top, right, bottom = image.box(picture.shape[1], picture.shape[0])
-    rows = top + _centres(bottom - top, image.size).round().astype(int)
-    columns = left + _centres(right - left, image.size).round().astype(int)
-    chosen: Pixels = picture[rows][:, columns]
-    return chosen
+def _nearest(shift: float) -> Sampling:
+    """What lies at the centre (0.5) or at the corner (0) of each pixel."""
+
+    def sampling(picture: Pixels, image: Image) -> Pixels:
+        left, top, right, bottom = image.box(picture.shape[1], picture.shape[0])
+        places = (np.arange(image.size) + shift) / image.size
+        rows = top + (places * (bottom - top)).astype(int)
+        columns = left + (places * (right - left)).astype(int)
+        chosen: Pixels = picture[rows][:, columns]
+        return chosen
+
+    return sampling
 
 
 def _unantialiased(picture: Pixels, image: Image) -> Pixels:
