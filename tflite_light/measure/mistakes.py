@@ -47,7 +47,7 @@ def cause(content: bytes, agreed: Contract, distance: Callable[[Values], float])
     comes near.
 
     `distance` says how far another input is from it: 0 where they are equal, infinite where only
-    that can be told. 0.2 s for one mistake at 224 px, 5 s where none is found.
+    that can be told. 0.2 s for one mistake at 224 px, 5 to 10 s where none is found.
     """
     best, nearest, right = None, inf, inf
     for mistakes, values in mistaken(content, agreed):
