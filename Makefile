@@ -9,7 +9,7 @@ VECTORS := $(ANDROID)/build/vectors/.done
 DESKTOP := $(ANDROID)/build/desktop
 MAVEN := mvn --batch-mode --quiet --file $(ANDROID)
 
-.PHONY: demo test check slow bench networks apk android phone setup clean
+.PHONY: demo test check slow bench networks apk android phone runtimes setup clean
 
 demo: setup  ## train, compress, export and measure the main recipe
 	$(BIN)/tflite-light train recipes/mobilenet_v2.yaml
@@ -29,7 +29,7 @@ check: setup  ## style, types, undeclared imports, and which room may import whi
 	$(BIN)/deptry tflite_light
 	$(BIN)/deptry tests benchmarks --exclude '^$$' --ignore DEP002,DEP004
 
-slow: setup  ## the claims that take minutes
+slow: setup runtimes  ## the claims that take minutes
 	$(BIN)/pytest -m slow
 
 bench: setup  ## ratios of times, within one run
@@ -67,6 +67,15 @@ $(ANDROID)/.mvn/maven.config: $(ANDROID)/gradle/libs.versions.toml  # versions a
 	mkdir -p $(@D)
 	sed -n '/^\[versions\]/,/^\[libraries\]/s/^\([a-z0-9-]*\) = "\(.*\)"/-D\1=\2/p' $< > $@
 
+runtimes: .runtimes/2.14.0/.done .runtimes/2.16.1/.done  ## the TFLite runtimes of phones, for `verify --runtime`
+
+.runtimes/2.14.0/.done: PACKAGES := tflite-runtime==2.14.0 "numpy<2"
+.runtimes/2.16.1/.done: PACKAGES := tensorflow-cpu==2.16.1
+.runtimes/%/.done:
+	$(PYTHON) -m venv --clear $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(PACKAGES)
+	touch $@
+
 setup: $(VENV)/.done  ## an environment with exact versions; does nothing when nothing changed
 
 $(VENV)/.done: pyproject.toml constraints.txt
@@ -76,4 +85,4 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(ANDROID)/build $(ANDROID)/.mvn tflite_light/android/*.apk
+	rm -rf $(VENV) .runtimes $(ANDROID)/build $(ANDROID)/.mvn tflite_light/android/*.apk

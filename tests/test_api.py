@@ -40,6 +40,7 @@ def test_the_page_runs_as_written(
     assert Path("app/signs_int8.tflite").stat().st_size == here["row"].size_bytes
     assert here["answers"][0] == here["answer"]
     assert sum(answer.probability for answer in here["answers"]) == pytest.approx(1)
+    assert here["found"].failed == []
     assert here["run"].classes == ["sign0", "sign1", "sign2"]
     assert here["run"].recipe.training.epochs == 2
     lines = capsys.readouterr().out.splitlines()

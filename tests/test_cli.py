@@ -111,6 +111,7 @@ BAD_CALLS = [
     (["evaluate", "none.tflite", "--data", "x"], "none.tflite does not exist"),
     (["evaluate", str(ROOT / "README.md")], "missing option `--data`"),
     (["predict", "none.tflite", "x.jpg"], "none.tflite cannot be read"),
+    (["verify", "none.tflite"], "none.tflite cannot be read"),
     (["inspect", "none.tflite"], "none.tflite does not exist"),
     (["compare", "none.yaml"], "recipe none.yaml does not exist"),
     (["check", "none.yaml"], "recipe none.yaml does not exist"),

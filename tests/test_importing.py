@@ -60,11 +60,10 @@ def test_labels_name_the_classes_and_data_calibrates(
     model, agreed = open_file(tmp_path / "app" / "mine_int8.tflite")
     assert model.input.dtype == "uint8"
     assert agreed.labels == ["other", "sign0", "sign1", "sign2", "more"]
+    *pictures, card = (golden.label for golden in agreed.golden)
+    assert (len(pictures), card) == (7, None)
+    assert set(pictures) == {"sign0", "sign1", "sign2"}
     test = Directory(path="photos").split("test")
-    chosen = [index * len(test) // 8 for index in range(8)]
-    assert [golden.label for golden in agreed.golden] == [
-        f"sign{test.labels[index]}" for index in chosen
-    ]
     table = ["path,label", *(f"{n},sign{m}" for n, m in zip(test.names, test.labels, strict=True))]
     (tmp_path / "test.csv").write_text("\n".join(table))
     found = as_json(call("evaluate", "app/mine_int8.tflite", "--data", "test.csv", "--json"))

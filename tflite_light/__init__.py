@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tflite_light.runs.folder import Run, open_run
     from tflite_light.runs.importing import export as export_recipe
     from tflite_light.runs.inspecting import inspect
+    from tflite_light.runs.verifying import Verification, verify
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Recipe",
     "Run",
     "UserError",
+    "Verification",
     "evaluate_file",
     "evaluate_run",
     "export_recipe",
@@ -40,6 +42,7 @@ __all__ = [
     "open_run",
     "resume",
     "train",
+    "verify",
 ]
 
 _HOMES = {  # name here -> module, and the name there where it is another
@@ -50,6 +53,7 @@ _HOMES = {  # name here -> module, and the name there where it is another
     "Recipe": "recipe",
     "Run": "runs.folder",
     "UserError": "errors",
+    "Verification": "runs.verifying",
     "evaluate_file": "runs.evaluating",
     "evaluate_run": "runs.finished:evaluate",
     "export_recipe": "runs.importing:export",
@@ -59,6 +63,7 @@ _HOMES = {  # name here -> module, and the name there where it is another
     "open_run": "runs.folder",
     "resume": "runs.conductor",
     "train": "runs.conductor:start",
+    "verify": "runs.verifying",
 }
 
 

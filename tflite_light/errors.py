@@ -1,5 +1,7 @@
 """What went wrong for a person to mend. Anything else that is raised is a bug with a traceback."""
 
+from typing import Any
+
 
 class UserError(Exception):
     """What is wrong and where; `hint` says what to do, on a line of its own.
@@ -13,3 +15,11 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}\nhint: {self.hint}" if self.hint else self.problem
+
+
+class Refuted(UserError):
+    """What was asked for was done, and does not hold; `report` is what `--json` shows of it."""
+
+    def __init__(self, problem: str, hint: str, report: dict[str, Any]):
+        super().__init__(problem, hint)
+        self.report = report

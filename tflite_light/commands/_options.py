@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tflite_light.errors import Refuted
 from tflite_light.sockets import names
 
 if TYPE_CHECKING:
@@ -19,15 +20,23 @@ RUNS = Path("runs")
 
 
 def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
-    """Gives a command --json: its result as one object on stdout instead of its text."""
+    """Gives a command --json: its result as one object on stdout instead of its text, also where
+    the command says that something does not hold.
+    """
 
     @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
     @functools.wraps(command)
     def wrapped(as_json: bool, **arguments: Any) -> None:
+        refuted = None
         with contextlib.redirect_stdout(io.StringIO()) if as_json else contextlib.nullcontext():
-            result = command(**arguments)
+            try:
+                result = command(**arguments)
+            except Refuted as error:
+                result, refuted = error.report, error
         if as_json:
             click.echo(json.dumps(result))
+        if refuted:
+            raise refuted
 
     return wrapped
 

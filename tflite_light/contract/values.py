@@ -45,11 +45,15 @@ class Golden(Part):
 
     A consumer compares its input first: `input_sha256` is of the input tensor's bytes, in the
     file's own type, [1, size, size, 3] in C order, little-endian. If it differs, the preprocessing
-    does. Then the output, which may differ a little where the runtime is another.
+    does: its first step, decoding, where `decoded_sha256` differs, too. Then the output, which may
+    differ a little where the runtime is another.
     """
 
     picture: str = Field(description="path, from the folder of the .json")
     label: str | None = Field(description="what is on it, where that is known")
+    decoded_sha256: str | None = Field(
+        None, description="of the uint8 RGB pixels, [height, width, 3]; null before minor 2"
+    )
     input_sha256: str | None = Field(None, description="of the input tensor; null before minor 1")
     output: list[float] = Field(description="in the output's own type, as numbers")
     runtime: str | None = Field(None, description="what gave the output, its version and processor")

@@ -47,6 +47,8 @@ class TFLiteModel:
             self._interpreter.get_output_details(),
         )
         self.input, self.output = _tensor(self._input), _tensor(self._output)
+        kinds = {one["dtype"] for one in self._interpreter.get_tensor_details()}
+        self.in_integers = bool(kinds & {np.int8, np.uint8})  # some of it, whatever its ends
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
         raw = [self.answer(quantise(one, self.input)) for batch in batches for one in batch]

@@ -126,9 +126,9 @@ class Data:
     def parts(self) -> dict[str, Examples]:
         return {"train": self.train, "val": self.val, "test": self.test}
 
-    def label(self, index: int) -> str | None:
-        """The class of a test picture, where it is known."""
-        label = self.test.labels[index]
+    def label(self, part: Examples, index: int) -> str | None:
+        """The class of a picture of one part, where it is known."""
+        label = part.labels[index]
         return None if label == UNKNOWN else self.classes[label]
 
 

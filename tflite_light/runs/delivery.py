@@ -1,35 +1,28 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
 import contextlib
-import io
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image as Pillow
 
 from tflite_light import contract, files
 from tflite_light.contract import MINOR, Contract, Flatbuffer
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import Measured, measure_file, top1
-from tflite_light.measure.goldens import golden
 from tflite_light.measure.runners import TFLiteModel
-from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
+from tflite_light.runs.golden_pictures import golden_pictures
 from tflite_light.tflite import PACKED
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 
 BROKEN = ".broken.tflite"
-GOLDENS = 8
 JUDGED = 500  # validation pictures that an epoch's file is judged by
-GOLDEN_SIDE = 512  # pixels; a larger photograph is reduced before it becomes a golden picture
 
 
 def deliver(
@@ -132,13 +125,9 @@ def _write(
     data: Data,
 ) -> None:
     contents: dict[Path, bytes | str] = {packed_beside(path): packed} if packed else {}
-    goldens = []
-    for number, index in enumerate(data.test.sample(GOLDENS)):
-        picture = _reduced(data.test.original(index))
-        name = f"{path.stem}_golden/{number}.png"
-        contents[path.parent / name] = _png(picture)
-        goldens.append(golden(picture, name, data.label(index), agreed, model))
-    complete = agreed.model_copy(update={"golden": goldens})
+    goldens = golden_pictures(agreed, model, data, f"{path.stem}_golden")
+    contents |= {path.parent / one.picture: content for content, one in goldens}
+    complete = agreed.model_copy(update={"golden": [one for _, one in goldens]})
     contents[contract.beside(path)] = contract.to_json(complete)
     files.write_all({**contents, path: content})
     for old in (broken(path), *([] if packed else [packed_beside(path)])):
@@ -146,15 +135,3 @@ def _write(
     for old in (path.parent / f"{path.stem}_golden").glob("*.png"):
         if old not in contents:
             old.unlink()
-
-
-def _reduced(picture: Pixels) -> Pixels:
-    reduced = Pillow.fromarray(picture)
-    reduced.thumbnail((GOLDEN_SIDE, GOLDEN_SIDE))
-    return np.asarray(reduced)
-
-
-def _png(picture: Pixels) -> bytes:
-    content = io.BytesIO()
-    Pillow.fromarray(picture).save(content, "PNG")
-    return content.getvalue()

@@ -1,0 +1,48 @@
+"""Inputs that a consumer made of golden pictures, as its code would give them to the runtime."""
+
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+
+from tflite_light.contract import Contract
+from tflite_light.errors import UserError
+from tflite_light.measure.goldens import Values
+
+_NAMES = (
+    "Write what is given to the interpreter for the picture N.png as N.npy, or its bytes as N.bin."
+)
+
+
+def read_dumps(folder: Path, agreed: Contract) -> dict[str, Values]:
+    """Golden pictures and the inputs [size, size, 3] given for them in `folder`, those that are.
+
+    Raises UserError where there are none, or one is not of the file's type and shape.
+    """
+    found = {}
+    for one in agreed.golden:
+        stem = folder / PurePath(one.picture).stem
+        paths = [stem.with_name(stem.name + end) for end in (".npy", ".bin")]
+        there = [path for path in paths if path.is_file()]
+        if there:
+            found[one.picture] = _read(there[0], agreed)
+    if not found:
+        raise UserError(f"{folder} has no input of a golden picture.", _NAMES)
+    return found
+
+
+def _read(path: Path, agreed: Contract) -> Values:
+    shape, kind = agreed.input.shape[1:], np.dtype(agreed.input.dtype)
+    try:
+        values: Any = np.load(path) if path.suffix == ".npy" else np.fromfile(path, kind)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read: {error}.", _NAMES) from error
+    flat = path.suffix == ".bin" and values.size == np.prod(shape)
+    if values.dtype != kind or not (flat or list(values.shape)[-3:] == shape):
+        raise UserError(
+            f"{path} is {values.dtype} {list(values.shape)}, but the file takes {kind} "
+            f"{agreed.input.shape}.",
+            _NAMES,
+        )
+    made: Values = values.reshape(shape)
+    return made
