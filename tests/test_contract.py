@@ -91,7 +91,7 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
     assert side.flatbuffer == contract.Flatbuffer.of(content[:start])
     assert side.flatbuffer.size_bytes == start
     assert side.bare() == inside
-    assert (side.version, side.minor, side.calibration_pictures) == (1, 1, 20)
+    assert (side.version, side.minor, side.calibration_pictures) == (1, 2, 20)
 
 
 def test_labels_permuted_beside_a_file_are_refused(model: Path, call: Call) -> None:
@@ -130,8 +130,8 @@ def test_an_archive_may_be_extended_or_left_out(model: Path) -> None:
 
 def test_other_labels_inside_the_archive_are_refused(model: Path) -> None:
     text = contract.to_json(contract.read(model).bare())
-    archive(model, ("contract.json", text), ("labels.txt", "pattern1\npattern0\npattern2\n"))
-    assert "contract.json and labels.txt inside" in refusal(model)
+    archive(model, ("contract.json", text), ("contract_labels.txt", "pattern1\npattern0\n"))
+    assert "contract.json and contract_labels.txt inside" in refusal(model)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -139,7 +139,7 @@ def test_two_contracts_inside_a_file_are_refused(model: Path) -> None:
     text = contract.to_json(contract.read(model).bare())
     archive(model, ("contract.json", text), ("contract.json", text.replace("RGB", "BGR")))
     contract.beside(model).unlink()
-    assert "cannot be read: it holds contract.json or labels.txt twice." in refusal(model)
+    assert "cannot be read: it holds contract.json twice." in refusal(model)
 
 
 @pytest.mark.parametrize(

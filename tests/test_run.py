@@ -142,7 +142,10 @@ def test_predict_reads_the_contract_beside_the_file_or_inside_it(home: Path, cal
     lines = call("predict", "alone.tflite", golden[0], "--top", 3).stdout.splitlines()
     assert len(lines) == 3
     assert abs(sum(float(line.split("\t")[2]) for line in lines) - 1) < 1e-3
-    assert zipfile.ZipFile("alone.tflite").read("labels.txt") == b"pattern0\npattern1\npattern2\n"
+    assert (
+        zipfile.ZipFile("alone.tflite").read("contract_labels.txt")
+        == b"pattern0\npattern1\npattern2\n"
+    )
 
 
 def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:

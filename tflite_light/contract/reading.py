@@ -5,7 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, ValidationError
 
-from tflite_light.contract.archive import CONTRACT, LABELS, LIMIT_BYTES, labels_text, members_of
+from tflite_light.contract.archive import (
+    CONTRACT,
+    LABELS,
+    LIMIT_BYTES,
+    OLD_LABELS,
+    labels_text,
+    members_of,
+)
 from tflite_light.contract.image import AS_WRITTEN, Image
 from tflite_light.contract.values import Contract
 from tflite_light.errors import UserError
@@ -56,15 +63,18 @@ def read(model: Path) -> Contract:
 def read_inside(content: bytes, where: str) -> Contract | None:
     """The contract inside a file's bytes, if one is; `where` names the file in messages.
 
-    Raises UserError where it is damaged, or `labels.txt` has other labels.
+    Raises UserError where it is damaged, or the label file has other labels.
     """
-    members = members_of(content, where)
+    members = members_of(content, where, (CONTRACT, LABELS, OLD_LABELS))
     if CONTRACT not in members:
         return None
     found = _parse(members[CONTRACT], f"the contract inside {where}")
-    if found and LABELS in members and members[LABELS] != labels_text(found).encode():
+    if found is None:
+        return None
+    name = OLD_LABELS if found.minor < 2 else LABELS  # a newer file's labels.txt is another tool's
+    if name in members and members[name] != labels_text(found).encode():
         raise UserError(
-            f"{CONTRACT} and {LABELS} inside {where} have different labels.",
+            f"{CONTRACT} and {name} inside {where} have different labels.",
             "Copy the file again, or export the model again.",
         )
     return found

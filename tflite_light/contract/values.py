@@ -9,7 +9,7 @@ from pydantic import FailFast, Field
 from tflite_light.contract.image import Image
 from tflite_light.parts import Part
 
-MINOR = 1  # of version 1; it grows when keys are added, which older readers ignore
+MINOR = 2  # of version 1; it grows when keys are added, which older readers ignore
 
 
 class Tensor(Part):

@@ -14,14 +14,15 @@ from tflite_light import contract, files
 from tflite_light.contract import MINOR, Contract, Flatbuffer
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.measure.accuracy import Measured, measure_file, top1
+from tflite_light.measure.accuracy import Measured, agreement, measure, top1, weigh
 from tflite_light.measure.goldens import golden
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
-from tflite_light.tflite import PACKED
+from tflite_light.runs.describing import description
+from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
@@ -39,14 +40,15 @@ def deliver(
     data: Data,
     promises: Sequence[Promise],
     path: Path,
+    license: str | None = None,
 ) -> Measured:
     """Convert `model` and write `path`, its `.json` and its golden pictures; the row that was
     measured.
 
-    `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
-    promise: a float operator in an int8 file, fewer zeros than the stages promised, or an operator
-    that does not run. It is then kept at `broken(path)`, without contract, and nothing else is
-    written.
+    `reference` holds the model's logits on `data.test`; `license` goes into the metadata. Raises
+    UserError when the file breaks a promise: a float operator in an int8 file, fewer zeros than the
+    stages promised, or an operator that does not run. It is then kept at `broken(path)`, without
+    contract, and nothing else is written.
     """
     say(f"{mode.key}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
@@ -54,19 +56,22 @@ def deliver(
     with _kept_if_broken(bare, path):
         _require_kept(mode, promises, tflite.File(bare), path)
         runner = _runnable(bare, path)
+    row, logits = measure(mode.key, runner, data.test)
+    row.agreement = agreement(logits, reference)
     agreed = Contract(
         minor=MINOR,
         model=model.name,
-        flatbuffer=Flatbuffer.of(bare),
         image=data.test.image,
         labels=data.classes,
         input=runner.input,
         output=runner.output,
         calibration_pictures=mode.calibration_pictures(model, data.train),
     )
-    content = contract.embed(bare, agreed)
+    described = metadata.describe(bare, description(agreed, row, license))
+    agreed = agreed.model_copy(update={"flatbuffer": Flatbuffer.of(described)})
+    content = contract.embed(described, agreed)
     final = TFLiteModel(content)
-    row = measure_file(mode.key, content, final, data.test, reference)
+    weigh(row, content)
     packed = pack(tflite.File(content)) if mode.packed else None
     row.packed_bytes = len(packed) if packed else None
     _write(path, content, packed, agreed, final, data)

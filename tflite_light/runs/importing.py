@@ -41,7 +41,10 @@ def export(
     model = network(recipe, labels)
     logits = answers(KerasModel(model), data.test)
     paths = {out / f"{Path(path).stem}_{mode.key}.tflite": mode for mode in chosen}
-    return {file: deliver(mode, model, logits, data, [], file) for file, mode in paths.items()}
+    return {
+        file: deliver(mode, model, logits, data, [], file, recipe.license)
+        for file, mode in paths.items()
+    }
 
 
 def network(recipe: Recipe, labels: list[str]) -> Any:

@@ -121,17 +121,24 @@ def record(fields: Fields) -> Read:
     return read
 
 
+def references(content: Content, table: int, slot: int) -> list[int]:
+    """The places of the tables in a list."""
+    place = content.place_of(table, slot)
+    if place is None:
+        return []
+    first = content.follow(place) + _OFFSET.size
+    count = len(_REFERENCES(content, table, slot))
+    return [content.follow(at) for at in range(first, first + _OFFSET.size * count, _OFFSET.size)]
+
+
+_REFERENCES = vector("<u4")
+
+
 def records(fields: Fields) -> Read:
     """A list of tables."""
-    offsets = vector("<u4")
 
     def read(content: Content, table: int, slot: int) -> Any:
-        place = content.place_of(table, slot)
-        if place is None:
-            return []
-        first = content.follow(place) + _OFFSET.size
-        places = range(first, first + 4 * len(offsets(content, table, slot)), 4)
-        return [content.record(content.follow(at), fields) for at in places]
+        return [content.record(place, fields) for place in references(content, table, slot)]
 
     return read
 

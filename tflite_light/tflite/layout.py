@@ -76,6 +76,7 @@ _MODEL: Fields = {
         4,
         records({"data": (0, vector("u1")), "offset": (1, scalar("Q")), "size": (2, scalar("Q"))}),
     ),
+    "metadata": (6, records({"name": (0, text), "buffer": (1, scalar("I"))})),
     "signatureDefs": (7, records({"signatureKey": (2, text), "subgraphIndex": (4, scalar("I"))})),
 }
 
