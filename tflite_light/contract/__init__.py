@@ -10,7 +10,7 @@ words for.
 
 from tflite_light.contract.archive import CONTRACT, LABELS, embed, members_of
 from tflite_light.contract.image import Image
-from tflite_light.contract.reading import beside, read, read_inside
+from tflite_light.contract.reading import beside, find, missing, read, read_inside
 from tflite_light.contract.values import (
     MINOR,
     Contract,
@@ -32,7 +32,9 @@ __all__ = [
     "Tensor",
     "beside",
     "embed",
+    "find",
     "members_of",
+    "missing",
     "read",
     "read_inside",
     "sha256",

@@ -1,5 +1,6 @@
 """Reading the contract of a file: beside it, inside it, and whether they belong to it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,26 @@ def read(model: Path) -> Contract:
     Raises UserError when there is none, it is damaged, it was written for another file, or the two
     disagree.
     """
+    agreed = find(model)
+    if agreed is None:
+        raise missing(model)
+    return agreed
+
+
+def missing(model: Path) -> UserError:
+    """What to say of a file without a contract."""
+    state = "is not one" if beside(model).is_file() else "is missing"
+    return UserError(
+        f"{model} has no contract: {beside(model)} {state} and none is inside the file.", _AGAIN
+    )
+
+
+def find(model: Path, network_of: Callable[[bytes], str] | None = None) -> Contract | None:
+    """As `read`; None where there is none.
+
+    `network_of` gives the digest of a file's network however its bytes are arranged, by which a
+    file that another tool has packed anew is known.
+    """
     try:
         content = model.read_bytes()
     except OSError as error:
@@ -50,11 +71,7 @@ def read(model: Path) -> Contract:
     if side and inside:
         _require_equal(side, inside, model)
     agreed = side or inside
-    if not agreed:
-        state = "is not one" if stray else "is missing"
-        problem = f"{model} has no contract: {beside(model)} {state} and none is inside the file."
-        raise UserError(problem, _AGAIN)
-    if agreed.flatbuffer and not agreed.flatbuffer.begins(content):
+    if agreed and agreed.flatbuffer and not agreed.flatbuffer.fits(content, network_of):
         where = beside(model) if side else f"the contract inside {model}"
         raise UserError(f"{where} is another file's: the sha256 of {model} differs.", _AGAIN)
     return agreed

@@ -24,6 +24,7 @@ from tflite_light.progress import say
 from tflite_light.runs.describing import description
 from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite.identity import network
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 
@@ -68,7 +69,7 @@ def deliver(
         calibration_pictures=mode.calibration_pictures(model, data.train),
     )
     described = metadata.describe(bare, description(agreed, row, license))
-    agreed = agreed.model_copy(update={"flatbuffer": Flatbuffer.of(described)})
+    agreed = agreed.model_copy(update={"flatbuffer": Flatbuffer.of(described, network(described))})
     content = contract.embed(described, agreed)
     final = TFLiteModel(content)
     weigh(row, content)
