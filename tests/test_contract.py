@@ -31,6 +31,7 @@ from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.models.tiny import Tiny
 from tflite_light.report.measured import warnings
 from tflite_light.runs.delivery import deliver
+from tflite_light.tflite.identity import network
 
 LABELS = ["pattern0", "pattern1", "pattern2"]
 
@@ -88,7 +89,7 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
     content = model.read_bytes()
     start = content.index(b"PK\x03\x04")
     side, inside = contract.read(model), contract.read_inside(content, "")
-    assert side.flatbuffer == contract.Flatbuffer.of(content[:start])
+    assert side.flatbuffer == contract.Flatbuffer.of(content[:start], network(content))
     assert side.flatbuffer.size_bytes == start
     assert side.bare() == inside
     assert (side.version, side.minor, side.calibration_pictures) == (1, 2, 20)

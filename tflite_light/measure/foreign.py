@@ -14,11 +14,10 @@ from tflite_light import contract
 from tflite_light.contract import Contract, Image, Tensor
 from tflite_light.contract.image import AS_WRITTEN
 from tflite_light.errors import UserError
+from tflite_light.measure import stated
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.progress import say
-from tflite_light.tflite import metadata
 from tflite_light.tflite.file import File
-from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.graph import Graph
 from tflite_light.tflite.metadata import Found
 from tflite_light.tflite.storage import integers
@@ -38,22 +37,16 @@ def contract_of(path: Path, file: File, model: TFLiteModel) -> Contract:
     Raises UserError where its metadata lack the labels or the normalisation, or its input is not
     one picture.
     """
-    found = _metadata(path, file.content)
+    found = stated.read(path, file.content)
+    if found is None:
+        raise UserError(
+            f"{contract.missing(path).problem} It has no standard metadata either, which would "
+            "give its labels and normalisation.",
+            _WRITER,
+        )
     size = _size(path, model.input)
-    mean, std = _normalisation(path, found, model.input)
-    labels = _labels(path, found, file.content)
     try:
-        image = Image.model_validate(
-            {"size": size, "resize": "stretch", "mean": mean, "std": std}, context=AS_WRITTEN
-        )
-        agreed = Contract(
-            model=path.stem,
-            image=image,
-            labels=labels,
-            input=model.input,
-            output=model.output,
-            output_is="probabilities" if gives_chances(file.graphs[0]) else "logits",
-        )
+        agreed = _contract(path, found, file, model, size)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -81,21 +74,17 @@ def gives_chances(graph: Graph) -> bool:
     return False
 
 
-def _metadata(path: Path, content: bytes) -> Found:
-    try:
-        found = metadata.read(content)
-    except Damage as error:
-        raise UserError(
-            f"the metadata of {path} cannot be read: {error}.", "Copy the file again."
-        ) from error
-    if found is None:
-        missing = contract.missing(path)
-        raise UserError(
-            f"{missing.problem} It has no standard metadata either, which would give its labels "
-            "and normalisation.",
-            _WRITER,
-        )
-    return found
+def _contract(path: Path, found: Found, file: File, model: TFLiteModel, size: int) -> Contract:
+    mean, std = _normalisation(path, found, model.input)
+    image = {"size": size, "resize": "stretch", "mean": mean, "std": std}
+    return Contract(
+        model=path.stem,
+        image=Image.model_validate(image, context=AS_WRITTEN),
+        labels=_labels(path, found, file.content),
+        input=model.input,
+        output=model.output,
+        output_is="probabilities" if gives_chances(file.graphs[0]) else "logits",
+    )
 
 
 def _size(path: Path, input_: Tensor) -> int:
@@ -144,14 +133,12 @@ def _is_pixel(mean: Any, std: Any, input_: Tensor) -> bool:
 
 
 def _labels(path: Path, found: Found, content: bytes) -> list[str]:
-    """A label a line."""
-    members = contract.members_of(content, str(path), (found.labels or "",))
-    if not found.labels or found.labels not in members:
-        named = f": {found.labels} is not in the file" if found.labels else ""
+    labels = stated.labels(path, found, content)
+    if labels is None:
+        absent = f": {found.labels} is not in the file" if found.labels else ""
         raise UserError(
             f"the metadata of {path} lack the labels (a file of type TENSOR_AXIS_LABELS of its "
-            f"output){named}.",
+            f"output){absent}.",
             _WRITER,
         )
-    lines = members[found.labels].decode(errors="replace").removesuffix("\n").split("\n")
-    return [line.removesuffix("\r") for line in lines]
+    return labels

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from tflite_light import contract
 from tflite_light.contract import Contract
 from tflite_light.errors import UserError
-from tflite_light.measure import foreign, goldens
+from tflite_light.measure import foreign, goldens, stated
 from tflite_light.measure.runners import TFLiteModel, probabilities
 from tflite_light.pipeline.examples import Examples, read
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures, pictures_of
@@ -125,7 +125,9 @@ def opened(
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(f"{path} cannot be run: {reason}.", "Export it again.") from error
-    if agreed is None and otherwise:
+    if agreed:
+        stated.require_agreement(path, file.content, agreed)
+    elif otherwise:
         agreed = otherwise(path, file, model)
     assert agreed
     _require_own(agreed, model, path)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tflite_light.contract import Tensor
+from tflite_light.errors import UserError
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
 from tflite_light.wording import count
@@ -58,9 +59,18 @@ class TFLiteModel:
         return dequantise(np.stack(raw), self.output)
 
     def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """One input [size, size, 3] in the file's own type -> [classes] in the file's own type."""
+        """One input [size, size, 3] in the file's own type -> [classes] in the file's own type.
+
+        Raises UserError where the file's operators do not fit its tensors.
+        """
         self._interpreter.set_tensor(self._input["index"], values[None])
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UserError(
+                f"the file stops while it runs: {reason}.", "Export it again."
+            ) from error
         answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
         return answer.reshape(-1)  # [1, classes], or [1, 1, 1, classes] in others' files
 
