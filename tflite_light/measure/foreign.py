@@ -7,7 +7,6 @@ bilinearly, and so it is done here.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
 from tflite_light import contract
@@ -26,7 +25,6 @@ _WRITER = (
     "Add it by the metadata writer of MediaPipe or tflite-support, or export the model by "
     "tflite-light."
 )
-_PIXELS = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
 _CHANCES = ("SOFTMAX", "LOGISTIC")  # what makes probabilities
 _SAME = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")  # what leaves values as they are
 
@@ -122,14 +120,7 @@ def _normalisation(path: Path, found: Found, input_: Tensor) -> tuple[Any, Any]:
             _WRITER,
         )
     mean, std = (tuple(values * (3 // len(values))) for values in (found.mean, found.std))
-    return pixel if input_.dtype == "uint8" and _is_pixel(mean, std, input_) else (mean, std)
-
-
-def _is_pixel(mean: Any, std: Any, input_: Tensor) -> bool:
-    with np.errstate(all="ignore"):
-        real = (_PIXELS - np.float32(mean)) / np.float32(std)
-        steps = np.nan_to_num(real / np.float32(input_.scale) + input_.zero_point, nan=1e9)
-    return bool(np.abs(steps.clip(0, 255) - _PIXELS).max() <= 1)
+    return pixel if input_.dtype == "uint8" and stated.is_pixel(mean, std, input_) else (mean, std)
 
 
 def _labels(path: Path, found: Found, content: bytes) -> list[str]:

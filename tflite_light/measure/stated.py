@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from tflite_light import contract
-from tflite_light.contract import Contract
+from tflite_light.contract import Contract, Tensor
 from tflite_light.errors import UserError
 from tflite_light.tflite import metadata
 from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.metadata import Found
+
+_PIXELS = np.repeat(np.arange(256, dtype=np.float32)[:, None], 3, axis=1)
 
 
 def read(path: Path, content: bytes) -> Found | None:
@@ -53,6 +55,17 @@ def require_agreement(path: Path, content: bytes, agreed: Contract) -> None:
                 f"the metadata of {path} and its contract have different {name}.",
                 "Write the metadata again as in the contract, or export the model again.",
             )
+
+
+def is_pixel(mean: Sequence[float], std: Sequence[float], input_: Tensor) -> bool:
+    """Whether a uint8 input is, within a step, the very pixel.
+
+    MediaPipe gives it nothing else, whatever normalisation the metadata have.
+    """
+    with np.errstate(all="ignore"):
+        real = (_PIXELS - np.array(mean, np.float32)) / np.array(std, np.float32)
+        steps = np.nan_to_num(real / np.float32(input_.scale) + input_.zero_point, nan=1e9)
+    return bool(np.abs(steps.clip(0, 255) - _PIXELS).max() <= 1)
 
 
 def _by_channel(values: Sequence[float] | None) -> list[float] | None:

@@ -21,7 +21,7 @@ from tflite_light.pipeline.decode import Pixels
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
-from tflite_light.runs.describing import description
+from tflite_light.runs.describing import description, misfit
 from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.identity import network
@@ -68,6 +68,8 @@ def deliver(
         output=runner.output,
         calibration_pictures=mode.calibration_pictures(model, data.train),
     )
+    if unlike := misfit(agreed):
+        say(f"{mode.key}: not for MediaPipe Tasks: {unlike}")
     described = metadata.describe(bare, description(agreed, row, license))
     agreed = agreed.model_copy(update={"flatbuffer": Flatbuffer.of(described, network(described))})
     content = contract.embed(described, agreed)

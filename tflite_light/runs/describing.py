@@ -3,6 +3,7 @@
 from tflite_light import __version__
 from tflite_light.contract import CONTRACT, LABELS, Contract
 from tflite_light.measure.accuracy import Measured
+from tflite_light.measure.stated import is_pixel
 from tflite_light.tflite.metadata import Description
 
 
@@ -19,13 +20,31 @@ def description(agreed: Contract, row: Measured, license: str | None) -> Descrip
         ),
         output="one logit a class; softmax makes probabilities of them",
         size=image.size,
-        is_rgb=image.channels == "RGB",
+        is_rgb=misfit(agreed) is None,
         mean=image.mean,
         std=image.std,
         labels=LABELS,
         contract=CONTRACT,
         license=license,
     )
+
+
+def misfit(agreed: Contract) -> str | None:
+    """Why MediaPipe Tasks would not see the pixels that the contract asks for; None where it does.
+
+    Such a file does not call its input RGB, so that MediaPipe refuses it: a uint8 one would run,
+    and be wrong. From `image_preprocessing_graph.cc` and `image_tensor_specs.cc` of MediaPipe.
+    """
+    image, input_ = agreed.image, agreed.input
+    if image.channels != "RGB":
+        return "it knows RGB alone"
+    if input_.dtype == "int8":
+        return "it takes uint8 and float32 pixels"
+    if input_.dtype == "uint8" and not is_pixel(image.mean, image.std, input_):
+        return "it gives uint8 pixels as they are, without mean and std"
+    if input_.dtype == "float32" and len({*zip(image.mean, image.std, strict=True)}) > 1:
+        return "it has one mean and std for all channels"
+    return None
 
 
 def _cut_out(agreed: Contract) -> str:

@@ -108,7 +108,9 @@ class ContractTest {
         assertTrue(broken(patched(zipped(contract to beside), 10, 12)).contains("a member is compressed in a way that is not known"))
         val twice = zipped(contract to beside, "contract_json" to beside)
         assertTrue(broken(String(twice, Charsets.ISO_8859_1).replace("contract_json", contract).toByteArray(Charsets.ISO_8859_1)).contains("it holds contract.json twice"))
-        assertTrue(broken(zipped(contract to beside, labels to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+        for (name in listOf(labels, "contract_labels.txt")) {
+            assertTrue(broken(zipped(contract to beside, name to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+        }
     }
 
     private fun broken(archive: ByteArray) = problem(file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")) + archive).message
