@@ -295,13 +295,13 @@ def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> No
         ),
         (
             written(classifier(), ()),
-            "lack the normalisation (NormalizationOptions of its input), which float32 pixels need.",
+            "Its metadata lack the normalisation (NormalizationOptions of the input), which float32 pixels need.",
         ),
         (
             written(classifier(), name=None),
-            "lack the labels (a file of type TENSOR_AXIS_LABELS of its output).",
+            "Its metadata lack the labels (a file of type TENSOR_AXIS_LABELS of the output).",
         ),
-        (written(classifier(), labels=None), "of its output): names.txt is not in the file."),
+        (written(classifier(), labels=None), "of the output): names.txt is not in the file."),
         (
             written(classifier(), labels="cat\ndog\n"),
             "has 2 labels, but the file answers with 3 classes.",

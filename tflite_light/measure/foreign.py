@@ -37,10 +37,9 @@ def contract_of(path: Path, file: File, model: TFLiteModel) -> Contract:
     """
     found = stated.read(path, file.content)
     if found is None:
-        raise UserError(
-            f"{contract.missing(path).problem} It has no standard metadata either, which would "
-            "give its labels and normalisation.",
-            _WRITER,
+        raise _lacking(
+            path,
+            "It has no standard metadata either, which would give its labels and normalisation",
         )
     size = _size(path, model.input)
     try:
@@ -107,10 +106,10 @@ def _normalisation(path: Path, found: Found, input_: Tensor) -> tuple[Any, Any]:
     if found.mean is None or found.std is None:
         if input_.dtype == "uint8":
             return pixel
-        raise UserError(
-            f"the metadata of {path} lack the normalisation (NormalizationOptions of its input), "
-            f"which {input_.dtype} pixels need.",
-            _WRITER,
+        raise _lacking(
+            path,
+            "Its metadata lack the normalisation (NormalizationOptions of the input), which "
+            f"{input_.dtype} pixels need",
         )
     counts = len(found.mean), len(found.std)
     if not set(counts) <= {1, 3}:
@@ -127,9 +126,12 @@ def _labels(path: Path, found: Found, content: bytes) -> list[str]:
     labels = stated.labels(path, found, content)
     if labels is None:
         absent = f": {found.labels} is not in the file" if found.labels else ""
-        raise UserError(
-            f"the metadata of {path} lack the labels (a file of type TENSOR_AXIS_LABELS of its "
-            f"output){absent}.",
-            _WRITER,
+        raise _lacking(
+            path,
+            f"Its metadata lack the labels (a file of type TENSOR_AXIS_LABELS of the output){absent}",
         )
     return labels
+
+
+def _lacking(path: Path, what: str) -> UserError:
+    return UserError(f"{contract.missing(path).problem} {what}.", _WRITER)

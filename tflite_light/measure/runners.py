@@ -63,15 +63,14 @@ class TFLiteModel:
 
         Raises UserError where the file's operators do not fit its tensors.
         """
-        self._interpreter.set_tensor(self._input["index"], values[None])
         try:
+            self._interpreter.set_tensor(self._input["index"], values[None])
             self._interpreter.invoke()
-        except RuntimeError as error:
+            answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
+        except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
-            raise UserError(
-                f"the file stops while it runs: {reason}.", "Export it again."
-            ) from error
-        answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
+            problem = f"the file stops while it runs: {reason}."
+            raise UserError(problem, "Export it again.") from error
         return answer.reshape(-1)  # [1, classes], or [1, 1, 1, classes] in others' files
 
 
