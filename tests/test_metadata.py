@@ -16,8 +16,10 @@ from conftest import ROOT, Call, as_json, complaint, pack, photograph, unpack
 from tflites import KINDS, OP, TYPE, Writer
 
 from tflite_light import contract
+from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.foreign import gives_chances
 from tflite_light.measure.predict import Predictor
+from tflite_light.runs.describing import description, misfit
 from tflite_light.tflite import metadata, tables
 from tflite_light.tflite.attaching import attach
 from tflite_light.tflite.file import File
@@ -52,9 +54,8 @@ def classifier(
     kind: int = TYPE.FLOAT32,
     softmax: bool = False,
     scale: Any = None,
-    classes: int = 3,
 ) -> bytes:
-    """The mean of each channel, to as many classes; with a softmax behind, if asked for."""
+    """The mean of each channel is a class; with a softmax behind, if asked for."""
     writer = Writer()
     graph = writer.graph("main")
     x, out = graph.tensor(shape, kind, quantization=scale), graph.tensor((1, shape[3]))
@@ -64,8 +65,8 @@ def classifier(
         graph.op(OP.DEQUANTIZE, [x], [image], version=2)
     axes = graph.constant(np.array([1, 2], np.int32))
     graph.op(OP.MEAN, [image, axes], [out], schema.ReducerOptionsT())
-    for _ in range(softmax):
-        chances = graph.tensor((1, classes))
+    if softmax:
+        chances = graph.tensor((1, shape[3]))
         graph.op(OP.SOFTMAX, [out], [chances], schema.SoftmaxOptionsT(beta=1.0))
         out = chances
     graph.ends([x], [out])
@@ -265,16 +266,70 @@ def test_what_is_a_probability_already_is_not_made_one_again(call: Call, picture
     assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=True)), abs=1e-4)
 
 
-@pytest.mark.parametrize("units", [(), (NORMALISED,)])
-def test_uint8_pixels_are_normalised_only_where_metadata_say_so(
-    call: Call, picture: Path, units: Any
+@pytest.mark.parametrize(
+    ("kind", "zero_point", "units"),
+    [(TYPE.UINT8, 100, ()), (TYPE.UINT8, 100, (NORMALISED,)), (TYPE.INT8, -28, (NORMALISED,))],
+)
+def test_integer_pixels_are_normalised_where_metadata_say_so(
+    call: Call, picture: Path, kind: int, zero_point: int, units: Any
 ) -> None:
-    """Without, they are given as they are."""
-    scale = schema.QuantizationParametersT(scale=[0.02], zeroPoint=[100])
-    found = ask(call, written(classifier(kind=TYPE.UINT8, scale=scale), units), picture)
-    real = (means(picture) - 100) / 50 if units else (means(picture) - 100) * 0.02
-    expected = shares(real)
+    """Without, uint8 pixels are given as they are."""
+    scale = schema.QuantizationParametersT(scale=[0.02], zeroPoint=[zero_point])
+    found = ask(call, written(classifier(kind=kind, scale=scale), units), picture)
+    mean = means(picture)
+    expected = shares((mean - 100) / 50 if units else (mean - 100) * 0.02)
     assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=True)), abs=0.01)
+
+
+def test_of_several_signatures_the_first_answers(call: Call, picture: Path) -> None:
+    record = unpack(classifier())
+    for number, key in enumerate(("infer", "reset")):
+        end = [schema.TensorMapT(name="x", tensorIndex=0)]
+        record.subgraphs += [unpack(tflites.identity()).subgraphs[0]] * number
+        record.signatureDefs = [
+            *(record.signatureDefs or []),
+            schema.SignatureDefT(end, end, key, number),
+        ]
+    found = ask(call, written(pack(record)), picture)
+    assert found["cat"] == pytest.approx(shares((means(picture) - 100) / 50)[0], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("image", "dtype", "scale", "why"),
+    [
+        ({}, "uint8", 1 / 128, None),
+        ({"mean": 127.5, "std": 127.5}, "uint8", 1 / 127.5, None),
+        ({}, "float32", 0, None),
+        ({}, "int8", 1 / 128, "it takes uint8 and float32 pixels"),
+        ({"channels": "BGR"}, "float32", 0, "it knows RGB alone"),
+        (
+            {"mean": 0, "std": 255},
+            "uint8",
+            1 / 128,
+            "it gives uint8 pixels as they are, without mean and std",
+        ),
+        ({"mean": (123, 117, 104)}, "float32", 0, "it has one mean and std for all channels"),
+    ],
+)
+def test_pixels_that_mediapipe_would_not_give_are_named(
+    image: Any, dtype: Any, scale: float, why: str | None
+) -> None:
+    """Then the input is not called RGB, so that MediaPipe refuses it."""
+    side = contract.Image(size=32, **image)
+    zero_point = 128 if dtype == "uint8" else 0
+    ends = contract.Tensor(shape=[1, 32, 32, 3], dtype=dtype, scale=scale, zero_point=zero_point)
+    agreed = contract.Contract(model="m", image=side, labels=["a", "b"], input=ends, output=ends)
+    assert misfit(agreed) == why
+    assert description(agreed, Measured("m", 1, None), None).is_rgb == (why is None)
+
+
+def test_a_label_file_that_is_a_bomb_is_refused(call: Call) -> None:
+    content = io.BytesIO(written(classifier(), labels=None))
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("names.txt", bytes(64 << 20))
+    Path("net.tflite").write_bytes(content.getvalue())
+    message = complaint(call("predict", "net.tflite", "x.png"))
+    assert "names.txt is larger than 16 MiB" in message
 
 
 def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> None:
@@ -291,7 +346,7 @@ def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> No
     [
         (
             classifier(),
-            "has no contract: net.json is missing and none is inside the file. It has no standard metadata either, which would give its labels and normalisation.",
+            "has no contract: net.json is missing and none is inside the file. It has no standard metadata, with labels and normalisation, either.",
         ),
         (
             written(classifier(), ()),

@@ -17,7 +17,7 @@ from conftest import ROOT
 from tflite_light import contract
 
 pytestmark = pytest.mark.slow
-MUTATIONS = 300
+MUTATIONS = 5000
 SECONDS = 60  # for one file, and for the process to start
 BATCH = 250  # files a process
 
@@ -63,7 +63,8 @@ def _outcomes(sources: Path) -> Iterator[list[str]]:
 
 def _process(sources: Path, start: int, end: int) -> Iterator[list[str]]:
     """Outcomes, to the first that the process does not survive."""
-    command = [sys.executable, ROOT / "tests" / "mutations.py", sources, str(start), str(end)]
+    script = str(ROOT / "tests" / "mutations.py")
+    command = [sys.executable, script, str(sources), str(start), str(end)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0
     ) as process:

@@ -37,10 +37,7 @@ def contract_of(path: Path, file: File, model: TFLiteModel) -> Contract:
     """
     found = stated.read(path, file.content)
     if found is None:
-        raise _lacking(
-            path,
-            "It has no standard metadata either, which would give its labels and normalisation",
-        )
+        raise _lacking(path, "It has no standard metadata, with labels and normalisation, either")
     size = _size(path, model.input)
     try:
         agreed = _contract(path, found, file, model, size)
@@ -126,10 +123,8 @@ def _labels(path: Path, found: Found, content: bytes) -> list[str]:
     labels = stated.labels(path, found, content)
     if labels is None:
         absent = f": {found.labels} is not in the file" if found.labels else ""
-        raise _lacking(
-            path,
-            f"Its metadata lack the labels (a file of type TENSOR_AXIS_LABELS of the output){absent}",
-        )
+        what = "a file of type TENSOR_AXIS_LABELS of the output"
+        raise _lacking(path, f"Its metadata lack the labels ({what}){absent}")
     return labels
 
 
