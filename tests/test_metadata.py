@@ -407,3 +407,30 @@ def test_a_softmax_is_seen_behind_what_leaves_values_as_they_are() -> None:
         True,
         False,
     ]
+
+
+def test_a_file_that_ends_its_process_is_refused(call: Call) -> None:
+    """LiteRT aborts where a sum of integers has no scale."""
+    writer = Writer()
+    graph = writer.graph("main")
+    scale = schema.QuantizationParametersT(scale=[0.1], zeroPoint=[0])
+    x = graph.tensor((1, 32, 32, 3), TYPE.INT8, quantization=scale)
+    y = graph.tensor((1, 32, 32, 3), TYPE.INT8)
+    graph.op(OP.ADD, [x, x], [y], schema.AddOptionsT())
+    graph.ends([x], [y])
+    Path("net.tflite").write_bytes(written(writer.bytes()))
+    message = complaint(call("predict", "net.tflite", "x.png"))
+    assert "net.tflite cannot be run: it ends the process that runs it, by SIG" in message
+
+
+def test_a_file_that_needs_gigabytes_is_refused(call: Call) -> None:
+    writer = Writer()
+    graph = writer.graph("main")
+    x, y = graph.tensor((1, 32, 32, 3)), graph.tensor((1, 32, 32, 3))
+    large = graph.tensor((1, 32, 32, 3 << 20))
+    times = graph.constant(np.array([1, 1, 1, 1 << 20], np.int32))
+    graph.op(OP.TILE, [x, times], [large])
+    graph.op(OP.ADD, [x, large], [y], schema.AddOptionsT())
+    graph.ends([x], [y])
+    Path("net.tflite").write_bytes(written(writer.bytes()))
+    assert "net.tflite cannot be run: " in complaint(call("predict", "net.tflite", "x.png"))

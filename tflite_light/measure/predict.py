@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from tflite_light import contract
 from tflite_light.contract import Contract
 from tflite_light.errors import UserError
-from tflite_light.measure import foreign, goldens, stated
+from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.runners import TFLiteModel, probabilities
 from tflite_light.pipeline.examples import Examples, read
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures, pictures_of
@@ -120,6 +120,8 @@ def opened(
     agreed = contract.find(path, identity.network)
     if agreed is None and otherwise is None:
         raise contract.missing(path)
+    if agreed is None or agreed.flatbuffer is None:
+        trial.run(path)
     try:
         model = TFLiteModel(file.content)
     except (ValueError, RuntimeError) as error:
