@@ -190,7 +190,7 @@ def test_a_newer_major_version_is_refused(model: Path) -> None:
 
 def old(value: dict[str, Any]) -> None:
     """As version 0.1.0 wrote it."""
-    for key in ("minor", "flatbuffer", "calibration_pictures"):
+    for key in ("minor", "flatbuffer", "calibration_pictures", "golden_sha256"):
         del value[key]
     for golden in value["golden"]:
         del golden["input_sha256"], golden["runtime"]
@@ -316,7 +316,20 @@ def test_a_wrong_filter_and_another_runtime_are_distinguished(model: Path, call:
     assert findings(model) == []
 
 
+def test_golden_answers_that_were_changed_are_refused(model: Path) -> None:
+    edit(model, lambda value: value["golden"][1]["output"].__setitem__(0, 0.0))
+    assert "int8.json has other golden answers than it was written with." in refusal(model)
+    edit(model, lambda value: value.update(golden=[]))
+    assert "int8.json has other golden answers than it was written with." in refusal(model)
+
+
+def without_digest(value: dict[str, Any]) -> None:
+    value["golden_sha256"] = None
+
+
 def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
+    model.write_bytes(bare(model))  # the contract beside it alone counts, and has no digest
+    edit(model, without_digest)
     edit(model, lambda value: value["golden"][1]["output"].__setitem__(0, 0.0))
     Pillow.new("RGB", (40, 40)).save(model.parent / "int8_golden" / "2.png")
     (model.parent / "int8_golden" / "3.png").write_bytes(b"PNG")
@@ -340,6 +353,8 @@ def test_another_runtime_may_be_five_steps_off(model: Path) -> None:
             golden["runtime"] = "another 1.0"
             golden["output"] = [number + off for number in golden["output"]]
 
+    model.write_bytes(bare(model))
+    edit(model, without_digest)
     edit(model, lambda value: other(value, 5))
     assert findings(model) == []
     edit(model, lambda value: other(value, 1))

@@ -74,6 +74,10 @@ def find(model: Path, network_of: Callable[[bytes], str] | None = None) -> Contr
     if agreed and agreed.flatbuffer and not agreed.flatbuffer.fits(content, network_of):
         where = beside(model) if side else f"the contract inside {model}"
         raise UserError(f"{where} is another file's: the sha256 of {model} differs.", _AGAIN)
+    if side and not side.has_own_golden():
+        raise UserError(
+            f"{beside(model)} has other golden answers than it was written with.", _AGAIN
+        )
     return agreed
 
 

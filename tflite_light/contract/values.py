@@ -84,11 +84,26 @@ class Contract(Part):
     calibration_pictures: int | None = Field(
         None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"
     )
+    golden_sha256: str | None = Field(
+        None, description="of the golden inputs and outputs, which lie beside; null before minor 2"
+    )
     golden: Annotated[list[Golden], FailFast()] = []
 
     def bare(self) -> "Contract":
         """Without its golden pictures, as it is inside the file."""
         return self.model_copy(update={"golden": []})
+
+    def with_golden(self, golden: list[Golden]) -> "Contract":
+        return self.model_copy(update={"golden": golden, "golden_sha256": _digest(golden)})
+
+    def has_own_golden(self) -> bool:
+        """Whether its golden pictures are those that it was written with."""
+        return self.golden_sha256 in (None, _digest(self.golden))
+
+
+def _digest(golden: list[Golden]) -> str:
+    """Not of their paths, which change where a file is copied."""
+    return sha256(json.dumps([[one.input_sha256, one.output] for one in golden]).encode())
 
 
 def to_json(contract: Contract) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from tflite_light import contract, files
-from tflite_light.contract import MINOR, Contract, Flatbuffer
+from tflite_light.contract import MINOR, Contract, Flatbuffer, Golden
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import Measured, agreement, measure, top1, weigh
@@ -71,13 +71,15 @@ def deliver(
     if unlike := misfit(agreed):
         say(f"{mode.key}: not for MediaPipe Tasks: {unlike}")
     described = metadata.describe(bare, description(agreed, row, license))
-    agreed = agreed.model_copy(update={"flatbuffer": Flatbuffer.of(described, network(described))})
+    final = TFLiteModel(described)
+    pictures, goldens = _goldens(path, agreed, final, data)
+    digests = Flatbuffer.of(described, network(described))
+    agreed = agreed.model_copy(update={"flatbuffer": digests}).with_golden(goldens)
     content = contract.embed(described, agreed)
-    final = TFLiteModel(content)
     weigh(row, content)
     packed = pack(tflite.File(content)) if mode.packed else None
     row.packed_bytes = len(packed) if packed else None
-    _write(path, content, packed, agreed, final, data)
+    _write(path, content, packed, agreed, pictures)
     row.seconds = time.monotonic() - start
     return row
 
@@ -129,23 +131,28 @@ def packed_beside(path: Path) -> Path:
     return path.with_name(path.name + PACKED)
 
 
+def _goldens(
+    path: Path, agreed: Contract, model: TFLiteModel, data: Data
+) -> tuple[dict[Path, bytes], list[Golden]]:
+    """Test pictures as PNGs, by their paths, and the file's answers to them."""
+    pictures, goldens = {}, []
+    for number, index in enumerate(data.test.sample(GOLDENS)):
+        picture = _reduced(data.test.original(index))
+        name = f"{path.stem}_golden/{number}.png"
+        pictures[path.parent / name] = _png(picture)
+        goldens.append(golden(picture, name, data.label(index), agreed, model))
+    return pictures, goldens
+
+
 def _write(
     path: Path,
     content: bytes,
     packed: bytes | None,
     agreed: Contract,
-    model: TFLiteModel,
-    data: Data,
+    pictures: dict[Path, bytes],
 ) -> None:
     contents: dict[Path, bytes | str] = {packed_beside(path): packed} if packed else {}
-    goldens = []
-    for number, index in enumerate(data.test.sample(GOLDENS)):
-        picture = _reduced(data.test.original(index))
-        name = f"{path.stem}_golden/{number}.png"
-        contents[path.parent / name] = _png(picture)
-        goldens.append(golden(picture, name, data.label(index), agreed, model))
-    complete = agreed.model_copy(update={"golden": goldens})
-    contents[contract.beside(path)] = contract.to_json(complete)
+    contents |= {**pictures, contract.beside(path): contract.to_json(agreed)}
     files.write_all({**contents, path: content})
     for old in (broken(path), *([] if packed else [packed_beside(path)])):
         old.unlink(missing_ok=True)
