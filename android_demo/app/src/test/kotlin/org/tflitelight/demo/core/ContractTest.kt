@@ -52,7 +52,7 @@ class ContractTest {
     @Test
     fun `a newer version is refused, newer keys are passed by`() {
         assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
-        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 1,", "\"minor\": 7, \"colour\": {},")).golden.size)
+        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 2,", "\"minor\": 7, \"colour\": {},")).golden.size)
     }
 
     @Test
