@@ -31,6 +31,7 @@ from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.models.tiny import Tiny
 from tflite_light.report.measured import warnings
 from tflite_light.runs.delivery import deliver
+from tflite_light.tflite.identity import network
 
 LABELS = ["pattern0", "pattern1", "pattern2"]
 
@@ -88,7 +89,7 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
     content = model.read_bytes()
     start = content.index(b"PK\x03\x04")
     side, inside = contract.read(model), contract.read_inside(content, "")
-    assert side.flatbuffer == contract.Flatbuffer.of(content[:start])
+    assert side.flatbuffer == contract.Flatbuffer.of(content[:start], network(content))
     assert side.flatbuffer.size_bytes == start
     assert side.bare() == inside
     assert (side.version, side.minor, side.calibration_pictures) == (1, 2, 20)
@@ -130,8 +131,8 @@ def test_an_archive_may_be_extended_or_left_out(model: Path) -> None:
 
 def test_other_labels_inside_the_archive_are_refused(model: Path) -> None:
     text = contract.to_json(contract.read(model).bare())
-    archive(model, ("contract.json", text), ("labels.txt", "pattern1\npattern0\npattern2\n"))
-    assert "contract.json and labels.txt inside" in refusal(model)
+    archive(model, ("contract.json", text), ("contract_labels.txt", "pattern1\npattern0\n"))
+    assert "contract.json and contract_labels.txt inside" in refusal(model)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -139,7 +140,7 @@ def test_two_contracts_inside_a_file_are_refused(model: Path) -> None:
     text = contract.to_json(contract.read(model).bare())
     archive(model, ("contract.json", text), ("contract.json", text.replace("RGB", "BGR")))
     contract.beside(model).unlink()
-    assert "cannot be read: it holds contract.json or labels.txt twice." in refusal(model)
+    assert "cannot be read: it holds contract.json twice." in refusal(model)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_a_newer_major_version_is_refused(model: Path) -> None:
 
 def old(value: dict[str, Any]) -> None:
     """As version 0.1.0 wrote it."""
-    for key in ("minor", "flatbuffer", "calibration_pictures"):
+    for key in ("minor", "flatbuffer", "calibration_pictures", "golden_sha256"):
         del value[key]
     for golden in value["golden"]:
         del golden["input_sha256"], golden["runtime"]
@@ -315,7 +316,20 @@ def test_a_wrong_filter_and_another_runtime_are_distinguished(model: Path, call:
     assert findings(model) == []
 
 
+def test_golden_answers_that_were_changed_are_refused(model: Path) -> None:
+    edit(model, lambda value: value["golden"][1]["output"].__setitem__(0, 0.0))
+    assert "int8.json has other golden answers than it was written with." in refusal(model)
+    edit(model, lambda value: value.update(golden=[]))
+    assert "int8.json has other golden answers than it was written with." in refusal(model)
+
+
+def without_digest(value: dict[str, Any]) -> None:
+    value["golden_sha256"] = None
+
+
 def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
+    model.write_bytes(bare(model))  # the contract beside it alone counts, and has no digest
+    edit(model, without_digest)
     edit(model, lambda value: value["golden"][1]["output"].__setitem__(0, 0.0))
     Pillow.new("RGB", (40, 40)).save(model.parent / "int8_golden" / "2.png")
     (model.parent / "int8_golden" / "3.png").write_bytes(b"PNG")
@@ -339,6 +353,8 @@ def test_another_runtime_may_be_ten_steps_off(model: Path) -> None:
             golden["runtime"] = "another 1.0"
             golden["output"] = [number + off for number in golden["output"]]
 
+    model.write_bytes(bare(model))
+    edit(model, without_digest)
     edit(model, lambda value: other(value, 10))
     assert findings(model) == []
     edit(model, lambda value: other(value, 1))

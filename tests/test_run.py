@@ -141,7 +141,10 @@ def test_predict_reads_the_contract_beside_the_file_or_inside_it(home: Path, cal
     lines = call("predict", "alone.tflite", golden[0], "--top", 3).stdout.splitlines()
     assert len(lines) == 3
     assert abs(sum(float(line.split("\t")[2]) for line in lines) - 1) < 1e-3
-    assert zipfile.ZipFile("alone.tflite").read("labels.txt") == b"pattern0\npattern1\npattern2\n"
+    assert (
+        zipfile.ZipFile("alone.tflite").read("contract_labels.txt")
+        == b"pattern0\npattern1\npattern2\n"
+    )
 
 
 def test_evaluate_takes_a_folder_or_a_table(home: Path, call: Call) -> None:
@@ -238,7 +241,10 @@ def test_a_contract_that_is_another_file_s_is_refused(copy: Path, call: Call) ->
     golden = exports / "int8_golden" / "0.png"
     (exports / "int8.json").write_text((exports / "float32.json").read_text())
     message = complaint(call("predict", exports / "int8.tflite", golden))
-    assert "disagree: flatbuffer.size_bytes, flatbuffer.sha256, input.dtype, input.scale" in message
+    assert (
+        "disagree: flatbuffer.size_bytes, flatbuffer.sha256, flatbuffer.network_sha256, " in message
+    )
+    assert ", input.dtype, input.scale" in message
     (exports / "int8.json").write_text('{"version": 1}')
     assert "is damaged, model: is missing" in complaint(
         call("predict", exports / "int8.tflite", golden)

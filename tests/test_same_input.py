@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 
 from tflite_light import contract
 from tflite_light.contract import Contract, Image, sha256
-from tflite_light.export import Mode
+from tflite_light.export import Mode, _calibration
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.measure.accuracy import answers
@@ -84,7 +84,7 @@ def test_the_input_of_a_picture_is_the_same_everywhere(mode: Mode, tmp_path: Pat
     contract.beside(file).write_text(contract.to_json(complete))
     assert [one.verdict for one in verify(file).pictures] == ["pass"] * len(kinds())
     if isinstance(mode, Int8):
-        assert _calibrated(mode, examples, agreed) == expected[1:]
+        assert _calibrated(examples, agreed) == expected[1:]
 
 
 def _predicted(predictor: Predictor, path: Path) -> str:
@@ -102,7 +102,7 @@ def _digests(batches: Any, agreed: Contract) -> list[str]:
     ]
 
 
-def _calibrated(mode: Int8, examples: Examples, agreed: Contract) -> list[str]:
+def _calibrated(examples: Examples, agreed: Contract) -> list[str]:
     """All but the first, which gets a black and a white pixel."""
-    _, *others = mode._calibration(examples)
+    _, *others = _calibration.inputs(examples, range(len(examples)), len(examples))
     return [sha256(quantise(batch[0], agreed.input).tobytes()) for (batch,) in others]

@@ -50,7 +50,7 @@ class Model:
             goldens.append(one.model_copy(update={"picture": inside}))
         if not goldens:
             say(f"warning: {path} has no golden pictures: the app cannot check accelerators by it")
-        complete = agreed.model_copy(update={"golden": goldens})
+        complete = agreed.with_golden(goldens)
         found[f"{name}.json"] = contract.to_json(complete).encode()
         return cls(path, name, found)
 

@@ -4,11 +4,13 @@ promised.
 It is part of the recipe (`image:`), is obeyed by training, calibration, evaluation and prediction,
 and travels with every exported file: as `<name>.json` beside it with golden pictures, and without
 them inside the file, in the zip archive that TFLite appends to a flatbuffer for associated files.
+Standard metadata (`tflite/metadata.py`) tell MediaPipe Tasks and ML Kit as much of it as they have
+words for.
 """
 
-from tflite_light.contract.archive import embed
+from tflite_light.contract.archive import CONTRACT, LABELS, embed, members_of
 from tflite_light.contract.image import Image
-from tflite_light.contract.reading import beside, read, read_inside
+from tflite_light.contract.reading import beside, find, missing, read, read_inside
 from tflite_light.contract.values import (
     MINOR,
     Contract,
@@ -20,6 +22,8 @@ from tflite_light.contract.values import (
 )
 
 __all__ = [
+    "CONTRACT",
+    "LABELS",
     "MINOR",
     "Contract",
     "Flatbuffer",
@@ -28,6 +32,9 @@ __all__ = [
     "Tensor",
     "beside",
     "embed",
+    "find",
+    "members_of",
+    "missing",
     "read",
     "read_inside",
     "sha256",

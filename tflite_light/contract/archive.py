@@ -2,12 +2,15 @@
 
 import io
 import zipfile
+from collections import Counter
+from collections.abc import Collection
 
 from tflite_light.contract.values import Contract, to_json
 from tflite_light.errors import UserError
 
 CONTRACT = "contract.json"
-LABELS = "labels.txt"
+LABELS = "contract_labels.txt"  # tflite-support's writers add a `labels.txt`, and refuse a second
+OLD_LABELS = "labels.txt"  # before minor 2
 LIMIT_BYTES = 16 << 20  # of a contract; 200,000 labels of 30 characters take 8 MB
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those whose unpacked size can be bounded
 
@@ -28,8 +31,8 @@ def labels_text(contract: Contract) -> str:
     return "\n".join(contract.labels) + "\n"
 
 
-def members_of(content: bytes, where: str) -> dict[str, bytes]:
-    """Contract and labels inside a file, those that are there.
+def members_of(content: bytes, where: str, names: Collection[str]) -> dict[str, bytes]:
+    """Of the named members of the archive inside a file, those that are there.
 
     Raises UserError where the archive is damaged, or a member larger than 16 MiB.
     """
@@ -37,9 +40,10 @@ def members_of(content: bytes, where: str) -> dict[str, bytes]:
         return {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            found = [one for one in archive.infolist() if one.filename in (CONTRACT, LABELS)]
-            if len({one.filename for one in found}) < len(found):
-                raise ValueError(f"it holds {CONTRACT} or {LABELS} twice")
+            found = [one for one in archive.infolist() if one.filename in names]
+            counts = Counter(one.filename for one in found)
+            if twice := [name for name, count in counts.items() if count > 1]:
+                raise ValueError(f"it holds {twice[0]} twice")
             return {one.filename: _unpack(archive, one) for one in found}
     except Exception as error:  # zipfile trusts its input: damage raises nearly anything
         raise UserError(

@@ -1,11 +1,19 @@
 """Reading the contract of a file: beside it, inside it, and whether they belong to it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, StrictInt, ValidationError
 
-from tflite_light.contract.archive import CONTRACT, LABELS, LIMIT_BYTES, labels_text, members_of
+from tflite_light.contract.archive import (
+    CONTRACT,
+    LABELS,
+    LIMIT_BYTES,
+    OLD_LABELS,
+    labels_text,
+    members_of,
+)
 from tflite_light.contract.image import AS_WRITTEN, Image
 from tflite_light.contract.values import Contract
 from tflite_light.errors import UserError
@@ -32,6 +40,26 @@ def read(model: Path) -> Contract:
     Raises UserError when there is none, it is damaged, it was written for another file, or the two
     disagree.
     """
+    agreed = find(model)
+    if agreed is None:
+        raise missing(model)
+    return agreed
+
+
+def missing(model: Path) -> UserError:
+    """What to say of a file without a contract."""
+    state = "is not one" if beside(model).is_file() else "is missing"
+    return UserError(
+        f"{model} has no contract: {beside(model)} {state} and none is inside the file.", _AGAIN
+    )
+
+
+def find(model: Path, network_of: Callable[[bytes], str] | None = None) -> Contract | None:
+    """As `read`; None where there is none.
+
+    `network_of` gives the digest of a file's network however its bytes are arranged, by which a
+    file that another tool has packed anew is known.
+    """
     try:
         content = model.read_bytes()
     except OSError as error:
@@ -43,28 +71,31 @@ def read(model: Path) -> Contract:
     if side and inside:
         _require_equal(side, inside, model)
     agreed = side or inside
-    if not agreed:
-        state = "is not one" if stray else "is missing"
-        problem = f"{model} has no contract: {beside(model)} {state} and none is inside the file."
-        raise UserError(problem, _AGAIN)
-    if agreed.flatbuffer and not agreed.flatbuffer.begins(content):
+    if agreed and agreed.flatbuffer and not agreed.flatbuffer.fits(content, network_of):
         where = beside(model) if side else f"the contract inside {model}"
         raise UserError(f"{where} is another file's: the sha256 of {model} differs.", _AGAIN)
+    if side and not side.has_own_golden():
+        raise UserError(
+            f"{beside(model)} has other golden answers than it was written with.", _AGAIN
+        )
     return agreed
 
 
 def read_inside(content: bytes, where: str) -> Contract | None:
     """The contract inside a file's bytes, if one is; `where` names the file in messages.
 
-    Raises UserError where it is damaged, or `labels.txt` has other labels.
+    Raises UserError where it is damaged, or the label file has other labels.
     """
-    members = members_of(content, where)
+    members = members_of(content, where, (CONTRACT, LABELS, OLD_LABELS))
     if CONTRACT not in members:
         return None
     found = _parse(members[CONTRACT], f"the contract inside {where}")
-    if found and LABELS in members and members[LABELS] != labels_text(found).encode():
+    if found is None:
+        return None
+    name = OLD_LABELS if found.minor < 2 else LABELS  # a newer file's labels.txt is another tool's
+    if name in members and members[name] != labels_text(found).encode():
         raise UserError(
-            f"{CONTRACT} and {LABELS} inside {where} have different labels.",
+            f"{CONTRACT} and {name} inside {where} have different labels.",
             "Copy the file again, or export the model again.",
         )
     return found

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Annotated, Literal, Self
 
 from pydantic import FailFast, Field
@@ -29,10 +30,19 @@ class Flatbuffer(Part):
 
     size_bytes: int = Field(ge=8)
     sha256: str
+    network_sha256: str | None = Field(
+        None, description="of the network however its bytes are arranged; null before minor 2"
+    )
 
     @classmethod
-    def of(cls, content: bytes) -> Self:
-        return cls(size_bytes=len(content), sha256=sha256(content))
+    def of(cls, content: bytes, network: str | None = None) -> Self:
+        return cls(size_bytes=len(content), sha256=sha256(content), network_sha256=network)
+
+    def fits(self, content: bytes, network_of: Callable[[bytes], str] | None) -> bool:
+        """Whether a file has this network; in other bytes, if `network_of` gives their digest."""
+        if self.begins(content) or not (network_of and self.network_sha256):
+            return self.begins(content)
+        return network_of(content) == self.network_sha256
 
     def begins(self, content: bytes) -> bool:
         """Whether a file is this network, whatever follows it."""
@@ -74,18 +84,34 @@ class Contract(Part):
     labels: Annotated[list[str], FailFast()] = Field(min_length=2)
     input: Tensor
     output: Tensor
-    output_is: Literal["logits"] = "logits"
+    output_is: Literal["logits", "probabilities"] = "logits"  # the latter in others' files alone
     calibration_pictures: int | None = Field(
         None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"
     )
     calibration_sha256: str | None = Field(
         None, description="of what these pictures held, as checksums; null before minor 2"
     )
+    golden_sha256: str | None = Field(
+        None, description="of the golden inputs and outputs, which lie beside; null before minor 2"
+    )
     golden: Annotated[list[Golden], FailFast()] = []
 
     def bare(self) -> "Contract":
         """Without its golden pictures, as it is inside the file."""
         return self.model_copy(update={"golden": []})
+
+    def with_golden(self, golden: list[Golden]) -> "Contract":
+        return self.model_copy(update={"golden": golden, "golden_sha256": _digest(golden)})
+
+    def has_own_golden(self) -> bool:
+        """Whether its golden pictures are those that it was written with."""
+        return self.golden_sha256 in (None, _digest(self.golden))
+
+
+def _digest(golden: list[Golden]) -> str:
+    """Not of their paths, which change where a file is copied."""
+    told = [[one.decoded_sha256, one.input_sha256, one.output] for one in golden]
+    return sha256(json.dumps(told).encode())
 
 
 def to_json(contract: Contract) -> str:

@@ -95,8 +95,13 @@ def measure_file(
 ) -> Measured:
     """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given."""
     row, logits = measure(name, runner, examples)
-    file, agreed = File(content), contract.read_inside(content, name)
     row.agreement = None if reference is None else agreement(logits, reference)
+    return weigh(row, content)
+
+
+def weigh(row: Measured, content: bytes) -> Measured:
+    """The row with what a file's content shows without being run."""
+    file, agreed = File(content), contract.read_inside(content, row.name)
     row.zeros, row.values = file.zeros(), most_values(list(file.weights()))
     row.size_bytes, row.deflated_bytes = len(content), file.deflated_bytes()
     if agreed:

@@ -5,7 +5,7 @@ import io
 import math
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,15 @@ from PIL import Image as Pillow
 from tflite_light import contract
 from tflite_light.contract import Contract
 from tflite_light.errors import UserError
-from tflite_light.measure import goldens
+from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.runners import TFLiteModel, probabilities
 from tflite_light.pipeline.examples import Examples, read
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures, pictures_of
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite import identity
+from tflite_light.tflite.file import File
 from tflite_light.wording import some
 
 _ORIENTATION = ExifTags.Base.Orientation
@@ -45,7 +47,8 @@ class Answer:
 class Predictor:
     """A `.tflite` that names what is on pictures, as an app that obeys its contract would.
 
-    Raises UserError when `path` is not a TFLite file, cannot be run, or has no contract of its own.
+    Of a file without one, as far as its standard metadata say how. Raises UserError when `path` is
+    not a TFLite file, cannot be run, or says too little.
     """
 
     def __init__(self, path: str | Path):
@@ -84,7 +87,8 @@ class Predictor:
 
     def _answers(self, pictures: Pictures, top: int) -> list[list[Answer]]:
         examples: Examples = read({"pictures": pictures}, self.contract.image)["pictures"]
-        shares = probabilities(self.model.logits(examples.inputs(range(len(examples)))))
+        outputs = self.model.logits(examples.inputs(range(len(examples))))
+        shares = probabilities(outputs) if self.contract.output_is == "logits" else outputs
         return [self._top(share, top) for share in shares]
 
     def _top(self, share: Floats, top: int) -> list[Answer]:
@@ -96,26 +100,38 @@ class Predictor:
 def open_file(path: Path) -> tuple[TFLiteModel, Contract]:
     """A `.tflite` and its contract; what its golden pictures show to differ here goes to stderr.
 
-    Raises UserError as `opened` does.
+    Where it has none, its standard metadata stand in. Raises UserError as `opened` does.
     """
-    model, agreed = opened(path)
+    model, agreed = opened(path, foreign.contract_of)
     for warning in goldens.warnings(goldens.check(agreed, model, path.parent)):
         say(f"warning: {path}: {warning}")
     return model, agreed
 
 
-def opened(path: Path) -> tuple[TFLiteModel, Contract]:
-    """A `.tflite` and its contract.
+def opened(
+    path: Path, otherwise: Callable[[Path, File, TFLiteModel], Contract] | None = None
+) -> tuple[TFLiteModel, Contract]:
+    """A `.tflite` and its contract; `otherwise` gives one for a file that has none.
 
     Raises UserError when it is not a TFLite file, cannot be run, has no contract, or one of another
     file.
     """
-    content = tflite.read(path).content
-    agreed = contract.read(path)
+    file = tflite.read(path)
+    agreed = contract.find(path, identity.network)
+    if agreed is None and otherwise is None:
+        raise contract.missing(path)
+    if agreed is None or agreed.flatbuffer is None:
+        trial.run(path)
     try:
-        model = TFLiteModel(content)
+        model = TFLiteModel(file.content)
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be run: {error}.", "Export it again.") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"{path} cannot be run: {reason}.", "Export it again.") from error
+    if agreed:
+        stated.require_agreement(path, file.content, agreed)
+    elif otherwise:
+        agreed = otherwise(path, file, model)
+    assert agreed
     _require_own(agreed, model, path)
     return model, agreed
 

@@ -9,8 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from tflite_light.contract import Tensor
+from tflite_light.errors import UserError
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
+from tflite_light.wording import count
 
 
 class Runner(Protocol):
@@ -42,10 +44,14 @@ class TFLiteModel:
         with quiet():  # it announces XNNPACK
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
-        (self._input,), (self._output,) = (
+        inputs, outputs = (
             self._interpreter.get_input_details(),
             self._interpreter.get_output_details(),
         )
+        if (len(inputs), len(outputs)) != (1, 1):
+            ends = f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}"
+            raise ValueError(f"it has {ends}, where a classifier has one of each")
+        (self._input,), (self._output,) = inputs, outputs
         self.input, self.output = _tensor(self._input), _tensor(self._output)
         kinds = {one["dtype"] for one in self._interpreter.get_tensor_details()}
         self.in_integers = bool(kinds & {np.int8, np.uint8})  # some of it, whatever its ends
@@ -55,11 +61,19 @@ class TFLiteModel:
         return dequantise(np.stack(raw), self.output)
 
     def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """One input [size, size, 3] in the file's own type -> [classes] in the file's own type."""
-        self._interpreter.set_tensor(self._input["index"], values[None])
-        self._interpreter.invoke()
-        answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])[0]
-        return answer
+        """One input [size, size, 3] in the file's own type -> [classes] in the file's own type.
+
+        Raises UserError where the file's operators do not fit its tensors.
+        """
+        try:
+            self._interpreter.set_tensor(self._input["index"], values[None])
+            self._interpreter.invoke()
+            answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
+        except (RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            problem = f"the file stops while it runs: {reason}."
+            raise UserError(problem, "Export it again.") from error
+        return answer.reshape(-1)  # [1, classes], or [1, 1, 1, classes] in others' files
 
 
 def quantise(real: Floats, tensor: Tensor) -> np.ndarray[Any, Any]:
@@ -87,10 +101,17 @@ def probabilities(logits: Floats) -> Floats:
 
 
 def _tensor(details: dict[str, Any]) -> Tensor:
-    scale, zero_point = details["quantization"]
+    """Raises ValueError where it is not of a type that pictures or answers have."""
+    (scale, zero_point), kind = details["quantization"], np.dtype(details["dtype"]).name
+    if kind not in ("float32", "int8", "uint8"):
+        raise ValueError(f"{details['name']} is {kind}, where float32, int8 and uint8 are known")
+    if kind != "float32" and not scale:  # integers that stand for themselves
+        scale = 1
+    if not 0 <= scale < np.inf:
+        raise ValueError(f"{details['name']} has the scale {scale}")
     return Tensor(
         shape=[int(side) for side in details["shape"]],
-        dtype=np.dtype(details["dtype"]).name,
+        dtype=kind,
         scale=float(scale),
         zero_point=int(zero_point),
     )

@@ -56,6 +56,9 @@ class Recipe(Part):
     export: list[Annotated[Mode, OneOf("export")]] = Field(
         [{"int8": {}}], min_length=1, validate_default=True, description="the files to write"
     )
+    license: str | None = Field(
+        None, min_length=1, description="of the files, in their metadata, such as Apache-2.0"
+    )
     seed: int = Field(
         0, ge=0, lt=2**31, description="of the weights, the order of pictures, the augmentation"
     )

@@ -95,7 +95,8 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         rows.append(row)
     for mode in run.recipe.export:
         phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
-        rows.append(deliver(mode, models[phase], logits[phase], data, chain.promises(run), path))
+        made = mode, models[phase], logits[phase], data, chain.promises(run), path
+        rows.append(deliver(*made, run.recipe.license))
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},

@@ -10,14 +10,16 @@ from tflite_light import contract, files
 from tflite_light.contract import MINOR, Contract, Flatbuffer
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.measure.accuracy import Measured, measure_file, top1
+from tflite_light.measure.accuracy import Measured, agreement, measure, top1, weigh
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
+from tflite_light.runs.describing import description, misfit
 from tflite_light.runs.golden_pictures import golden_pictures
-from tflite_light.tflite import PACKED
+from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite.identity import network
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 
@@ -32,14 +34,15 @@ def deliver(
     data: Data,
     promises: Sequence[Promise],
     path: Path,
+    license: str | None = None,
 ) -> Measured:
     """Convert `model` and write `path`, its `.json` and its golden pictures; the row that was
     measured.
 
-    `reference` holds the model's logits on `data.test`. Raises UserError when the file breaks a
-    promise: a float operator in an int8 file, fewer zeros than the stages promised, or an operator
-    that does not run. It is then kept at `broken(path)`, without contract, and nothing else is
-    written.
+    `reference` holds the model's logits on `data.test`; `license` goes into the metadata. Raises
+    UserError when the file breaks a promise: a float operator in an int8 file, fewer zeros than the
+    stages promised, or an operator that does not run. It is then kept at `broken(path)`, without
+    contract, and nothing else is written.
     """
     say(f"{mode.stem}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
@@ -47,24 +50,32 @@ def deliver(
     with _kept_if_broken(bare, path):
         _require_kept(mode, promises, tflite.File(bare), path)
         runner = _runnable(bare, path)
-    pictures = mode.calibrated_on(model, data.train)
+    row, logits = measure(mode.stem, runner, data.test)
+    row.agreement = agreement(logits, reference)
+    calibrated = mode.calibrated_on(model, data.train)
     agreed = Contract(
         minor=MINOR,
         model=model.name,
-        flatbuffer=Flatbuffer.of(bare),
         image=data.test.image,
         labels=data.classes,
         input=runner.input,
         output=runner.output,
-        calibration_pictures=None if pictures is None else len(pictures),
-        calibration_sha256=data.train.digest(pictures) if pictures else None,
+        calibration_pictures=None if calibrated is None else len(calibrated),
+        calibration_sha256=data.train.digest(calibrated) if calibrated else None,
     )
-    content = contract.embed(bare, agreed)
-    final = TFLiteModel(content)
-    row = measure_file(mode.stem, content, final, data.test, reference)
+    if unlike := misfit(agreed):
+        say(f"{mode.stem}: not for MediaPipe Tasks: {unlike}")
+    described = metadata.describe(bare, description(agreed, row, license))
+    goldens = golden_pictures(agreed, TFLiteModel(described), data, f"{path.stem}_golden")
+    digests = Flatbuffer.of(described, network(described))
+    agreed = agreed.model_copy(update={"flatbuffer": digests})
+    agreed = agreed.with_golden([one for _, one in goldens])
+    content = contract.embed(described, agreed)
+    weigh(row, content)
     packed = pack(tflite.File(content)) if mode.packed else None
     row.packed_bytes = len(packed) if packed else None
-    _write(path, content, packed, agreed, final, data)
+    pictures = {path.parent / one.picture: picture for picture, one in goldens}
+    _write(path, content, packed, agreed, pictures)
     row.seconds = time.monotonic() - start
     return row
 
@@ -121,14 +132,10 @@ def _write(
     content: bytes,
     packed: bytes | None,
     agreed: Contract,
-    model: TFLiteModel,
-    data: Data,
+    pictures: dict[Path, bytes],
 ) -> None:
     contents: dict[Path, bytes | str] = {packed_beside(path): packed} if packed else {}
-    goldens = golden_pictures(agreed, model, data, f"{path.stem}_golden")
-    contents |= {path.parent / one.picture: content for content, one in goldens}
-    complete = agreed.model_copy(update={"golden": [one for _, one in goldens]})
-    contents[contract.beside(path)] = contract.to_json(complete)
+    contents |= {**pictures, contract.beside(path): contract.to_json(agreed)}
     files.write_all({**contents, path: content})
     for old in (broken(path), *([] if packed else [packed_beside(path)])):
         old.unlink(missing_ok=True)

@@ -51,8 +51,8 @@ def export(
     with run.locked():
         for mode in chosen:
             phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
-            promised = chain.promises(run)
-            rows[path] = deliver(mode, models[phase], logits[phase], pictures, promised, path)
+            made = mode, models[phase], logits[phase], pictures, chain.promises(run), path
+            rows[path] = deliver(*made, run.recipe.license)
         if not out:
             run.write_rows(list(rows.values()))
     return rows

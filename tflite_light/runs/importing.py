@@ -43,7 +43,10 @@ def export(
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
     paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
-    return {file: deliver(mode, model, logits, data, [], file) for file, mode in paths.items()}
+    return {
+        file: deliver(mode, model, logits, data, [], file, recipe.license)
+        for file, mode in paths.items()
+    }
 
 
 def network(recipe: Recipe, labels: list[str]) -> Any:

@@ -63,6 +63,23 @@ class Content:
         offset = int(self.number(vtable + entry, _SHORT))
         return table + offset if offset else None
 
+    def fields(self, table: int) -> dict[int, bytes]:
+        """Slot -> a field's bytes, up to the next field's; zeros behind may be padding."""
+        vtable = table - int(self.number(table, _VTABLE))
+        size, length = (int(self.number(vtable + at, _SHORT)) for at in (0, _SHORT.size))
+        if not 0 <= table <= len(self.data) - length:
+            raise Damage("an offset leads out of the file")
+        self._spend(size + length)
+        entries = range(2 * _SHORT.size, size - 1, _SHORT.size)
+        starts = {slot: int(self.number(vtable + at, _SHORT)) for slot, at in enumerate(entries)}
+        given = sorted({start for start in starts.values() if start})
+        ends = dict(zip(given, [*given, length][1:], strict=True))
+        return {
+            slot: bytes(self.data[table + start : table + ends[start]]).rstrip(b"\0")
+            for slot, start in starts.items()
+            if start
+        }
+
     def record(self, table: int, fields: "Fields") -> SimpleNamespace:
         self._spend(_OFFSET.size)
         return SimpleNamespace(
@@ -121,17 +138,34 @@ def record(fields: Fields) -> Read:
     return read
 
 
+def raw(content: Content, table: int, slot: int) -> dict[int, bytes]:
+    """The bytes of a table's fields by their slots, without zeros behind; {} if it is left out.
+
+    For tables of numbers alone these are equal whenever the numbers are, however a writer ordered
+    and padded them; a reference would depend on where it leads.
+    """
+    place = content.place_of(table, slot)
+    return {} if place is None else content.fields(content.follow(place))
+
+
+def references(content: Content, table: int, slot: int) -> list[int]:
+    """The places of the tables in a list."""
+    place = content.place_of(table, slot)
+    if place is None:
+        return []
+    first = content.follow(place) + _OFFSET.size
+    count = len(_REFERENCES(content, table, slot))
+    return [content.follow(at) for at in range(first, first + _OFFSET.size * count, _OFFSET.size)]
+
+
+_REFERENCES = vector("<u4")
+
+
 def records(fields: Fields) -> Read:
     """A list of tables."""
-    offsets = vector("<u4")
 
     def read(content: Content, table: int, slot: int) -> Any:
-        place = content.place_of(table, slot)
-        if place is None:
-            return []
-        first = content.follow(place) + _OFFSET.size
-        places = range(first, first + 4 * len(offsets(content, table, slot)), 4)
-        return [content.record(content.follow(at), fields) for at in places]
+        return [content.record(place, fields) for place in references(content, table, slot)]
 
     return read
 

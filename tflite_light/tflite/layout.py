@@ -10,6 +10,7 @@ from tflite_light.tflite.flatbuffer import (
     Content,
     Fields,
     either,
+    raw,
     record,
     records,
     scalar,
@@ -43,16 +44,33 @@ _TENSOR: Fields = {
     "type": (1, scalar("b")),
     "buffer": (2, scalar("I")),
     "name": (3, text),
+    "isVariable": (5, scalar("?")),
     "quantization": (4, record(_QUANTIZATION)),
     "sparsity": (6, record(_SPARSITY)),
     "shapeSignature": (7, vector("<i4")),
     "hasRank": (8, scalar("?")),
     "externalBuffer": (10, scalar("I")),
 }
+_NUMBERS: Fields = {"numbers": (0, vector("<i4"))}
+_LISTS = {17: _NUMBERS, 30: _NUMBERS}  # options that are a list: RESHAPE's and SQUEEZE's
+
+
+def _options(content: Content, table: int, slot: int) -> tuple[int, Any]:
+    """The kind of an operator's options and what is in them, equal for equal ones."""
+    kind = int(scalar("B")(content, table, slot - 1))
+    found = record(_LISTS[kind])(content, table, slot) if kind in _LISTS else None
+    if found is None or found.numbers is None:
+        return kind, raw(content, table, slot)
+    return kind, found.numbers.tolist()
+
+
 _OPERATOR: Fields = {
     "opcodeIndex": (0, scalar("I")),
     "inputs": (1, vector("<i4")),
     "outputs": (2, vector("<i4")),
+    "options": (4, _options),
+    "customOptions": (5, vector("u1")),
+    "moreOptions": (12, raw),
 }
 _GRAPH: Fields = {
     "tensors": (0, records(_TENSOR)),
@@ -78,6 +96,7 @@ _MODEL: Fields = {
         4,
         records({"data": (0, vector("u1")), "offset": (1, scalar("Q")), "size": (2, scalar("Q"))}),
     ),
+    "metadata": (6, records({"name": (0, text), "buffer": (1, scalar("I"))})),
     "signatureDefs": (7, records({"signatureKey": (2, text), "subgraphIndex": (4, scalar("I"))})),
 }
 

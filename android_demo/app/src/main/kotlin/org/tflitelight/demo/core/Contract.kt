@@ -56,18 +56,19 @@ data class Contract(
         private fun inside(name: String, bytes: ByteArray): Contract? {
             val members =
                 try {
-                    Archive.of(bytes)?.members(setOf(CONTRACT, LABELS)).orEmpty()
+                    Archive.of(bytes)?.members(setOf(CONTRACT, LABELS, OLD_LABELS)).orEmpty()
                 } catch (problem: Problem) {
                     throw Problem("$name is damaged: ${problem.message}.", problem.hint)
                 }
             val found = members[CONTRACT]?.let { ContractReader("the contract inside $name").read(it) } ?: return null
-            val labels = members[LABELS] ?: return found
-            if (String(labels) != found.labels.joinToString("") { "$it\n" }) throw Problem("$CONTRACT and $LABELS inside $name have different labels.", AGAIN)
+            val labels = members[LABELS] ?: members[OLD_LABELS] ?: return found
+            if (String(labels) != found.labels.joinToString("") { "$it\n" }) throw Problem("The contract and the label file inside $name have different labels.", AGAIN)
             return found
         }
 
         private const val CONTRACT = "contract.json"
-        private const val LABELS = "labels.txt"
+        private const val LABELS = "contract_labels.txt"
+        private const val OLD_LABELS = "labels.txt" // before minor 2; beside the other it is another tool's
         private const val AGAIN = "Copy the file again, or export the model again."
     }
 }

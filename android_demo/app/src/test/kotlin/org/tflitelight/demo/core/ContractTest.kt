@@ -52,7 +52,7 @@ class ContractTest {
     @Test
     fun `a newer version is refused, newer keys are passed by`() {
         assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
-        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 1,", "\"minor\": 7, \"colour\": {},")).golden.size)
+        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 2,", "\"minor\": 7, \"colour\": {},")).golden.size)
     }
 
     @Test
@@ -108,7 +108,9 @@ class ContractTest {
         assertTrue(broken(patched(zipped(contract to beside), 10, 12)).contains("a member is compressed in a way that is not known"))
         val twice = zipped(contract to beside, "contract_json" to beside)
         assertTrue(broken(String(twice, Charsets.ISO_8859_1).replace("contract_json", contract).toByteArray(Charsets.ISO_8859_1)).contains("it holds contract.json twice"))
-        assertTrue(broken(zipped(contract to beside, labels to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+        for (name in listOf(labels, "contract_labels.txt")) {
+            assertTrue(broken(zipped(contract to beside, name to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+        }
     }
 
     private fun broken(archive: ByteArray) = problem(file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")) + archive).message
