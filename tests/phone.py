@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
 from tflite_light.measure.runners import TFLiteModel
 
 DESKTOP = Path(__file__).parents[1] / "android_demo" / "build" / "desktop"
@@ -31,7 +32,6 @@ COMMANDS = {
     "gpu": [str(DESKTOP / "answer"), "-g", str(DESKTOP / GPU), str(DESKTOP / TFLITE)],
 }
 STEPS = {"cortex-a53": 0, "cortex-a76": 0, "gpu": 4}  # of an integer output
-SHARE = 1e-4  # of the largest float32 output
 _NODES = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(TfLiteGpuDelegate")
 
 
@@ -94,7 +94,8 @@ def _compared(processor: str, model: TFLiteModel, found: Any, expected: Any, log
         left = int(taken[2]) - int(taken[1]) if taken else len(expected)
     if model.output.scale:
         return Told(processor, off, STEPS[processor], left)
-    return Told(processor, off / largest, SHARE, left)
+    share = INTEGER_SHARE if model.in_integers else FLOAT_SHARE
+    return Told(processor, off / largest, share, left)
 
 
 def missing() -> str:
