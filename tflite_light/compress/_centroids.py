@@ -9,14 +9,14 @@ Array = np.ndarray[Any, Any]
 ROUNDS = 100  # of Lloyd; it ends when no centroid moves, for most kernels after 20 to 60
 
 
-def shared(values: Array, count: int, initial: str, seed: int, zeros: bool) -> Array:
+def shared(values: Array, count: int, initial: str, seed: int) -> Array:
     """`values` with each replaced by the nearest of at most `count` centroids.
 
-    With `zeros`, 0 is one of them and keeps exactly its members.
+    Where there are zeros, 0 is one of them and keeps exactly its members.
     """
     result = np.array(values)
-    chosen = values != 0 if zeros else np.ones(values.shape, bool)
-    count -= zeros and not chosen.all()
+    chosen = values != 0
+    count -= not chosen.all()
     if chosen.any():
         ordered = np.sort(values[chosen].astype(np.float64))
         centres = lloyd(ordered, _start(ordered, count, initial, seed)).astype(values.dtype)

@@ -14,7 +14,7 @@ from tflite_light.graph.copied import copied
 from tflite_light.tflite.promises import Clusters, Promise
 
 if TYPE_CHECKING:
-    from tflite_light.pipeline.examples import Data
+    from tflite_light.pipeline.examples import Data, Examples
 
 
 class Cluster(Stage):
@@ -22,8 +22,9 @@ class Cluster(Stage):
 
     `centroids` is a promise on the exported file: no output channel of a kernel has more different
     values; no kernel has where no batch norm scales its channels and the file stores floats.
-    Depthwise kernels hold 1 to 5 % of the weights and stay as they are. Zeros that an earlier stage
-    promised stay exactly those, and are one of the values.
+    Depthwise kernels hold 1 to 5 % of the weights and stay as they are. Zeros stay exactly those,
+    and are one of the values. Training begins where weights have not the nearest of the values, but
+    those that keep the answers of their layers on pictures.
     """
 
     gives: ClassVar[frozenset[str]] = frozenset({"clusters"})
@@ -76,11 +77,18 @@ class Cluster(Stage):
         copy = copied(model)
         for name in plan["layers"]:
             kernel = copy.get_layer(name).kernel
-            kernel.assign(self._clustered(name, kernel.numpy(), "zeros" in plan["kept"]))
+            kernel.assign(self._clustered(name, kernel.numpy()))
         return copy
 
+    def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
+        """Weights get those of the values by which layers answer as they did on pictures."""
+        from tflite_light.compress._assignment import PICTURES, READ, assign
+
+        batches = examples.inputs(examples.sample(PICTURES), READ)
+        assign(model, wrapped, plan["layers"], self.per == "channel", batches)
+
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
-        return keeping(wrapped, {*plan["kept"], *self.gives})
+        return keeping(wrapped, {"zeros", *self.gives})
 
     def promises(self, plan: Plan) -> list[Promise]:
         return [
@@ -97,14 +105,14 @@ class Cluster(Stage):
         size = int(math.prod(layer.kernel.shape))
         return size if self.per == "tensor" else size // int(layer.kernel.shape[-1])
 
-    def _clustered(self, name: str, kernel: Any, zeros: bool) -> Any:
+    def _clustered(self, name: str, kernel: Any) -> Any:
         import numpy as np
 
         from tflite_light.compress._centroids import shared
 
         seed = zlib.crc32(name.encode())
         if self.per == "tensor":
-            return shared(kernel, self.centroids, self.initial, seed, zeros)
+            return shared(kernel, self.centroids, self.initial, seed)
         channels = np.moveaxis(kernel, -1, 0)
-        found = [shared(one, self.centroids, self.initial, seed, zeros) for one in channels]
+        found = [shared(one, self.centroids, self.initial, seed) for one in channels]
         return np.stack(found, axis=-1)

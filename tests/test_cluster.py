@@ -1,0 +1,98 @@
+"""Weight sharing: few values a kernel, assigned so that layers answer as before."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_every_stage import pictures, plan
+
+from tflite_light.compress._in_turn import in_turn
+from tflite_light.compress.cluster import Cluster
+from tflite_light.stack import keras
+
+SIZE = 32
+
+
+def network() -> Any:
+    """A bias, a group, a stride, a batch norm and neither of them, with weights as they begin."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(16, 3, 2, "same", activation="relu")(image)
+    x = layers.Conv2D(32, 3, groups=2, use_bias=False)(x)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.Conv2D(24, 1, activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(image, layers.Dense(8, use_bias=False)(x))
+
+
+def shared(stage: Cluster, model: Any) -> tuple[Any, Any]:
+    """With the nearest values, and with those that are assigned by pictures."""
+    decided = plan(stage, model, [])
+    near, assigned = (stage.wrap(model, decided, 1) for _ in range(2))
+    stage.prepare(assigned, model, decided, pictures(SIZE))
+    return near, assigned
+
+
+def pruned(model: Any) -> None:
+    """Two thirds of each kernel's weights set to zero, in place."""
+    for layer in model.layers:
+        if (kernel := getattr(layer, "kernel", None)) is not None:
+            values = kernel.numpy()
+            kernel.assign(np.where(np.abs(values) > np.quantile(np.abs(values), 2 / 3), values, 0))
+
+
+def distance(model: Any, other: Any) -> float:
+    """The logits', squared, as a share of their variance."""
+    images = np.concatenate(list(pictures(SIZE).inputs(range(70))))
+    answers = model(images).numpy()
+    return float(np.sum((other(images) - answers) ** 2) / np.sum((answers - answers.mean(0)) ** 2))
+
+
+def distinct(kernel: Any, per: str) -> int:
+    rows = kernel.reshape(1, -1) if per == "tensor" else kernel.reshape(-1, kernel.shape[-1]).T
+    return max(len(np.unique(row)) for row in rows)
+
+
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+def test_assigned_values_move_the_answers_less_than_the_nearest(per: Any) -> None:
+    model = network()
+    near, assigned = shared(Cluster(centroids=6, per=per), model)
+    assert distance(model, assigned) < 0.05  # 0.03; of the nearest, 2.9 and 0.21
+    assert distance(model, near) > 0.2
+
+
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+def test_zeros_stay_and_no_value_is_added(per: Any) -> None:
+    model = network()
+    pruned(model)
+    stage = Cluster(centroids=4, per=per)
+    near, assigned = shared(stage, model)
+    for name in plan(stage, model, [])["layers"]:
+        before, kernel = (one.get_layer(name).kernel.numpy() for one in (model, assigned))
+        assert np.array_equal(kernel == 0, before == 0)
+        assert distinct(kernel, per) <= 4
+        assert set(np.unique(kernel)) <= set(np.unique(near.get_layer(name).kernel))
+
+
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(1, 5), inputs=st.integers(1, 6))
+def test_unrelated_inputs_are_rounded_to_the_nearest_value(
+    seed: int, rows: int, inputs: int
+) -> None:
+    draw = np.random.default_rng(seed)
+    kernel, moments = draw.standard_normal((rows, inputs)), np.diag(draw.uniform(0.1, 1, inputs))
+    filled = draw.random(kernel.shape) < 0.7
+    values = np.sort(draw.standard_normal(4))
+    nearest = values[np.abs(kernel[..., None] - values).argmin(-1)]
+    found = in_turn(kernel @ moments, moments, filled, values[None])
+    assert np.array_equal(found, np.where(filled, nearest, 0))
+
+
+def test_two_equal_inputs_share_one_error() -> None:
+    moments = np.ones((2, 2)) + 1e-6 * np.eye(2)
+    found = in_turn(
+        np.array([[0.4, 0.4]]) @ moments, moments, np.ones((1, 2), bool), np.eye(1, 2, 1)
+    )
+    assert sorted(found[0]) == [0, 1]
