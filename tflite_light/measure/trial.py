@@ -1,7 +1,7 @@
 """A first run of a file that nobody vouches for, in a process that LiteRT may take down.
 
-LiteRT checks much of a damaged file only while it computes, and then ends the process: of 700
-mutated files that it loaded, two did. A kit that promises a message cannot leave that to chance.
+LiteRT checks much of a damaged file only while it computes, and then ends the process: two of
+5,000 mutated files did. A kit that promises a message cannot leave that to chance.
 Costs half a second.
 """
 
