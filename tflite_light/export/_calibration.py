@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 
-from tflite_light.pipeline.preprocess import normalise
 from tflite_light.progress import say
 
 if TYPE_CHECKING:
@@ -22,6 +20,10 @@ def inputs(examples: "Examples", indices: Sequence[int], asked: int) -> Iterator
     So the input's range is that of the 256 pixel values, whatever these pictures hold, and no
     later picture is clipped.
     """
+    import numpy as np
+
+    from tflite_light.pipeline.preprocess import normalise
+
     if len(indices) < asked:
         say(f"warning: {asked} calibration pictures are asked for, and train has {len(indices)}")
     extremes = np.array([[0], [255]], np.float32)

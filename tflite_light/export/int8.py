@@ -1,28 +1,23 @@
 """Integers throughout, from the pixels to the logits."""
 
-import re
-from collections.abc import Sequence
-from math import log10
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
-from tflite_light.graph.convert import calibrated, convert, converter_for, quantised, rounding_noise
+from tflite_light.graph.convert import calibrated, convert, converter_for, quantised
 from tflite_light.graph.naming import fitting
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.progress import say
 from tflite_light.stack import tf
-from tflite_light.tflite.file import File
-from tflite_light.tflite.layers import constant, operators
 from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
+    from tflite_light.tflite.file import File
 
 _JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
-CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 
 class Int8(Mode):
@@ -53,7 +48,7 @@ class Int8(Mode):
 
     def require_known(self, model: Any) -> None:
         layers = [layer.name for layer in model.layers]
-        fitting(layers, self._patterns, f"export.{self.key}.float_layers", "of the network")
+        fitting(layers, self._patterns, self._place, "of the network")
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.tflite.ties import without_ties
@@ -64,30 +59,33 @@ class Int8(Mode):
             kind = tf.dtypes.as_dtype(self.io)
             converter.inference_input_type = converter.inference_output_type = kind
             return without_ties(convert(converter))
-        content = self._calibrated(model, examples)
-        kept = self._kept(content) if self._patterns else self._harmed(content, model, examples)
-        return without_ties(quantised(content, self.io, kept))
+        pictures = self.calibrated_on(model, examples) or []
+        content = self._calibrated(model, examples, pictures)
+        in_float = self._exempt(content, examples, pictures)
+        return without_ties(quantised(content, self.io, in_float))
 
     def calibrated_on(self, model: Any, examples: "Examples") -> list[int] | None:
         if self._has_ranges(model):
             return []
         return examples.balanced(self.calibration_images, self.calibration_seed)
 
-    def check(self, file: File) -> None:
+    def check(self, file: "File") -> None:
+        from tflite_light.export._exempt import strays
+
         super().check(file)
-        casts = CASTS if self.io == "float32" or self.float_layers else ()
-        strays = [
-            one.kind
-            for one in operators(file)
-            if one.is_float and one.kind not in casts and not one.fits(self._patterns)
-        ]
-        if len(strays) > self._most:
-            kinds = ", ".join(sorted(set(strays)))
+        casts = self.io == "float32" or bool(self.float_layers)
+        found = strays(file, self._patterns, casts)
+        if len(found) > self._most:
+            kinds = ", ".join(sorted(set(found)))
             raise UserError(
-                f"the {self.stem} file would compute {len(strays)} operators in float ({kinds}).",
+                f"the {self.stem} file would compute {len(found)} operators in float ({kinds}).",
                 "Use layers that TFLite has in int8, name them in `float_layers`, or export "
                 "float32.",
             )
+
+    @property
+    def _place(self) -> str:
+        return f"export.{self.key}.float_layers"
 
     @property
     def _patterns(self) -> list[str]:
@@ -102,47 +100,29 @@ class Int8(Mode):
         """Whether the file takes the model's own; they know nothing of layers kept in float."""
         return is_quantised(model) and not self.float_layers
 
-    def _calibrated(self, model: Any, examples: "Examples") -> bytes:
+    def _calibrated(self, model: Any, examples: "Examples", pictures: list[int]) -> bytes:
         """The float file with the ranges that its tensors have on training pictures."""
-        chosen = self.calibrated_on(model, examples) or []
+        from tflite_light.tflite.file import File
+        from tflite_light.tflite.layers import constant
+
         content = calibrated(
             converter_for(unquantised(model) if is_quantised(model) else model),
-            lambda: _calibration.inputs(examples, chosen, self.calibration_images),
+            lambda: _calibration.inputs(examples, pictures, self.calibration_images),
         )
         if still := constant(File(content)):
             say(
-                f"warning: {self.stem}: nothing changes on the {len(chosen)} calibration pictures "
-                f"in {some(still)}: what other pictures do there may be cut off"
+                f"warning: {self.stem}: nothing changes on the {len(pictures)} calibration "
+                f"pictures in {some(still)}: what other pictures do there may be cut off"
             )
         return content
 
-    def _kept(self, content: bytes) -> set[str]:
-        """The tensors that operators kept in float write."""
-        every = list(operators(File(content)))
-        for pattern in self._patterns:
-            if not any(one.fits([pattern]) for one in every):
-                raise UserError(
-                    f"export.{self.key}.float_layers: {pattern!r} names no operator of the file.",
-                    "Its layers are part of others there, such as a batch norm of its "
-                    "convolution: name those.",
-                )
-        return {one.output for one in every if one.fits(self._patterns)}
+    def _exempt(self, content: bytes, examples: "Examples", pictures: list[int]) -> set[str]:
+        """The tensors of a calibrated file that operators kept in float write."""
+        from tflite_light.export import _exempt
 
-    def _harmed(self, content: bytes, model: Any, examples: "Examples") -> set[str]:
-        """The tensors of so many operators as may stay in float, those that rounding harms most."""
-        if not self._most:
-            return set()
-        pictures = (self.calibrated_on(model, examples) or [])[:_JUDGED]
-        noise = rounding_noise(content, lambda: _calibration.inputs(examples, pictures, 0))
-        every = [one.output for one in operators(File(content))]
-        worst = sorted(noise, key=lambda found: -found[1])[: self._most]
-        kept = {_named(name, every): share for name, share in worst}
-        for name, share in kept.items():
-            say(f"{self.stem}: {name} stays in float: {10 * log10(1 / share):.0f} dB as int8")
-        return set(kept)
-
-
-def _named(name: str, tensors: Sequence[str]) -> str:
-    """The tensor that a verifying operator was named after: the converter adds digits."""
-    found = [one for one in tensors if re.fullmatch(re.escape(one) + r"\d*", name)]
-    return max(found, key=len)
+        few = pictures[:_JUDGED]
+        if self._most:
+            return _exempt.harmed(
+                content, self._most, lambda: _calibration.inputs(examples, few, len(few))
+            )
+        return _exempt.named(content, self._patterns, self._place)

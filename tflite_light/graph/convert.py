@@ -5,8 +5,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import numpy as np
-
 from tflite_light.stack import quiet, tf
 
 
@@ -86,5 +84,7 @@ def rounding_noise(
 
 
 def _noise(right: Any, rounded: Any, scale: float, zero_point: int) -> float:
+    import numpy as np
+
     off = (rounded.astype(np.float32) - zero_point) * scale - right
     return float(np.square(off).sum() / max(np.square(right).sum(), 1e-30))

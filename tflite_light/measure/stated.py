@@ -52,7 +52,8 @@ def require_agreement(path: Path, content: bytes, agreed: Contract) -> None:
     for name, (theirs, ours) in stated.items():
         if theirs is not None and theirs != ours:
             raise UserError(
-                f"the metadata of {path} and its contract have different {name}.",
+                f"the metadata of {path} and its contract have different {name}"
+                f"{'' if name == 'labels' else ': the input differs'}.",
                 "Write the metadata again as in the contract, or export the model again.",
             )
 

@@ -1,0 +1,54 @@
+"""Operators of an int8 file that stay in float: by their layers' names, or those harmed most."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from math import log10
+from typing import Any
+
+from tflite_light.errors import UserError
+from tflite_light.graph.convert import rounding_noise
+from tflite_light.progress import say
+from tflite_light.tflite.file import File
+from tflite_light.tflite.layers import operators
+
+CASTS = ("QUANTIZE", "DEQUANTIZE")
+
+
+def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
+    """The tensors that operators of layers write whose names fit.
+
+    `place` is where the recipe has the patterns. Raises UserError where one fits none.
+    """
+    every = list(operators(File(content)))
+    for pattern in patterns:
+        if not any(one.fits([pattern]) for one in every):
+            raise UserError(
+                f"{place}: {pattern!r} names no operator of the file.",
+                "Its layers are part of others there, such as a batch norm of its convolution: "
+                "name those.",
+            )
+    return {one.output for one in every if one.fits(patterns)}
+
+
+def harmed(content: bytes, most: int, batches: Callable[[], Iterable[list[Any]]]) -> set[str]:
+    """The tensors of `most` operators of a calibrated file, those that rounding changes most."""
+    outputs = [one.output for one in operators(File(content))]
+    worst = sorted(rounding_noise(content, batches), key=lambda found: -found[1])[:most]
+    kept = {_tensor(name, outputs): noise for name, noise in worst}
+    for name, noise in kept.items():
+        say(f"{name} stays in float: as int8 it has {-10 * log10(max(noise, 1e-12)):.0f} dB")
+    return set(kept)
+
+
+def strays(file: File, patterns: Sequence[str], casts: bool) -> list[str]:
+    """Operators in float, by their kinds, but for those of layers that fit, and for casts."""
+    return [
+        one.kind
+        for one in operators(file)
+        if one.is_float and not (casts and one.kind in CASTS) and not one.fits(patterns)
+    ]
+
+
+def _tensor(name: str, outputs: Sequence[str]) -> str:
+    """The one that a verifying operator was named after: the converter adds digits."""
+    return max((one for one in outputs if re.fullmatch(re.escape(one) + r"\d*", name)), key=len)
