@@ -218,7 +218,7 @@ def test_metadata_that_contradict_the_contract_are_refused(
     Path("net.tflite").write_bytes(written(content[:own], units, labels))
     shutil.copy(contract.beside(model), "net.json")
     message = complaint(call("predict", "net.tflite", "x.png"))
-    assert f"the metadata of net.tflite and its contract have different {differs}." in message
+    assert f"the metadata of net.tflite and its contract have different {differs}" in message
 
 
 def test_files_of_minor_1_are_read(model: Path, call: Call) -> None:

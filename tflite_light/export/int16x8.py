@@ -28,8 +28,10 @@ class Int16x8(Mode):
     calibration_seed: int = _calibration.Seed
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
+        from tflite_light.graph.swaps import gathered
+
         chosen = self.calibrated_on(model, examples)
-        converter = converter_for(model)
+        converter = converter_for(gathered(model))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
