@@ -12,6 +12,7 @@ from tflite_light.compress._layers import is_normalised, multiply_adds, weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.low_rank import FIRST, Splittable, split
+from tflite_light.graph.reconstruction import shrunk
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.stack import keras, tf
 
@@ -103,7 +104,8 @@ def factorized(
 def _seen(model: Any, layers: Mapping[str, Splittable], examples: "Examples") -> dict[str, _Inputs]:
     network = keras.Model(model.input, [one.layer.input for one in layers.values()])
     sums: dict[str, list[Any]] = {name: [0, 0.0, 0.0] for name in layers}
-    for batch in examples.inputs(examples.sample(PICTURES), batch_size=_BATCH):
+    pictures = examples.sample(PICTURES)
+    for batch in examples.inputs(pictures, batch_size=_BATCH):
         found = tf.nest.flatten(network(batch, training=False))
         for (name, one), value in zip(layers.items(), found, strict=True):
             patches = one.patches(value)
@@ -111,15 +113,19 @@ def _seen(model: Any, layers: Mapping[str, Splittable], examples: "Examples") ->
             products = tf.matmul(patches, patches, transpose_a=True).numpy()
             parts = len(patches), patches.numpy().sum(axis=0, dtype=np.float64), products
             sums[name] = [old + new for old, new in zip(sums[name], parts, strict=True)]
-    return {name: _of_sums(layers[name].layer, *sums[name]) for name in layers}
+    return {name: _of_sums(layers[name].layer, len(pictures), *sums[name]) for name in layers}
 
 
-def _of_sums(layer: Any, count: Any, total: Any, products: Any) -> _Inputs:
-    """The mean is left in the covariance where neither a bias nor a batch norm can take it over."""
+def _of_sums(layer: Any, pictures: int, count: Any, total: Any, products: Any) -> _Inputs:
+    """The mean is left in the covariance where neither a bias nor a batch norm can take it over.
+
+    A classifier sees one place of each picture: of fewer pictures than classes it would lose the
+    directions of all others, so the covariance is shrunk.
+    """
     mean, covariance = total / count, products / count
     if layer.use_bias or is_normalised(layer):
         covariance = covariance - np.outer(mean, mean)
-    return _Inputs(mean, covariance)
+    return _Inputs(mean, shrunk(covariance, pictures))
 
 
 def _choices(layer: Splittable) -> dict[int, int]:

@@ -63,11 +63,15 @@ def _moments(
 
 def _moments_of(pictures: int, count: Any, sum_: Array, products: Array) -> tuple[Array, Array]:
     mean = sum_ / count
-    covariance = products / count - np.outer(mean, mean)
-    share = len(mean) / (len(mean) + UNRELATED * pictures)
-    variances = np.diag(covariance)
+    return mean, shrunk(products / count - np.outer(mean, mean), pictures)
+
+
+def shrunk(moments: Array, pictures: int) -> Array:
+    """Second moments drawn to their diagonal by how few the pictures are for so many channels."""
+    share = len(moments) / (len(moments) + UNRELATED * pictures)
+    variances = np.diag(moments)
     ridge = 1e-6 * variances.mean() + 1e-12  # for channels that are never active
-    return mean, (1 - share) * covariance + np.diag(share * variances + ridge)
+    return np.asarray((1 - share) * moments + np.diag(share * variances + ridge))
 
 
 def _absorbed(layer: Any, stay: Mask, mean: Array, covariance: Array) -> list[Array]:
