@@ -67,7 +67,7 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
     ("model: tiny\ndata: synthetic\nexport: []", "export: needs at least one"),
     ("model: tiny\ndata: directory", "data.directory.path: is missing"),
-    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part, not 2: ghostnet, mobilenet_v1"),
+    ("model: {tiny: {}, mobilenet_v2: {}}\ndata: synthetic", "model: needs one part, not 2: ghostnet, keras_file, mobilenet_v1"),
 ]  # fmt: skip
 
 
