@@ -17,6 +17,7 @@ from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.float16 import Float16
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
+from tflite_light.export.int16x8 import Int16x8
 from tflite_light.graph.quantised import unquantised
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.tiny import Tiny
@@ -170,6 +171,9 @@ def test_what_never_changes_while_ranges_are_set_is_said(
     assert "dead" in told
     Int8(calibration_images=20).convert(model, examples)
     assert "nothing changes" not in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"has no range for .*dead.* on Arm"):
+        Int16x8().check(File(Int16x8(calibration_images=20).convert(network, examples)))
+    Int16x8().check(File(Int16x8(calibration_images=20).convert(model, examples)))
 
 
 def test_a_runtime_that_lacks_an_operator_is_refused_by_its_name(

@@ -424,7 +424,9 @@ def test_a_runtime_too_old_for_an_operator_is_told_what_the_file_needs(
     data = Synthetic(count=60, number_of_classes=3, side=40).load(Image(size=32))
     network = Tiny(width=256).build((32, 32, 3), 3)
     path = tmp_path / "hybrid.tflite"
-    deliver(Hybrid(), network, answers(KerasModel(network), data.test), data, (), path)
+    deliver(
+        Hybrid(runtime="2.17"), network, answers(KerasModel(network), data.test), data, (), path
+    )
     assert as_json(call("verify", path, "--json"))["passed"]
     message = complaint(call("verify", path, "--runtime", RUNTIMES[version]))
     assert "Didn't find op for builtin opcode 'FULLY_CONNECTED' version '12'" in message

@@ -85,6 +85,9 @@ class Contract(Part):
     input: Tensor
     output: Tensor
     output_is: Literal["logits", "probabilities"] = "logits"  # the latter in others' files alone
+    integers_inside: bool = Field(
+        False, description="whether runtimes round some of it otherwise; false before minor 2"
+    )
     calibration_pictures: int | None = Field(
         None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"
     )

@@ -2,12 +2,15 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
+    from tflite_light.tflite.file import File
 
 
 class Int16x8(Mode):
@@ -40,6 +43,17 @@ class Int16x8(Mode):
             examples, chosen, self.calibration_images
         )
         return convert(converter)
+
+    def check(self, file: "File") -> None:
+        from tflite_light.tflite.layers import rangeless
+
+        super().check(file)
+        if dead := rangeless(file):
+            raise UserError(
+                f"the {self.stem} file has no range for {some(dead)}: nothing changes there on the "
+                "calibration pictures, and TFLite 2.16 ends the app on Arm when it runs that.",
+                "Look whether the training has failed: these layers tell nothing.",
+            )
 
     def calibrated_on(self, model: Any, examples: "Examples") -> list[int]:
         return examples.balanced(self.calibration_images, self.calibration_seed)

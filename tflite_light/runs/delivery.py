@@ -60,6 +60,7 @@ def deliver(
         labels=data.classes,
         input=runner.input,
         output=runner.output,
+        integers_inside=runner.in_integers,
         calibration_pictures=None if calibrated is None else len(calibrated),
         calibration_sha256=data.train.digest(calibrated) if calibrated else None,
     )

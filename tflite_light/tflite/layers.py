@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
@@ -54,3 +55,19 @@ def constant(file: File) -> list[str]:
         if span and span.min is not None and span.max is not None
         if np.all(span.max - span.min <= np.finfo(np.float32).tiny)
     ]
+
+
+def rangeless(file: File) -> list[str]:
+    """Of an integer file, the tensors whose range was set where nothing ever changed."""
+    return [
+        str(tensor.name)
+        for graph in file.graphs
+        for index, tensor in enumerate(graph.tensors)
+        if not graph.is_constant(index) and tensor.quantization
+        if any(0 < scale <= np.finfo(np.float32).tiny for scale in _scales(tensor))
+    ]
+
+
+def _scales(tensor: Any) -> Any:
+    scales = tensor.quantization.scale
+    return [] if scales is None else scales

@@ -30,6 +30,8 @@ data class Contract(
     val output: Tensor,
     val golden: List<Golden>,
     private val network: Network?,
+    /** Whether some of it is computed in integers, whatever its ends are. */
+    val integersInside: Boolean = false,
 ) {
     /** The file's first bytes, which the contract was written for. */
     data class Network(val sizeBytes: Int, val sha256: String) {

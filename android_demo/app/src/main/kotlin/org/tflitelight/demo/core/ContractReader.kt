@@ -21,7 +21,7 @@ internal class ContractReader(private val where: String) {
         if (text("output_is") != "logits") damaged("output_is")
         val golden = if ("golden" in this) list("golden").map { golden(it) } else emptyList()
         val network = if (has("flatbuffer")) fields("flatbuffer").network() else null
-        return Contract(text("model"), image, labels, input, output, golden, network)
+        return Contract(text("model"), image, labels, input, output, golden, network, flag("integers_inside"))
     }
 
     private fun Fields.image() =
@@ -66,6 +66,9 @@ internal class ContractReader(private val where: String) {
         fun fields(key: String) = Fields("$place$key.", values[key] as? Map<*, *> ?: damaged(key))
 
         fun list(key: String) = values[key] as? List<*> ?: damaged(key)
+
+        /** false where it is not given. */
+        fun flag(key: String) = if (has(key)) values[key] as? Boolean ?: damaged(key) else false
 
         fun text(key: String) = values[key] as? String ?: damaged(key)
 

@@ -40,11 +40,12 @@ class AnswersTest {
 
     /**
      * By OpenCL on this machine's processor (PoCL): its arithmetic, not its speed, is a phone's. Without the untrained
-     * int8 MobileNet, whose 52 layers make 43 steps of one rounding otherwise, by TFLite's own reference kernels, too.
+     * int8 MobileNet, whose 52 layers make 43 steps of one rounding otherwise, by TFLite's own reference kernels, too; and
+     * without int16x8, of which it takes nothing.
      */
     @Test
     fun `50 photographs get the answers of Python from the GPU delegate`() =
-        answered("sign", Accelerator.Gpu(false)) { !it.startsWith("mobilenet_v2_int8") }
+        answered("sign", Accelerator.Gpu(false)) { !it.startsWith("mobilenet_v2_int8") && "int16x8" !in it }
 
     @Test
     fun `every kind of picture is decoded as by Python`() {
@@ -57,7 +58,7 @@ class AnswersTest {
         val photographs = named(kind).associateWith(::decoded)
         assertEquals(50, photographs.size)
         val models = expected["answers"] as Map<*, *>
-        assertTrue("$models", models.size >= 9) // three networks; float32, int8, int8 with another type at its ends
+        assertTrue("$models", models.size >= 18) // three networks; five modes, int8 with another type at its ends
         for ((model, answers) in models.filterKeys { chosen("$it") }) answered("$model", answers as Map<*, *>, photographs, on)
     }
 
@@ -69,7 +70,8 @@ class AnswersTest {
             val off = Asked(contract, it, answers).off(photographs)
             println("$model on $on: off by $off")
             val steps = if (on is Accelerator.Gpu) 4.0 else 0.0
-            assertTrue("$model: $off", off <= if (contract.output.scale == 0f) 1e-4 else steps)
+            val share = if (contract.integersInside) 10.0 / 128 else 1e-4
+            assertTrue("$model: $off", off <= if (contract.output.scale == 0f) share else steps)
         }
     }
 
