@@ -58,7 +58,9 @@ def test_evaluate_shows_the_same_rows_also_of_older_runs(run: Path, call: Call) 
     assert [KEYS[0] in row for row in kept] == [False] * 5 + [True]
 
 
-def test_the_table_fits_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_fits_a_hundred_columns_and_cuts_no_figure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     wide = Measured("float32", 9999, 1.0, 1.0, 1.0, 98_765 * 1024, 98_765 * 1024, 123.45)
     wide.seconds, wide.val_top1, wide.values, wide.multiply_adds = (
         99_999,
@@ -71,6 +73,11 @@ def test_the_table_fits_a_hundred_columns(capsys: pytest.CaptureFixture[str]) ->
     assert "…" not in lines[-1]
     assert "8380 M  123  27.8 h" in lines[-1]
     assert len(lines[-1].rstrip()) <= 100
+    wide.name = "dynamic_range_for_old_phones.tflite"
+    show([wide])
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "dynamic" in one]
+    assert "…" not in line
+    assert line.rstrip().endswith("8380 M  123  27.8 h")
     show([Measured("a.tflite", 3, None, size_bytes=1024)])
     assert capsys.readouterr().out.splitlines()[-1].split() == ["a.tflite", "1"]
 

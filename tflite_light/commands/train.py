@@ -50,7 +50,7 @@ def command(
             "train it by the defaults.",
         )
 
-    from tflite_light.runs import conductor, finding
+    from tflite_light.runs import conductor, finding, predicting
 
     name = name or recipe.stem
     if data and not resume:
@@ -65,7 +65,9 @@ def command(
     show_measured(rows)
     exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
     click.echo(f"\n{run.folder} is ready. Next:")
-    click.echo(f"  tflite-light predict {exports[-1]} photo.jpg")
+    first = run.export_path(predicting.FIRST_CHOICE)
+    answers = str(first) if str(first) in exports else exports[-1]
+    click.echo(f"  tflite-light predict {answers} photo.jpg")
     click.echo(f"  tflite-light evaluate {run.folder}")
     click.echo(f"  tflite-light export {run.folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}

@@ -40,7 +40,7 @@ def show(rows: list[Measured]) -> None:
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
-    Console(width=100, highlight=False).print(table)
+    Console(width=200, highlight=False).print(table)  # as wide as it needs: no figure is cut off
 
 
 def warnings(rows: list[Measured]) -> list[str]:
