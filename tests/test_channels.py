@@ -285,6 +285,7 @@ def test_by_scale_a_network_without_batch_norms_is_refused() -> None:
     assert "compress.channels.score=taylor" in error.value.hint
 
 
+@pytest.mark.slow
 def test_a_budget_of_latency_is_measured_and_recorded(data: Data) -> None:
     """The file's figures, not a claim on this computer's speed: the plan is within its budget."""
     model = Tiny(width=64).build(SHAPE, 4)

@@ -179,6 +179,7 @@ def test_a_run_teaches_and_the_report_has_its_row(
     assert data["teacher"] == opened.digest == open_run("runs/student").teacher
 
 
+@pytest.mark.slow
 def test_a_recipe_and_a_tflite_teach_as_the_run_does(
     student: Path, home: Path, call: Call, tmp_path: Path
 ) -> None:

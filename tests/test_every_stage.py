@@ -113,9 +113,8 @@ def ordered_choices() -> list[Any]:
 
 
 def _is_slow(order: tuple[str, ...]) -> bool:
-    """All but each stage by itself, and before qat; and all promises together."""
-    pair = len(order) == 2 and order[-1] == "qat"
-    return not (len(order) == 1 or pair or order == ("prune", "cluster", "qat"))
+    """All but each stage by itself, all promises together, and qat of a changed network."""
+    return not (len(order) == 1 or order in (("prune", "cluster", "qat"), ("channels", "qat")))
 
 
 @pytest.mark.parametrize("keys", ordered_choices(), ids=lambda keys: "+".join(keys))
@@ -207,6 +206,7 @@ def test_the_input_of_a_quantised_file_is_the_pixel_itself(examples: Examples) -
         )
 
 
+@pytest.mark.slow  # test_lint plans every stage for every architecture
 def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
     """A convolution without batch norm before its ReLU silently escapes TF-MOT; none may."""
     wrapped = wrap(QAT(), MobileNetV2(alpha=0.35).build((32, 32, 3), 4), [])

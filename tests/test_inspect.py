@@ -154,7 +154,9 @@ def test_mobilenet_v2_has_the_published_counts() -> None:
     assert network.peak_operator.name == "block1_spatial_depthwise"
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n == "xception" else ()) for n in MODELS]
+)
 def test_a_recipe_and_its_file_cost_the_same(name: str) -> None:
     keras.backend.clear_session()
     architecture: Any = load("models", name)()
