@@ -4,8 +4,6 @@ from typing import Any
 
 from tflite_light.stack import keras
 
-PREFIX = "quant_"  # of a wrapper's name, before that of its layer
-
 
 def is_quantised(model: Any) -> bool:
     """Whether the model carries the ranges of quantisation-aware training."""

@@ -216,15 +216,12 @@ class Graph:
 
     def float_operators(self) -> list[str]:
         """Names of the operators that read or write a floating-point tensor."""
-        return [
-            op
-            for op, record in self.operators
-            if any(
-                self.type_of(index) in FLOATS
-                for index in (*integers(record.inputs), *integers(record.outputs))
-                if index >= 0
-            )
-        ]
+        return [op for op, record in self.operators if self.is_float(record)]
+
+    def is_float(self, record: Any) -> bool:
+        """Whether an operator reads or writes a floating-point tensor."""
+        ends = (*integers(record.inputs), *integers(record.outputs))
+        return any(self.type_of(index) in FLOATS for index in ends if index >= 0)
 
     def check(self) -> None:
         """Raises Damage where parts do not fit, so that all that is asked later has an answer."""

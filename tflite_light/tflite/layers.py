@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.tflite.file import File
-from tflite_light.tflite.storage import FLOATS, integers
+from tflite_light.tflite.storage import integers
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,8 @@ def operators(file: File) -> Iterator[Operator]:
             inputs, outputs = integers(record.inputs), integers(record.outputs)
             names = [graph.name_of(at) for at in (*outputs, *graph.kernels(kind, inputs))]
             parts = frozenset(part for name in names for part in re.split("[/;]", name))
-            ends = [graph.type_of(at) for at in (*inputs, *outputs) if at >= 0]
             if outputs:
-                is_float = any(kind in FLOATS for kind in ends)
-                yield Operator(kind, names[0], parts, is_float)
+                yield Operator(kind, names[0], parts, graph.is_float(record))
 
 
 def constant(file: File) -> list[str]:
