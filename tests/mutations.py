@@ -1,9 +1,10 @@
-"""Mutated files through `inspect` and `predict`, in a process that LiteRT may take down.
+"""Mutated files through `inspect`, `predict` and `verify`, in a process that LiteRT may take down.
 
     python mutations.py FOLDER START END
 
-FOLDER has the files that are mutated, each time in another way by the number of the mutation. A
-line of JSON says what became of one: what each command made of it.
+FOLDER has the files that are mutated, each time in another way by the number of the mutation, and
+what lies beside `signs_int8.tflite`. A line of JSON says what became of one: what each command made
+of it.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,6 +25,7 @@ from tflite_light.errors import UserError
 from tflite_light.measure.predict import Predictor
 from tflite_light.report import costs
 from tflite_light.runs.inspecting import inspect
+from tflite_light.runs.verifying import verify
 
 MEMORY = 1 << 30  # bytes that the process may add to what it has
 NUMBERS = (0, 1, 2, -1, -2, 127, 128, 255, 2**15, 2**16, 2**20, 2**30, 2**31 - 1, -(2**31))
@@ -99,10 +102,11 @@ def run(folder: Path, start: int, end: int) -> None:
     sources = [path.read_bytes() for path in sorted(folder.glob("*.tflite"))]
     _limit()
     with tempfile.TemporaryDirectory() as own, contextlib.redirect_stdout(io.StringIO()):
-        path = Path(own, "mutated.tflite")
+        shutil.copytree(folder, own, dirs_exist_ok=True)
+        path = Path(own, "signs_int8.tflite")
         for number in range(start, end):
             path.write_bytes(mutated(sources, number))
-            outcome = [_outcome(_inspect, path), _outcome(_predict, path)]
+            outcome = [_outcome(command, path) for command in (_inspect, _predict, verify)]
             print(json.dumps(outcome), file=lines, flush=True)
 
 

@@ -221,6 +221,24 @@ def test_metadata_that_contradict_the_contract_are_refused(
     assert f"the metadata of net.tflite and its contract have different {differs}" in message
 
 
+def test_inspect_shows_what_the_metadata_say(home: Path, call: Call, tmp_path: Path) -> None:
+    delivered = home / "app" / "signs_int8.tflite"
+    agreed = contract.read(delivered)
+    found = as_json(call("inspect", delivered, "--json"))["metadata"]
+    mean, std = (list(values) for values in (agreed.image.mean, agreed.image.std))
+    assert found == {"mean": mean, "std": std, "labels": contract.LABELS}
+    path = tmp_path / "other.tflite"
+    path.write_bytes(written(classifier()))
+    shown = call("inspect", path).stdout
+    assert "metadata        mean 100, std 50, labels names.txt" in shown
+    path.write_bytes(attach(classifier(), metadata.NAME, b"none of a schema"))
+    shown = call("inspect", path).stdout
+    assert "metadata        cannot be read: its metadata are not of a schema that is known" in shown
+    path.write_bytes(classifier())
+    assert as_json(call("inspect", path, "--json"))["metadata"] is None
+    assert "metadata        none: other tools must be told" in call("inspect", path).stdout
+
+
 def test_files_of_minor_1_are_read(model: Path, call: Call) -> None:
     """With `labels.txt` and no metadata."""
     content = model.read_bytes()

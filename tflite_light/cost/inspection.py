@@ -9,7 +9,9 @@ from tflite_light.cost import of_file
 from tflite_light.cost.guidelines import GUIDELINES, Guideline
 from tflite_light.cost.network import CALL, Network, Operator
 from tflite_light.models import Architecture, Published
+from tflite_light.tflite import metadata
 from tflite_light.tflite.file import File
+from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.graph import Graph, is_known
 from tflite_light.tflite.runtimes import newest_of, oldest
 
@@ -110,6 +112,17 @@ class Inspected:
         return self.file.zeros() if self.file and any(True for _ in self.file.weights()) else None
 
     @property
+    def metadata(self) -> dict[str, Any] | None:
+        """What a file's standard metadata say of its pixels and labels, or why nobody can read
+        them; None without any.
+        """
+        try:
+            found = metadata.read(self.file.content) if self.file else None
+        except Damage as error:
+            return {"damage": str(error)}
+        return asdict(found) if found else None
+
+    @property
     def graphs(self) -> list[dict[str, Any]]:
         """What goes into each graph of a file and out of it, and its figures."""
         file, found = self.file, self.network.graphs
@@ -136,6 +149,7 @@ class Inspected:
             "open_sizes": self.network.is_open,
             "peak_activation_layer": None if self.network.is_open or not peak else peak.name,
             "graphs": self.graphs,
+            "metadata": self.metadata,
             "unknown_operators": self.unknown_operators,
             "uncounted_operators": self.uncounted_operators,
             "published_source": self.published.source if self.published else None,

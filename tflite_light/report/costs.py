@@ -83,8 +83,12 @@ def _summary(found: Inspected) -> str:
         _line("parameters", f"{network.parameters:,}"),
         *([] if network.is_open else _sizes(network)),
         *_graphs(found),
+        *_runtime(found),
+        *_metadata(found),
+        *_left_open(found),
+        *_published(found),
     ]
-    return "\n".join([*lines, *_runtime(found), *_left_open(found), *_published(found), ""])
+    return "\n".join([*lines, ""])
 
 
 def _sizes(network: Network) -> list[str]:
@@ -146,6 +150,26 @@ def _runtime(found: Inspected) -> list[str]:
     if found.uncounted_operators:
         lines.append(f"  not among the multiply-adds: {', '.join(found.uncounted_operators)}")
     return lines
+
+
+def _metadata(found: Inspected) -> list[str]:
+    if not found.file:
+        return []
+    stated = found.metadata
+    if not stated:
+        return [f"  {'metadata':<16}none: other tools must be told of pixels and labels"]
+    if "damage" in stated:
+        return [f"  {'metadata':<16}cannot be read: {stated['damage']}"]
+    parts = [f"{key} {_plain(value)}" for key, value in stated.items() if value is not None]
+    return [f"  {'metadata':<16}{', '.join(parts)}"]
+
+
+def _plain(value: Any) -> str:
+    """A figure by channel once where all are equal."""
+    if not isinstance(value, list):
+        return str(value)
+    numbers = [f"{number:g}" for number in value]
+    return numbers[0] if len(set(numbers)) == 1 else f"[{', '.join(numbers)}]"
 
 
 def _published(found: Inspected) -> list[str]:
