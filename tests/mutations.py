@@ -103,10 +103,12 @@ def run(folder: Path, start: int, end: int) -> None:
     _limit()
     with tempfile.TemporaryDirectory() as own, contextlib.redirect_stdout(io.StringIO()):
         shutil.copytree(folder, own, dirs_exist_ok=True)
-        path = Path(own, "signs_int8.tflite")
+        alone, beside = Path(own, "mutated.tflite"), Path(own, "signs_int8.tflite")
         for number in range(start, end):
-            path.write_bytes(mutated(sources, number))
-            outcome = [_outcome(command, path) for command in (_inspect, _predict, verify)]
+            for path in (alone, beside):
+                path.write_bytes(mutated(sources, number))
+            outcome = [_outcome(_inspect, alone), _outcome(_predict, alone)]
+            outcome.append(_outcome(verify, beside))
             print(json.dumps(outcome), file=lines, flush=True)
 
 
