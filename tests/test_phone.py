@@ -14,6 +14,7 @@ from tflite_light.export.float32 import Float32
 from tflite_light.export.int16x8 import Int16x8
 from tflite_light.graph import statistics
 from tflite_light.graph.copied import copied
+from tflite_light.lowering import lowered
 from tflite_light.pipeline.examples import Examples
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
@@ -66,7 +67,8 @@ def made(request: pytest.FixtureRequest, network: Any, examples: Examples) -> tu
     if isinstance(mode, Int16x8):  # it is refused where values are out of proportion
         network = copied(network)
         statistics.measure(network, examples.inputs(range(len(examples))))
-    return mode, mode.convert(network, examples)
+    converted = mode.convert(network, examples)
+    return mode, lowered(converted, mode.target, lambda _: True)
 
 
 @pytest.mark.parametrize("processor", phone.COMMANDS)

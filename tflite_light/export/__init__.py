@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.errors import UserError
+from tflite_light.lowering import Target
 from tflite_light.parts import Part
 from tflite_light.tflite.runtimes import is_older, oldest
 from tflite_light.wording import some
@@ -42,6 +43,11 @@ class Mode(Part):
         PHONE,
         pattern=r"^[12]\.\d{1,3}(\.\d{1,3})?$",
         description="oldest TFLite that has to know the file's operators",
+    )
+    target: Target = Field(
+        "any",
+        description="what the file's operators suit best; it runs everywhere: cpu takes fewest "
+        "products, gpu and nnapi what they accept",
     )
     packed: bool = Field(
         False,

@@ -1,14 +1,12 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tflite_light import contract, files
 from tflite_light.contract import MINOR, Contract, Flatbuffer
-from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import Measured, agreement, measure, top1, weigh
 from tflite_light.measure.runners import TFLiteModel
@@ -17,13 +15,13 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.runs.describing import description, misfit
 from tflite_light.runs.golden_pictures import golden_pictures
+from tflite_light.runs.making import broken, make
 from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.identity import network
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 
-BROKEN = ".broken.tflite"
 JUDGED = 500  # validation pictures that an epoch's file is judged by
 
 
@@ -46,10 +44,8 @@ def deliver(
     """
     say(f"{mode.stem}: converting, then measuring on {len(data.test)} test pictures")
     start = time.monotonic()
-    bare = mode.convert(model, data.train)
-    with _kept_if_broken(bare, path):
-        _require_kept(mode, promises, tflite.File(bare), path)
-        runner = _runnable(bare, path)
+    bare = make(mode, model, data, promises, path)
+    runner = TFLiteModel(bare)
     row, logits = measure(mode.stem, runner, data.test)
     row.agreement = agreement(logits, reference)
     calibrated = mode.calibrated_on(model, data.train)
@@ -87,40 +83,6 @@ def accuracy_as(mode: Mode, model: Any, data: Data) -> float:
     chosen = data.val.sample(JUDGED)
     found = top1(file.logits(data.val.inputs(chosen)), data.val.labels[chosen])
     return found or 0.0
-
-
-def broken(path: Path) -> Path:
-    """Where a file is kept that is not good enough for `path`; no command takes it for that."""
-    return path.with_suffix(BROKEN)
-
-
-@contextlib.contextmanager
-def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except UserError as error:
-        kept = files.write(broken(path), content)
-        raise UserError(error.problem, f"{error.hint} It is kept as {kept}.") from error
-
-
-def _require_kept(mode: Mode, promises: Sequence[Promise], file: tflite.File, path: Path) -> None:
-    """Raises UserError where a file is not what its mode and the stages promise."""
-    mode.check(file)
-    for promise in promises:
-        if lack := promise.shortfall(file):
-            raise UserError(f"{path.name} {lack.problem}", lack.hint)
-
-
-def _runnable(content: bytes, path: Path) -> TFLiteModel:
-    try:
-        return TFLiteModel(content)
-    except RuntimeError as error:  # XNNPACK rescales an operator's sums by less than 256
-        raise UserError(
-            f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
-            "cause is a network whose training diverged, so that a layer's values are out of all "
-            "proportion to its inputs.",
-            "Look at val_loss in history.csv, and lower learning_rate.",
-        ) from error
 
 
 def packed_beside(path: Path) -> Path:

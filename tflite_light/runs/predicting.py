@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tflite_light.errors import UserError
-from tflite_light.runs.delivery import BROKEN
+from tflite_light.runs.making import BROKEN
 from tflite_light.weights import SUFFIXES
 
 FIRST_CHOICE = "int8"  # of a run's files, the one that phones run fastest

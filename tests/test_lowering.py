@@ -1,0 +1,226 @@
+"""Files rewritten for a target: fewer or faster operators, and the very same answers."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from conftest import networks
+
+from tflite_light.compress._layers import weighty
+from tflite_light.contract import Image
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.export.float32 import Float32
+from tflite_light.export.int8 import Int8
+from tflite_light.export.int16x8 import Int16x8
+from tflite_light.lowering import Target, lowered
+from tflite_light.lowering._editing import Editor
+from tflite_light.lowering.acceptance import refused
+from tflite_light.lowering.shuffles import _cuts, _finer
+from tflite_light.measure.kernels import DEPTHWISE
+from tflite_light.measure.runners import TFLiteModel
+from tflite_light.models import Architecture
+from tflite_light.models.shufflenet_v1 import ShuffleNetV1
+from tflite_light.models.shufflenet_v2 import ShuffleNetV2
+from tflite_light.pipeline.examples import Examples
+from tflite_light.runs.making import make
+from tflite_light.sockets import load, names
+from tflite_light.stack import keras
+from tflite_light.tflite.file import File
+
+SIDE = 64
+TARGETS = get_args(Target)
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return Synthetic(count=40, side=SIDE).load(Image(size=SIDE)).train
+
+
+def settled(architecture: Architecture, side: int = SIDE) -> Any:
+    """A network whose batch norms have statistics and weights of their own."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model = architecture.build((side, side, 3), 10)
+    random = np.random.default_rng(0)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            shape = layer.get_weights()[0].shape
+            scales, shifts = (
+                random.uniform(0.5, 1.5, (2, *shape)),
+                random.normal(0, 0.1, (2, *shape)),
+            )
+            layer.set_weights([scales[0], shifts[0], shifts[1], scales[1]])
+    return model
+
+
+def kinds(content: bytes) -> Counter[str]:
+    editor = Editor(content)
+    return Counter(editor.kind(one) for one in editor.operators)
+
+
+def rewritten(content: bytes, target: Target = "any") -> bytes:
+    return lowered(content, target, lambda _: True)
+
+
+def off(content: bytes, other: bytes, examples: Examples) -> float:
+    """The largest difference of two files' logits: in steps of integers, or over the largest."""
+    batch = next(examples.inputs(examples.sample(8)))
+    new, old = (TFLiteModel(one) for one in (content, other))
+    unit = old.output.scale or float(np.abs(old.logits([batch])).max())
+    return float(np.abs(new.logits([batch]) - old.logits([batch])).max()) / unit
+
+
+SHUFFLING = [  # operators before and after, at 64 px
+    (ShuffleNetV2(alpha=0.5), "int8", 176, 92),
+    (ShuffleNetV1(alpha=0.5, groups=3), "int8", 132, 87),
+    *(
+        pytest.param(*one, marks=pytest.mark.slow)
+        for one in [
+            (ShuffleNetV2(alpha=0.5), "float32", 174, 89),
+            (ShuffleNetV2(alpha=0.5, variant="torchvision"), "int8", 185, 92),
+            (ShuffleNetV2(alpha=0.5), "float16", 174, 89),
+            (ShuffleNetV2(), "int8", 176, 92),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("architecture", "mode", "before", "after"), SHUFFLING)
+def test_shuffles_are_taken_by_the_weights_around_them(
+    architecture: Architecture, mode: str, before: int, after: int, examples: Examples
+) -> None:
+    converted = load("export", mode)().convert(settled(architecture), examples)
+    made = rewritten(converted)
+    found, old = kinds(made), kinds(converted)
+    old.pop("DEQUANTIZE", 0), found.pop("DEQUANTIZE", 0)  # of float16 weights
+    assert (sum(old.values()), sum(found.values())) == (before, after)
+    assert (old["TRANSPOSE"], found["TRANSPOSE"], found["STRIDED_SLICE"]) == (
+        old["TRANSPOSE"],
+        0,
+        0,
+    )
+    assert off(made, converted, examples) < (1e-6 if mode != "int8" else 1e-9)
+
+
+@pytest.mark.parametrize("mode", names("export"))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n == "tiny" else pytest.mark.slow) for n in networks()]
+)
+def test_every_file_answers_as_before(name: str, mode: str, examples: Examples) -> None:
+    """What is rounded as it comes, in dynamic_range, may fall to the other side of a half."""
+    made_by: Mode = load("export", mode)()
+    converted = made_by.convert(settled(load("models", name)()), examples)
+    for target in TARGETS:
+        difference = off(rewritten(converted, target), converted, examples)
+        assert difference <= {"int8": 0, "int16x8": 0, "dynamic_range": 0.02}.get(mode, 1e-5)
+
+
+STEMS = {  # kernel, padding, side: (operators for each target's stem, kernel in pairs)
+    "3 same": (3, "same", 32, (3, 2, 6)),
+    "7 same": (7, "same", 32, (7, 4, 6)),
+    "5 same": (5, "same", 32, (5, 3, 6)),
+    "3 valid": (3, "valid", 32, (3, 2, 6)),
+    "7 valid": (7, "valid", 32, (7, 4, 6)),
+    "3 padded": (3, "padded", 32, (3, 2, 6)),
+    "5 padded": (5, "padded", 32, (5, 3, 6)),
+    "odd": (3, "same", 33, (3, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("form", STEMS)
+def test_a_stem_reads_pairs_of_columns(form: str) -> None:
+    kernel, padding, side, expected = STEMS[form]
+    examples = Synthetic(count=40, side=side).load(Image(size=side)).train
+    image = keras.layers.Input((side, side, 3))
+    x = keras.layers.ZeroPadding2D(kernel // 2)(image) if padding == "padded" else image
+    rule = "same" if padding == "same" else "valid"
+    x = keras.layers.Conv2D(8, kernel, 2, rule, activation="relu")(x)
+    model = keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(2, 1)(x)))
+    converted = Int8().convert(model, examples)
+    made = rewritten(converted)
+    editor = Editor(made)
+    first = next(one for one in editor.operators if editor.kind(one) == "CONV_2D")
+    assert editor.shape(int(first.inputs[1]))[1:] == expected
+    assert off(made, converted, examples) == 0
+    assert rewritten(converted, "gpu") == converted
+
+
+def test_a_picture_is_padded_by_whole_rows_before_a_pooling(examples: Examples) -> None:
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(8, 1, activation="relu")(image)
+    x = keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(((1, 0), (2, 1)))(x))
+    model = keras.Model(image, keras.layers.Flatten()(x))
+    converted = Int8().convert(model, examples)
+    made = rewritten(converted)
+    assert kinds(made) - kinds(converted) == {"RESHAPE": 2}
+    assert off(made, converted, examples) == 0
+
+
+def test_pixels_become_int8_by_operators_that_xnnpack_has(examples: Examples) -> None:
+    converted = Int8().convert(settled(load("models", "tiny")()), examples)
+    made = rewritten(converted, "cpu")
+    assert kinds(made)["DEQUANTIZE"] == 1
+    assert kinds(rewritten(converted))["DEQUANTIZE"] == 0
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    new, old = (TFLiteModel(one).answer(pixels) for one in (made, converted))
+    assert np.array_equal(new, old)
+
+
+def test_a_rewrite_that_breaks_a_promise_is_left_out(examples: Examples) -> None:
+    """A clustered kernel would get the value zero for the columns that no pixel has."""
+    model = settled(load("models", "mobilenet_v2")(alpha=0.35))
+    for layer in weighty(model, [], ""):
+        kernel, *rest = layer.get_weights()
+        layer.set_weights([np.where(kernel < 0, -0.1, 0.1), *rest])
+    converted = Int8().convert(model, examples)
+    assert (_most(converted), _most(rewritten(converted))) == (2, 3)
+    assert lowered(converted, "any", lambda content: _most(content) <= 2) == converted
+
+
+def _most(content: bytes) -> int:
+    """Values in an output channel of a convolution that is not depthwise."""
+    weights = [one for one in File(content).weights() if one.operator != DEPTHWISE]
+    return max(one.distinct_by_channel for one in weights)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ((58, 58), [(0, 1, 2)]),
+        ((58, 29, 29), [(0, 1, 3), (1, 2, 3)]),
+        ((10, 7), [(0, 1), (1, 2)]),
+        ((4, 4, 4), [(0, 1, 2, 3)]),
+        ((9,), []),
+    ],
+)
+def test_a_tensor_is_cut_by_as_few_operators_as_do_it(
+    sizes: tuple[int, ...], expected: list[tuple[int, ...]]
+) -> None:
+    assert _cuts(sizes) == expected
+
+
+def test_parts_that_one_split_makes_are_made_by_it() -> None:
+    assert _finer((58, 29, 29)) == (29, 29, 29, 29)
+    assert _finer((58, 29, 28)) == (58, 29, 28)
+    assert _finer((116,)) == (116,)
+
+
+def test_what_a_target_cannot_run_is_named(examples: Examples, tmp_path: Path) -> None:
+    data = Synthetic(count=40, side=SIDE).load(Image(size=SIDE))
+    model = settled(load("models", "tiny")())
+    for target in ("gpu", "nnapi"):
+        with pytest.raises(UserError) as caught:
+            make(Int16x8(target=target), model, data, (), tmp_path / "int16x8.tflite")
+        assert f"{target} has no int16 CONV_2D, as in stem_conv" in str(caught.value)
+        assert "It is kept as" in str(caught.value)
+    grouped = settled(ShuffleNetV1(alpha=0.5, groups=3))
+    content = make(Float32(target="nnapi"), grouped, data, (), tmp_path / "float32.tflite")
+    assert {version for op, version in File(content).codes() if op == "CONV_2D"} == {1}
+    assert kinds(content)["TRANSPOSE"] == 0
+    assert refused(File(Float32().convert(grouped, examples)), "nnapi") == (
+        "nnapi has no CONV_2D of version 6 (groups), as in stem_conv"
+    )

@@ -1,0 +1,52 @@
+"""Files rewritten for where they run: other operators, the same answers.
+
+A rewrite is a file here with a function `rewrite(editor)`, and a line in `_rewrites`. It sees the
+file as the converter made it, whatever network and mode that came from, so it looks for a form of
+operators, never for a name. Weights are moved and filled with zeros, never trained.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tflite_light.lowering._editing import Editor
+
+Target = Literal["any", "cpu", "gpu", "nnapi"]
+
+# What an operator costs, in multiply-adds. A core of a desktop takes 3 us to begin one; GPUs and
+# processors for networks take longer, as a core would for two million products.
+_CPU, _OTHERS = 400_000, 2_000_000
+
+
+def lowered(content: bytes, target: Target, keeps: Callable[[bytes], bool]) -> bytes:
+    """The file as it suits a target.
+
+    `keeps` says whether a file still holds what was promised of it; a rewrite after which it does
+    not is left out. A file of several graphs stays as it is.
+    """
+    from tflite_light.lowering._editing import Editor
+
+    if len(Editor(content).model.subgraphs) != 1:
+        return content
+    for rewrite in _rewrites(target):
+        editor = Editor(content)
+        rewrite(editor)
+        if editor.changed:
+            written = editor.write()
+            content = written if keeps(written) else content
+    return content
+
+
+def _rewrites(target: Target) -> "list[Callable[[Editor], None]]":
+    """In the order in which they follow: dense convolutions can take shuffles, grouped ones not."""
+    from tflite_light.lowering import edges, groups, padding, shuffles, stem
+
+    operator = _CPU if target == "cpu" else _OTHERS
+    found: list[Callable[[Editor], None]] = [
+        partial(groups.rewrite, floats=target == "nnapi"),
+        partial(shuffles.rewrite, operator=operator),
+    ]
+    if target in ("any", "cpu"):
+        found += [stem.rewrite, padding.rewrite]
+    return [*found, edges.rewrite] if target == "cpu" else found

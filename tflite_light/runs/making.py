@@ -1,0 +1,92 @@
+"""The network's part of a file: converted, checked, and rewritten for where it runs."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflite_light import files
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.lowering import lowered
+from tflite_light.lowering.acceptance import refused
+from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
+from tflite_light.measure.runners import TFLiteModel
+from tflite_light.pipeline.examples import Data
+from tflite_light.progress import say
+from tflite_light.tflite.file import File
+from tflite_light.tflite.promises import Promise
+
+BROKEN = ".broken.tflite"
+_COMPARED = 16  # training pictures on which a rewritten file must answer as before
+
+
+def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: Path) -> bytes:
+    """Raises UserError as `deliver` does, and then keeps the file at `broken(path)`."""
+    converted = mode.convert(model, data.train)
+    with _kept_if_broken(converted, path):
+        _require_kept(mode, promises, File(converted), path)
+        before = _runnable(converted, path)
+    made = lowered(converted, mode.target, lambda content: _keeps(promises, content))
+    with _kept_if_broken(made, path):
+        Mode.check(mode, File(made))
+        if lack := refused(File(made), mode.target):
+            raise UserError(
+                f"{path.name}: {lack}.",
+                f"Leave out `export.{mode.key}.target`, or choose another mode or network.",
+            )
+    if made == converted or _answers_alike(_runnable(made, path), before, data):
+        return made
+    say(f"warning: {mode.stem}: as rewritten for its target it would answer otherwise; it is not")
+    return converted
+
+
+def broken(path: Path) -> Path:
+    """Where a file is kept that is not good enough for `path`; no command takes it for that."""
+    return path.with_suffix(BROKEN)
+
+
+@contextlib.contextmanager
+def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        kept = files.write(broken(path), content)
+        raise UserError(error.problem, f"{error.hint} It is kept as {kept}.") from error
+
+
+def _require_kept(mode: Mode, promises: Sequence[Promise], file: File, path: Path) -> None:
+    """Raises UserError where a file is not what its mode and the stages promise."""
+    mode.check(file)
+    for promise in promises:
+        if lack := promise.shortfall(file):
+            raise UserError(f"{path.name} {lack.problem}", lack.hint)
+
+
+def _keeps(promises: Sequence[Promise], content: bytes) -> bool:
+    return not any(promise.shortfall(File(content)) for promise in promises)
+
+
+def _runnable(content: bytes, path: Path) -> TFLiteModel:
+    try:
+        return TFLiteModel(content)
+    except RuntimeError as error:  # XNNPACK rescales an operator's sums by less than 256
+        raise UserError(
+            f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
+            "cause is a network whose training diverged, so that a layer's values are out of all "
+            "proportion to its inputs.",
+            "Look at val_loss in history.csv, and lower learning_rate.",
+        ) from error
+
+
+def _answers_alike(made: TFLiteModel, before: TFLiteModel, data: Data) -> bool:
+    """Of integers to the step, of floats to what the order of sums makes of them."""
+    batches = list(data.train.inputs(data.train.sample(_COMPARED)))
+    new, old = made.logits(batches), before.logits(batches)
+    off = float(np.abs(new - old).max())
+    if made.output.scale:
+        return off <= 1.01 * made.output.scale
+    share = INTEGER_SHARE if made.in_integers else FLOAT_SHARE
+    return off <= share * float(np.abs(old).max())
