@@ -83,7 +83,7 @@ SHUFFLING = [  # operators before and after, at 64 px
             (ShuffleNetV2(alpha=0.5), "float32", 174, 89),
             (ShuffleNetV2(alpha=0.5, variant="torchvision"), "int8", 185, 92),
             (ShuffleNetV2(alpha=0.5), "float16", 174, 89),
-            (ShuffleNetV2(), "int8", 176, 92),
+            (ShuffleNetV2(), "int8", 176, 89),
         ]
     ),
 ]

@@ -1,6 +1,7 @@
 """Measuring models on the same pictures: accuracy, and agreement with their Keras model."""
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,9 +25,10 @@ class Measured:
     model does; `zeros` the share of kernel weights that are zero; `values` the most different ones
     in an output channel of a kernel, depthwise ones aside. `deflated_bytes` are a file's; of a
     Keras model, its kernels' as float32, by zlib's level 1.
-    `multiply_adds` are of one picture; `packed_bytes` of the `.packed` beside a file, if there is
-    one. `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the
-    file has none or does not say. `sha256` is of the file's network, as in its contract.
+    `latency_ms` is inference alone, of a picture among a batch where Keras runs it. `multiply_adds`
+    are of one picture; `packed_bytes` of the `.packed` beside a file, if there is one.
+    `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the file
+    has none or does not say. `sha256` is of the file's network, as in its contract.
     """
 
     name: str
@@ -64,11 +66,28 @@ def agreement(logits: Floats, reference: Floats) -> float:
     return float((logits.argmax(axis=1) == reference.argmax(axis=1)).mean())
 
 
+class _Timed:
+    """Batches, and the seconds that making them took."""
+
+    def __init__(self, batches: Iterable[Floats]):
+        self.seconds = 0.0
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Floats]:
+        start = time.perf_counter()
+        for batch in self._batches:
+            self.seconds += time.perf_counter() - start
+            yield batch
+            start = time.perf_counter()
+        self.seconds += time.perf_counter() - start
+
+
 def measure(name: str, runner: Runner, examples: Examples) -> tuple[Measured, Floats]:
     """A row for a model, and its logits for others to be compared with."""
+    batches = _Timed(examples.inputs(range(len(examples))))
     start = time.perf_counter()
-    logits = answers(runner, examples)
-    latency_ms = 1000 * (time.perf_counter() - start) / len(examples)
+    logits = runner.logits(batches)
+    latency_ms = 1000 * (time.perf_counter() - start - batches.seconds) / len(examples)
     row = Measured(name, len(examples), top1(logits, examples.labels), latency_ms=latency_ms)
     row.kind = examples.pictures.kind
     return row, logits

@@ -1,8 +1,10 @@
-"""How long a file takes for a picture, by LiteRT on this computer."""
+"""How long files take for a picture, by LiteRT on this computer: inference alone."""
 
 import math
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,25 +15,47 @@ WARM_UP, RUNS = 10, 100
 THREADS = (1, 2, 4)  # the app's
 
 
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of each inference, sorted, without decoding and sizing a picture."""
+
+    times: list[float]
+
+    def quantile(self, share: float) -> float:
+        """The smallest time that a share of the runs does not exceed, as in the app."""
+        return self.times[max(math.ceil(share * len(self.times)), 1) - 1]
+
+
 def latencies(content: bytes) -> list[dict[str, Any]]:
     """By threads, as many as there are processors: p50, p90 and worst of 100 inferences, ms.
 
-    Inference alone, without decoding and sizing a picture. The keys are those of the app's rows.
+    The keys are those of the app's rows.
     """
     threads = [number for number in THREADS if number <= (os.cpu_count() or 1)]
-    return [{"accelerator": f"cpu{number}", **_latency(content, number)} for number in threads]
+    return [{"accelerator": f"cpu{number}", **_row(content, number)} for number in threads]
 
 
-def _latency(content: bytes, threads: int) -> dict[str, float]:
-    model = TFLiteModel(content, threads)
-    picture = np.zeros(model.input.shape[1:], model.input.dtype)
-    times = sorted([_timed_ms(model, picture) for _ in range(WARM_UP + RUNS)][WARM_UP:])
-    return {"p50_ms": _quantile(times, 0.5), "p90_ms": _quantile(times, 0.9), "worst_ms": times[-1]}
+def _row(content: bytes, threads: int) -> dict[str, float]:
+    (found,) = in_turn([content], threads, RUNS)
+    return {
+        "p50_ms": found.quantile(0.5),
+        "p90_ms": found.quantile(0.9),
+        "worst_ms": found.times[-1],
+    }
 
 
-def _quantile(times: list[float], share: float) -> float:
-    """The smallest time that a share of the runs does not exceed, as in the app."""
-    return times[math.ceil(share * len(times)) - 1]
+def in_turn(contents: Sequence[bytes], threads: int, runs: int) -> list[Latency]:
+    """Of each file; one inference of each after the other, so that all share the computer's moods.
+
+    After 10 of each that are not counted.
+    """
+    models = [TFLiteModel(content, threads) for content in contents]
+    pictures = [np.zeros(model.input.shape[1:], model.input.dtype) for model in models]
+    times = [
+        [_timed_ms(model, picture) for model, picture in zip(models, pictures, strict=True)]
+        for _ in range(WARM_UP + runs)
+    ][WARM_UP:]
+    return [Latency(sorted(own)) for own in zip(*times, strict=True)]
 
 
 def _timed_ms(model: TFLiteModel, picture: np.ndarray[Any, Any]) -> float:

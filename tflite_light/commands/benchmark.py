@@ -1,0 +1,44 @@
+"""`tflite-light benchmark`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import reports
+from tflite_light.errors import UserError
+
+RUNS = 100
+
+
+def _numbers(_context: Any, _option: Any, text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdigit() and 0 < int(part) <= 64 for part in parts):
+        raise UserError(f"--threads: {text!r} is not a list of numbers.", "Write `--threads 1,2`.")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
+@click.command()
+@click.argument(
+    "models", metavar="FILE.tflite ...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--threads", default="1", show_default=True, callback=_numbers, help="Such as 1,2.")
+@click.option(
+    "--against",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="What times are compared with.  [default: float32 MobileNetV2 1.0, converted for it]",
+)
+@click.option("--profile", "profiled", is_flag=True, help="Show what each kernel takes.")
+@click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(10, 10_000))
+@reports
+def command(
+    models: tuple[Path, ...], threads: list[int], against: Path | None, profiled: bool, runs: int
+) -> dict[str, Any]:
+    """Time FILEs on this computer's CPU, in turn, by LiteRT with XNNPACK: inference alone."""
+    from tflite_light.report import timed
+    from tflite_light.runs.benchmarking import benchmark
+
+    found = benchmark(models, threads, against, profiled, runs)
+    timed.show(found)
+    return found.to_json()

@@ -1,0 +1,38 @@
+"""How much memory a file takes at most while it runs, in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tflite_light.errors import UserError
+
+_SCRIPT = """
+import sys
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+def peak():
+    lines = open("/proc/self/status")  # getrusage counts what the parent had, too
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+before = peak()
+interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+interpreter.allocate_tensors()
+for end in interpreter.get_input_details():
+    interpreter.set_tensor(end["index"], np.zeros(end["shape"], end["dtype"]))
+interpreter.invoke()
+print(peak() - before)
+"""
+_UNIT = 1024  # bytes, of what Linux counts in
+
+
+def peak_bytes(path: Path) -> int | None:
+    """The file, XNNPACK's copy of its weights, and activations; without LiteRT itself. None where
+    the system does not tell.
+    """
+    if not Path("/proc/self/status").exists():
+        return None
+    command = [sys.executable, "-c", _SCRIPT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["its process ended"])[-1]
+        raise UserError(f"{path} cannot be run: {said}.", "Convert it again.")
+    return int(done.stdout) * _UNIT

@@ -1,0 +1,70 @@
+"""What each operator of a file takes, by LiteRT's own profiler.
+
+Its Python package has none, but the library in it has the C functions, `litert/c/litert_profiler.h`
+of google-ai-edge/LiteRT, whose structures are said to be stable. In a process of its own: what
+is wrong there ends it.
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tflite_light.errors import UserError
+
+RUNS = 50
+_OPERATOR, _INSIDE = 2, 8  # kinds of event: of TFLite's own operators, and inside a delegate
+_SCRIPT = Path(__file__).with_name("profile_.py")
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What all calls of a kernel take for a picture."""
+
+    kernel: str
+    calls: int
+    ms: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`kernels`, those first that take longest. `partitions` are runs of operators that XNNPACK
+    takes, `outside` the operators that it does not.
+    """
+
+    kernels: list[Spent]
+    outside: list[str]
+    partitions: int
+
+
+def profile(path: Path, threads: int) -> Profile:
+    """Medians of 50 pictures. Raises UserError where LiteRT does not run the file so."""
+    command = [sys.executable, str(_SCRIPT), str(path), str(threads), str(RUNS)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise UserError(
+            f"{path} cannot be profiled: {said}.",
+            "Leave out `--profile`: the times are without it.",
+        )
+    found = json.loads(done.stdout)
+    return Profile(*_spent(found["events"]), found["partitions"])
+
+
+def _spent(events: list[tuple[int, str, int, int]]) -> tuple[list[Spent], list[str]]:
+    """Kernels, and the operators that TFLite runs itself. Events are kind, name, number of the
+    operator, and microseconds; of all runs in a row.
+    """
+    times: dict[tuple[int, str, int], list[int]] = defaultdict(list)
+    for kind, name, number, us in events:
+        if kind in (_OPERATOR, _INSIDE):
+            times[kind, name, number].append(us)
+    spent: dict[str, list[float]] = defaultdict(list)
+    for (_, name, _), found in times.items():
+        spent[name].append(median(found) * len(found) / RUNS / 1000)
+    kernels = [Spent(name, len(ms), sum(ms)) for name, ms in spent.items()]
+    own = [name for kind, name, _ in times if kind == _OPERATOR]
+    return sorted(kernels, key=lambda one: -one.ms), own
