@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_every_stage import pictures, plan
 
-from tflite_light.compress._in_turn import in_turn
 from tflite_light.compress.cluster import Cluster
+from tflite_light.graph.in_turn import in_turn
 from tflite_light.stack import keras
 
 SIZE = 32

@@ -17,7 +17,6 @@ from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
 from tflite_light.lowering import Target, lowered
-from tflite_light.lowering._editing import Editor
 from tflite_light.lowering.acceptance import refused
 from tflite_light.lowering.shuffles import _cuts, _finer
 from tflite_light.measure.kernels import DEPTHWISE
@@ -29,6 +28,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.runs.making import make
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
+from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
 
 SIDE = 64

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.compress._in_turn import Array, in_turn
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.abreast import Pair, abreast
+from tflite_light.graph.in_turn import Array, in_turn
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tflite_light.lowering._editing import Editor
+    from tflite_light.tflite.editing import Editor
 
 Target = Literal["any", "cpu", "gpu", "nnapi"]
 
@@ -25,7 +25,7 @@ def lowered(content: bytes, target: Target, keeps: Callable[[bytes], bool]) -> b
     `keeps` says whether a file still holds what was promised of it; a rewrite after which it does
     not is left out. A file of several graphs stays as it is.
     """
-    from tflite_light.lowering._editing import Editor
+    from tflite_light.tflite.editing import Editor
 
     if len(Editor(content).model.subgraphs) != 1:
         return content

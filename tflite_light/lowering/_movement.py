@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.lowering._editing import Array, Editor
+from tflite_light.tflite.editing import Array, Editor
 
 Channel = tuple[int, int]  # the tensor that has it, and its place there
 

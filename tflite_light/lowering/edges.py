@@ -6,7 +6,7 @@ on a desktop, where the two here take 0.04. The values are the same to the bit.
 
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_light.lowering._editing import Editor
+from tflite_light.tflite.editing import Editor
 
 _INT8 = 2  # the version of DEQUANTIZE that knows it
 

@@ -7,7 +7,7 @@ products of int8 it takes half the time, on others more.
 
 import numpy as np
 
-from tflite_light.lowering._editing import Array, Editor
+from tflite_light.tflite.editing import Array, Editor
 
 _GROUPED = 6  # the version of CONV_2D that has groups; the converter gives it to all of a file
 _DENSE = {np.float32: 1, np.int8: 3}  # by the type of pictures

@@ -7,7 +7,7 @@ as a row of all its pixels' channels it is copied in a tenth of that.
 
 import numpy as np
 
-from tflite_light.lowering._editing import Editor
+from tflite_light.tflite.editing import Editor
 
 _POOLS = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.lowering._editing import Array, Editor
 from tflite_light.lowering._movement import MOVERS, Channel, Region, regions
+from tflite_light.tflite.editing import Array, Editor
 
 _JOINED = 5  # XNNPACK leaves a concatenation of more to TFLite's slower kernel
 _SPLIT = 4  # as many parts XNNPACK's split has, at most

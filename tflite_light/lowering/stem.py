@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from tflite_light.lowering._editing import Array, Editor
+from tflite_light.tflite.editing import Array, Editor
 
 _FEW = 4  # channels of a picture, at most
 

@@ -155,13 +155,28 @@ class Editor:
             index = int(unpacking.inputs[0])
         return self.values(index)
 
-    def set_weight(self, operator: Any, place: int, values: Array, channels: Array) -> None:
+    def scales(self, index: int) -> Array:
+        """Of a tensor: one, or one a channel; none of floats."""
+        found = self.tensor(index).quantization
+        return np.array([] if found is None or found.scale is None else found.scale, np.float64)
+
+    def set_scales(self, index: int, scales: Array) -> None:
+        """By channel, if there are several, along the axis where they were."""
+        old, new = self.tensor(index).quantization, schema.QuantizationParametersT()
+        new.quantizedDimension = old.quantizedDimension
+        new.scale, new.zeroPoint = scales.astype(np.float32), np.zeros(len(scales), np.int64)
+        self.tensor(index).quantization = new
+
+    def set_weight(
+        self, operator: Any, place: int, values: Array, channels: Array | None = None
+    ) -> None:
         """Gives an operator other values; `channels` are the old ones of whose scales they are."""
         index = int(operator.inputs[place])
         unpacking = self.producers().get(index)
         stored = index if unpacking is None else int(unpacking.inputs[0])
         new = self.constant(values, self.name(stored), like=stored)
-        self.tensor(new).quantization = _of_channels(self.tensor(stored).quantization, channels)
+        if channels is not None:
+            self.tensor(new).quantization = _of_channels(self.tensor(stored).quantization, channels)
         if unpacking is not None:
             shown = self.real(values.shape, self.name(index))
             old = self.model.operatorCodes[unpacking.opcodeIndex]
@@ -215,9 +230,21 @@ class Editor:
         place = next(at for at, one in enumerate(self.operators) if one is before)
         self.operators[place:place] = operators
 
+    def up_to(self, index: int) -> tuple[bytes, int]:
+        """A file that ends with a tensor, and its number there."""
+        part = Editor(self.packed())
+        part.graph.outputs = [index]
+        part.model.signatureDefs = None
+        content = part.write()
+        return content, int(part.graph.outputs[0])
+
     def write(self) -> bytes:
+        """The file, without what nothing reads. Numbers of tensors change, here, too."""
         self._drop_unread()
         self._drop_unused()
+        return self.packed()
+
+    def packed(self) -> bytes:
         for buffer in self.model.buffers:
             buffer.__class__ = _Aligned
         builder = flatbuffers.Builder(1 << 20)

@@ -1,0 +1,46 @@
+"""A file that keeps all its tensors while it runs, for those who look inside."""
+
+from typing import Any
+
+import numpy as np
+
+from tflite_light.stack import quiet
+
+Array = np.ndarray[Any, Any]
+
+
+class Watched:
+    """By TFLite's own kernels: XNNPACK keeps what is inside to itself. A few times slower."""
+
+    def __init__(self, content: bytes):
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        with quiet():
+            self._interpreter = Interpreter(
+                model_content=content,
+                num_threads=2,
+                experimental_preserve_all_tensors=True,
+                experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            )
+            self._interpreter.allocate_tensors()
+        details = self._interpreter.get_tensor_details()
+        self._quantisation = {one["index"]: one["quantization"] for one in details}
+        (self._input,) = self._interpreter.get_input_details()
+
+    def run(self, picture: Array) -> None:
+        """Of real values [1, size, size, 3]."""
+        scale, zero_point = self._input["quantization"]
+        if scale:
+            kind = np.iinfo(self._input["dtype"])
+            steps = np.floor(picture / np.float32(scale) + np.float32(zero_point + 0.5))
+            picture = steps.clip(kind.min, kind.max).astype(self._input["dtype"])
+        self._interpreter.set_tensor(self._input["index"], picture)
+        self._interpreter.invoke()
+
+    def value(self, index: int) -> Array:
+        """Of an activation, in real numbers, with one scale."""
+        found = self._interpreter.get_tensor(index)
+        scale, zero_point = self._quantisation[index]
+        if not scale:
+            return np.asarray(found, np.float32)
+        return np.asarray((found.astype(np.float32) - zero_point) * np.float32(scale))
