@@ -18,6 +18,7 @@ from tflite_light.tflite.patches import WEIGHTED, patches
 from tflite_light.tflite.watching import Watched
 
 MOST = 127  # steps of an int8 weight
+_TELLING = 1.0  # places of a picture that count as independent, for kernels of many inputs
 _DAMPING = 0.01  # of the mean variance, added to each input's, as GPTQ has it
 _SPARSE = 0.05  # share of zeros from which on they are meant, and stay
 _SHARES = np.linspace(0.4, 1, 25)  # of the largest weight, where a coarse grid may end
@@ -55,7 +56,7 @@ def rounded(
     A layer's targets are what the float layer answers to what it reads; it is rounded for what it
     reads in the int8 file, and so mends the errors of those before it. `bits` are of the grid of
     weights: 8, or fewer for all layers but the first and the dense ones. Weights go to the nearest
-    step where it is not `adaptive`. Layers in float stay. Two runs of each picture a layer: minutes.
+    step where it is not `adaptive`. Two runs of each picture a layer: minutes.
     """
     before, after = Editor(float_), Editor(content)
     for number, (old, new) in enumerate(_pairs(before, after)):
@@ -82,14 +83,21 @@ def _read(before: Editor, old: Any, after: Editor, new: Any, pictures: Sequence[
 
 
 def _pairs(before: Editor, after: Editor) -> list[tuple[Any, Any]]:
-    """The layers with int8 kernels, in both files."""
+    """The layers with int8 kernels, in both files; none where the files are not alike."""
     olds, news = (
         [one for one in editor.operators if editor.kind(one) in WEIGHTED]
         for editor in (before, after)
     )
+    shapes = [
+        [(editor.kind(one), editor.shape(int(one.inputs[1]))) for one in found]
+        for editor, found in ((before, olds), (after, news))
+    ]
+    if shapes[0] != shapes[1]:
+        return []
     return [
         (old, new)
         for old, new in zip(olds, news, strict=True)
+        if after.values(int(new.inputs[1])) is not None and before.weight(old, 1) is not None
         if after.dtype(int(new.inputs[1])) == np.int8
     ]
 
@@ -98,7 +106,7 @@ class _Seen:
     """What a layer reads, by groups of channels: in the float file, and in the int8 file."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._count = self._pictures = 0
         self._sums: list[Any] = [0.0, 0.0]  # [groups, inputs]
         self._own: Any = 0.0  # products of what the int8 layer reads, [groups, inputs, inputs]
         self._cross: Any = 0.0  # of what the float layer reads with those
@@ -106,6 +114,7 @@ class _Seen:
     def add(self, real: Array, rounded: Array | None = None, count: int = 0) -> None:
         """Patches, [groups, places, inputs], or their sums, of `count` places."""
         self._count += count
+        self._pictures += 1
         for side, rows in enumerate((real, rounded)):
             if rows is not None:
                 self._sums[side] = self._sums[side] + rows.sum(1, dtype=np.float64)
@@ -125,9 +134,10 @@ class _Seen:
         """
         own, cross = (np.asarray(one / self._count) for one in (self._own, self._cross))
         size = own.shape[-1]
-        variance = np.maximum(np.trace(own, axis1=1, axis2=2) / size, 1e-12)
-        ridge = _DAMPING * variance[:, None, None] * np.eye(size)
-        return own + ridge, cross + ridge
+        alone = size / (size + _TELLING * self._pictures)  # as in graph/reconstruction.py
+        mean = np.maximum(np.trace(own, axis1=1, axis2=2) / size, 1e-12)[:, None, None]
+        ridge = np.eye(size) * (alone * own + _DAMPING * mean)
+        return (1 - alone) * own + ridge, (1 - alone) * cross + ridge
 
 
 def _round(
@@ -190,9 +200,12 @@ def _set_bias(after: Editor, new: Any, bias: Array | None, left: Array) -> None:
     if len(new.inputs) < 3 or new.inputs[2] < 0:
         return
     source, kernel = (after.scales(int(index)) for index in new.inputs[:2])
-    limit = np.iinfo(np.int32).max
-    steps = np.rint((left if bias is None else bias + left) / (source * kernel))
-    after.set_weight(new, 2, steps.clip(-limit, limit).astype(np.int32))
+    old = after.weight(new, 2)
+    with np.errstate(all="ignore"):  # where nothing ever changes, scales are next to nothing
+        steps = np.rint((left if bias is None else bias + left) / (source * kernel))
+    fits = np.abs(steps) < np.iinfo(np.int32).max
+    chosen: Array = np.where(fits, steps, old if old is not None else 0)
+    after.set_weight(new, 2, chosen.astype(np.int32))
     after.set_scales(int(new.inputs[2]), source * kernel)
 
 

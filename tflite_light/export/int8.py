@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tflite_light.tflite.file import File
 
 _CORRECTED = 64  # pictures by which biases are corrected: 0.1 s each for MobileNet v2 at 224 px
-_ROUNDED = 32  # and by which weights are rounded
+_ROUNDED = 64  # and by which weights are rounded
 _JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
 
 
@@ -48,6 +48,11 @@ class Int8(Mode):
     correct_bias: bool = Field(
         True, description="biases take over what rounding changes in the mean; not after qat"
     )
+    ranges: Literal["extremes", "error"] = Field(
+        "extremes",
+        description="of activations: to the extremes that calibration pictures gave, or where "
+        "cutting off and rounding change least together; not after qat",
+    )
     rounding: Literal["nearest", "adaptive"] = Field(
         "nearest",
         description="of weights; adaptive is by what layers answer to 32 pictures, in minutes; "
@@ -76,6 +81,10 @@ class Int8(Mode):
             return without_ties(convert(converter))
         pictures = self.calibrated_on(model, examples) or []
         content = self._calibrated(model, examples, pictures)
+        if self.ranges == "error":
+            from tflite_light.export._ranges import narrowed
+
+            content = narrowed(content, examples.inputs(pictures[:_CORRECTED], 1))
         in_float = self._exempt(content, examples, pictures)
         made = quantised(content, self.io, in_float)
         return without_ties(self._rounded(made, content, examples, pictures))

@@ -19,8 +19,10 @@ Target = Literal["any", "cpu", "gpu", "nnapi"]
 _CPU, _OTHERS = 400_000, 2_000_000
 
 
-def lowered(content: bytes, target: Target, keeps: Callable[[bytes], bool]) -> bytes:
-    """The file as it suits a target.
+def lowered(
+    content: bytes, target: Target, keeps: Callable[[bytes], bool], dense: bool = False
+) -> bytes:
+    """The file as it suits a target; with `dense`, a float file in the form of an int8 one.
 
     `keeps` says whether a file still holds what was promised of it; a rewrite after which it does
     not is left out. A file of several graphs stays as it is.
@@ -29,7 +31,7 @@ def lowered(content: bytes, target: Target, keeps: Callable[[bytes], bool]) -> b
 
     if len(Editor(content).model.subgraphs) != 1:
         return content
-    for rewrite in _rewrites(target):
+    for rewrite in _rewrites(target, dense):
         editor = Editor(content)
         rewrite(editor)
         if editor.changed:
@@ -38,13 +40,13 @@ def lowered(content: bytes, target: Target, keeps: Callable[[bytes], bool]) -> b
     return content
 
 
-def _rewrites(target: Target) -> "list[Callable[[Editor], None]]":
+def _rewrites(target: Target, dense: bool) -> "list[Callable[[Editor], None]]":
     """In the order in which they follow: dense convolutions can take shuffles, grouped ones not."""
     from tflite_light.lowering import edges, groups, padding, shuffles, stem
 
     operator = _CPU if target == "cpu" else _OTHERS
     found: list[Callable[[Editor], None]] = [
-        partial(groups.rewrite, floats=target == "nnapi"),
+        partial(groups.rewrite, floats=dense or target == "nnapi"),
         partial(shuffles.rewrite, operator=operator),
     ]
     if target in ("any", "cpu"):

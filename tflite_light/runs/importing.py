@@ -36,9 +36,7 @@ def export(
     recipe = recipes.load(path, changes)
     chosen = recipe.modes(modes)
     out = _require_exportable(recipe, path, chosen, out)
-    labels = recipe.class_names()
-    data = Data(labels, **read(_parts(recipe, labels), recipe.image))
-    model = network(recipe, labels)
+    model, data = opened(recipe)
     for mode in chosen:
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
@@ -47,6 +45,13 @@ def export(
         file: deliver(mode, model, logits, data, [], file, recipe.license)
         for file, mode in paths.items()
     }
+
+
+def opened(recipe: Recipe) -> tuple[Any, Data]:
+    """The model of an import, and its pictures."""
+    labels = recipe.class_names()
+    data = Data(labels, **read(_parts(recipe, labels), recipe.image))
+    return network(recipe, labels), data
 
 
 def network(recipe: Recipe, labels: list[str]) -> Any:

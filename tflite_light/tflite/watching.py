@@ -44,3 +44,12 @@ class Watched:
         if not scale:
             return np.asarray(found, np.float32)
         return np.asarray((found.astype(np.float32) - zero_point) * np.float32(scale))
+
+    def range(self, index: int) -> tuple[float, float]:
+        """The real numbers that an activation can hold, half a step beyond its ends."""
+        scale, zero_point = self._quantisation[index]
+        if not scale:
+            return float("-inf"), float("inf")
+        kind = np.iinfo(self._interpreter.get_tensor(index).dtype)
+        low, high = ((end - zero_point) * scale for end in (kind.min, kind.max))
+        return float(low - 0.5 * scale), float(high + 0.5 * scale)

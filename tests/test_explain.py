@@ -1,0 +1,165 @@
+"""What a file lost, by layers: a spoilt layer is named first, and in float it is whole again."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY, Call, as_json, complaint, invoke
+
+from tflite_light.compress.qat import QAT
+from tflite_light.contract import Image
+from tflite_light.data.sign_digits import SignDigits
+from tflite_light.export.int8 import Int8
+from tflite_light.graph.convert import convert, converter_for
+from tflite_light.graph.quantised import unquantised
+from tflite_light.lowering import lowered
+from tflite_light.measure.losses import Loss, losses
+from tflite_light.models.mobilenet_v2 import MobileNetV2
+from tflite_light.models.shufflenet_v2 import ShuffleNetV2
+from tflite_light.models.tiny import Tiny
+from tflite_light.pipeline.examples import Examples
+from tflite_light.stack import keras
+
+SPOILT = "block3_project_conv"
+
+
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    return SignDigits().load(Image(size=32)).train
+
+
+def settled(model: Any, examples: Examples) -> Any:
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(np.concatenate(list(examples.inputs(range(256)))), training=True)
+    return model
+
+
+@pytest.fixture(scope="module")
+def model(examples: Examples) -> Any:
+    """One output channel of a layer is 300 times what it was."""
+    keras.utils.set_random_seed(0)
+    network = settled(MobileNetV2(alpha=0.35).build((32, 32, 3), 10), examples)
+    spoil(network)
+    return network
+
+
+def spoil(network: Any) -> None:
+    layer = network.get_layer(SPOILT)
+    kernel, *rest = layer.get_weights()
+    kernel[..., 3] *= 300
+    layer.set_weights([kernel, *rest])
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_a_spoilt_layer_is_named_first(rewritten: bool, model: Any, examples: Examples) -> None:
+    """Its other channels are lost beside the one that is 300 times as large."""
+    content = Int8(correct_bias=False).convert(model, examples)
+    content = lowered(content, "any", lambda _: True) if rewritten else content
+    found = explained(content, model, examples)
+    assert max(found, key=lambda one: one.added).layer == SPOILT
+    assert len(found) == 64
+    assert all(0 <= one.lost <= 1 for one in found)
+
+
+def test_after_qat_the_layer_that_outgrows_its_range_is_named_first(examples: Examples) -> None:
+    keras.utils.set_random_seed(0)
+    network = settled(MobileNetV2(alpha=0.35).build((32, 32, 3), 10), examples)
+    wrapped = QAT().wrap(network, {"kept": []}, 10)
+    QAT().prepare(wrapped, network, {}, examples)
+    wrapped.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    wrapped.fit(np.concatenate(list(examples.inputs(range(640)))), examples.labels[:640], verbose=0)
+    kernel = next(one for one in wrapped.weights if one.name == f"{SPOILT}/kernel:0")
+    kernel.assign(kernel.numpy() * np.where(np.arange(kernel.shape[-1]) == 3, 300, 1))
+    found = explained(Int8().convert(wrapped, examples), unquantised(wrapped), examples)
+    worst = max(found, key=lambda one: one.added)
+    assert (worst.layer, worst.saturated > 0.02) == (SPOILT, True)
+
+
+def explained(content: bytes, float_: Any, examples: Examples) -> list[Loss]:
+    names = [layer.name for layer in float_.layers if layer.weights]
+    pictures = list(examples.inputs(range(16), 1))
+    return losses(content, convert(converter_for(float_)), pictures, names)
+
+
+def test_layers_whose_channels_were_moved_are_compared_channel_by_channel(
+    examples: Examples,
+) -> None:
+    keras.utils.set_random_seed(0)
+    network = settled(ShuffleNetV2(alpha=0.5).build((32, 32, 3), 10), examples)
+    content = lowered(Int8().convert(network, examples), "any", lambda _: True)
+    pictures = list(examples.inputs(range(8), 1))
+    found = losses(content, convert(converter_for(network)), pictures, [])
+    assert np.median([one.cosine for one in found]) > 0.95
+    assert min(one.cosine for one in found) > 0.7
+    assert len(found) == 59
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("explain")
+    (folder / "tiny.yaml").write_text(TINY)
+    command = ("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json")
+    as_json(invoke(*command, "--set", "compress=[]", "--set", "export=[int8]"))
+    return folder / "runs" / "tiny"
+
+
+def test_explain_shows_layers_and_how_to_exempt_the_worst(run: Path, call: Call) -> None:
+    file = run / "exports" / "int8.tflite"
+    found = as_json(call("explain", file, "--against", run, "--json"))
+    layers = {one["layer"]: one for one in found["layers"]}
+    assert {"stem_conv", "logits"} <= set(layers)
+    assert set(layers["stem_conv"]) == {
+        "layer", "operator", "added", "lost", "snr_db", "cosine", "saturated",
+    }  # fmt: skip
+    page = (ROOT / "docs" / "explain.md").read_text()
+    assert all(f"`{key}`" in page for key in (*layers["stem_conv"], "worst"))
+    shown = call("explain", file, "--against", run).stdout
+    assert f"export: [int8: {{float_layers: [{found['worst'][0]}]}}]" in shown
+
+
+RECIPE = """
+model: {keras_file: {path: spoilt.h5}}
+data: {sign_digits: {}}
+image: {size: 32}
+export: [int8]
+"""
+
+
+def test_fix_keeps_layers_in_float_until_the_file_is_within_reach(
+    examples: Examples, call: Call
+) -> None:
+    """A channel is 300 times as large, and its weights behind it as much smaller."""
+    keras.utils.set_random_seed(0)
+    network = Tiny(width=16).build((32, 32, 3), 10)
+    network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = np.concatenate(list(examples.inputs(range(len(examples)))))
+    network.fit(images, examples.labels, 32, 12, verbose=0)
+    norm, dense = network.get_layer("last_project_norm"), network.get_layer("logits")
+    factors = np.where(np.arange(128) == 3, 3000, 1)
+    gamma, beta, *statistics = norm.get_weights()
+    norm.set_weights([gamma * factors, beta * factors, *statistics])
+    kernel, bias = dense.get_weights()
+    dense.set_weights([kernel / factors[:, None], bias])
+    network.save("spoilt.h5")
+    Path("spoilt.yaml").write_text(RECIPE)
+    as_json(call("export", "spoilt.yaml", "--out", "files", "--json"))
+    command = ("explain", "files/spoilt_int8.tflite", "--against", "spoilt.yaml")
+    found = as_json(call(*command, "--fix", "2", "-o", "fixed.yaml", "--json"))
+    assert found["worst"][0] == "last_project_conv"
+    assert "last_project_conv" in found["fixed"]
+    *_, last = found["fixed"].values()
+    assert last >= found["float_top1"] - 0.02
+    rows = as_json(call("export", "fixed.yaml", "--out", "fixed", "--json"))["rows"]
+    before = as_json(call("export", "spoilt.yaml", "--out", "files", "--json"))["rows"]
+    assert rows[0]["top1"] > before[0]["top1"] + 0.1
+
+
+def test_a_file_of_another_network_is_refused(run: Path, call: Call) -> None:
+    keras.utils.set_random_seed(0)
+    network = MobileNetV2(alpha=0.35).build((32, 32, 3), 3)
+    Path("other.tflite").write_bytes(convert(converter_for(network)))
+    message = complaint(call("explain", "other.tflite", "--against", run))
+    assert "the file is not of this network: of its 64 operators that compute, " in message

@@ -1,0 +1,44 @@
+"""`tflite-light explain`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import reports, set_option
+
+
+@click.command()
+@click.argument("model", metavar="FILE.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--against",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN|RECIPE",
+    help="What the file was exported from.",
+)
+@set_option
+@click.option(
+    "--fix",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Keep layers in float until top-1 is at most POINTS below float's; write the recipe.",
+)
+@click.option(
+    "-o",
+    "out",
+    type=click.Path(path_type=Path),
+    metavar="RECIPE",
+    help="Where to.  [default: FILE_fixed.yaml]",
+)
+@reports
+def command(
+    model: Path, against: Path, changes: tuple[str, ...], fix: float | None, out: Path | None
+) -> dict[str, Any]:
+    """Show which layers of an int8 FILE lose what, beside the float network it came from."""
+    from tflite_light.report import explained
+    from tflite_light.runs.explaining import explain
+
+    found = explain(model, against, changes, fix, out)
+    explained.show(found)
+    return found.to_json()

@@ -1,0 +1,61 @@
+"""Ranges of a calibrated file drawn in where steps finer than its rare extremes are worth more.
+
+The converter takes the smallest and the largest value that calibration pictures gave. Here a range
+ends where the mean square of what is cut off and of what rounding changes is least, as TensorRT's
+and ai-edge-quantizer's calibrators do by other measures.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from tflite_light.tflite.editing import Array, Editor
+from tflite_light.tflite.watching import Watched
+
+_BINS = 2048  # of a tensor's range
+_LOOKED = 20_000  # values of a picture's tensor, spread over it
+_SHARES = np.linspace(0.3, 1, 71)  # of the whole range
+_STEPS = 255
+
+
+def narrowed(content: bytes, pictures: Iterable[Array]) -> bytes:
+    """The file with narrower ranges; those of its ends stay: pixels and logits are as they are."""
+    editor, watched = Editor(content), Watched(content)
+    ranges = _ranges(editor)
+    counts = {index: np.zeros(_BINS) for index in ranges}
+    for picture in pictures:
+        watched.run(picture)
+        for index, (low, high) in ranges.items():
+            values = watched.value(index).ravel()
+            seen = values[:: 1 + len(values) // _LOOKED]
+            counts[index] += np.histogram(seen.clip(low, high), _BINS, (low, high))[0]
+    for index, (low, high) in ranges.items():
+        share = _best(counts[index], low, high)
+        span = editor.tensor(index).quantization
+        span.min, span.max = (np.array([end * share], np.float32) for end in (low, high))
+    return editor.packed()
+
+
+def _ranges(editor: Editor) -> dict[int, tuple[float, float]]:
+    """Of activations, those of the file's ends aside; around zero, as TFLite has them."""
+    ends = {int(index) for index in (*editor.graph.inputs, *editor.graph.outputs)}
+    found = {}
+    for index, tensor in enumerate(editor.graph.tensors):
+        span = tensor.quantization
+        if index in ends or span is None or span.min is None or editor.values(index) is not None:
+            continue
+        low, high = min(float(span.min[0]), 0.0), max(float(span.max[0]), 0.0)
+        if high - low > 1e-30:
+            found[index] = (low, high)
+    return found
+
+
+def _best(counts: Array, low: float, high: float) -> float:
+    """The share of a range that leaves least error."""
+    places = low + (np.arange(_BINS) + 0.5) * (high - low) / _BINS
+    errors = []
+    for share in _SHARES:
+        cut = places - places.clip(share * low, share * high)
+        step = share * (high - low) / _STEPS
+        errors.append((counts * np.where(cut == 0, step**2 / 12, cut**2)).sum())
+    return float(_SHARES[int(np.argmin(errors))])

@@ -1,0 +1,38 @@
+"""What layers lose, for a person."""
+
+from tflite_light.runs.explaining import Explanation
+
+_SHOWN = 15
+
+
+def show(found: Explanation) -> None:
+    """Print the layers that add most loss, the worst first, on stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=110, highlight=False, markup=False, emoji=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("layer", "operator", "adds", "lost", "SNR dB", "cosine", "saturated"):
+        table.add_column(name, justify="left" if name in ("layer", "operator") else "right")
+    for one in found.worst[:_SHOWN]:
+        table.add_row(
+            one.layer,
+            one.operator,
+            f"{one.added:.4f}",
+            f"{one.lost:.4f}",
+            f"{one.snr_db:.1f}",
+            f"{one.cosine:.5f}",
+            f"{one.saturated:.4f}",
+        )
+    console.print(table)
+    worst = found.worst[0]
+    console.print(
+        f"\n{worst.layer} adds most. Kept in float by:\n"
+        f"  export: [int8: {{float_layers: [{worst.layer}]}}]",
+        soft_wrap=True,
+    )
+    if found.fixed is not None:
+        kept = (
+            f"in float: {', '.join(found.fixed)}" if found.fixed else "no layer in float is needed"
+        )
+        console.print(f"{kept}; {found.recipe} has it so.", soft_wrap=True)

@@ -1,0 +1,165 @@
+"""Where an int8 file loses what its network knew, and which layers in float would bring it back."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tflite_light import files
+from tflite_light import recipe as recipes
+from tflite_light.errors import UserError
+from tflite_light.export import Mode
+from tflite_light.graph.convert import convert, converter_for
+from tflite_light.graph.quantised import is_quantised, unquantised
+from tflite_light.measure.accuracy import top1
+from tflite_light.measure.losses import Loss, losses
+from tflite_light.measure.runners import KerasModel, TFLiteModel
+from tflite_light.pipeline.examples import Data
+from tflite_light.progress import say
+from tflite_light.recipe import Recipe
+from tflite_light.runs import chain, importing
+from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.sockets import load
+from tflite_light.tflite import file as tflite
+
+PICTURES = 64  # on which layers are compared
+JUDGED = 500  # validation pictures on which a file with layers in float is judged
+TRIES = 12
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`layers`, in the file's order. `fixed` are layers in float that bring the file within reach
+    of the float network, with each try's top-1; `recipe` is where they were written.
+    """
+
+    file: str
+    layers: list[Loss]
+    float_top1: float | None = None
+    fixed: dict[str, float] | None = None
+    recipe: str | None = None
+
+    @property
+    def worst(self) -> list[Loss]:
+        """Those first that add most."""
+        return sorted(self.layers, key=lambda one: -one.added)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "worst": [one.layer for one in self.worst if one.added > 0]}
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a file was exported from: `source` as its mode takes it, `model` in float."""
+
+    recipe: Recipe
+    mode: Mode
+    source: Any
+    model: Any
+    data: Data
+
+
+def explain(
+    path: str | Path,
+    against: str | Path,
+    changes: Sequence[str] = (),
+    fix: float | None = None,
+    out: str | Path | None = None,
+) -> Explanation:
+    """Run an integer file and the float network of a run, or of an import's recipe, on the same
+    training pictures.
+
+    With `fix`, try layers in float, those first that lose most, until top-1 is at most so many
+    points below the float network's, and write the recipe that keeps them so to `out`. Raises
+    UserError where the file is of another network, or no tried layers suffice.
+    """
+    path, against = Path(path), Path(against)
+    content = tflite.read(path).content
+    origin = _origin(path, against, changes)
+    found = Explanation(str(path), _losses(content, origin))
+    if fix is None:
+        return found
+    return _fixed(found, origin, fix, Path(out) if out else Path(f"{path.stem}_fixed.yaml"))
+
+
+def _has_kernel(layer: Any) -> bool:
+    return any(weight.shape.rank > 1 for weight in layer.weights)
+
+
+def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
+    if against.is_dir():
+        run = open_run(against)
+        require_finished(run)
+        mode = _mode(run.recipe, path)
+        models = dict(zip(run.phases, chain.models(run), strict=True))
+        source = models[chain.source_phase(run, mode)]
+        model = models[chain.source_phase(run, load("export", "float32")())]
+        if is_quantised(source):  # the weights that qat trained, without its rounding
+            model = unquantised(source)
+        return _Origin(run.recipe, mode, source, model, run.recipe.source.load(run.recipe.image))
+    recipe = recipes.load(against, changes)
+    model, data = importing.opened(recipe)
+    return _Origin(recipe, _mode(recipe, path), model, model, data)
+
+
+def _mode(recipe: Recipe, path: Path) -> Mode:
+    """That a file was made by, as its name says; else plain int8."""
+    modes = [one for one in recipe.modes(()) if one.key == "int8"]
+    named = [one for one in modes if f"_{path.stem}".endswith(f"_{one.stem}")]
+    mode: Mode = [*named, *modes, load("export", "int8")()][0]
+    return mode
+
+
+def _fixed(found: Explanation, origin: _Origin, points: float, out: Path) -> Explanation:
+    files.require_writable(out)
+    data = origin.data
+    chosen = data.val.sample(JUDGED)
+    labels, inputs = data.val.labels[chosen], list(data.val.inputs(chosen))
+    wanted = top1(KerasModel(origin.model).logits(inputs), labels)
+    if wanted is None:
+        raise UserError("--fix needs labelled pictures.", "Give the recipe `data:` with classes.")
+    tried: dict[str, float] = {}
+    for layer, mode, content in _tries(origin):
+        tried[layer] = top1(TFLiteModel(content).logits(inputs), labels) or 0.0
+        say(f"{layer or 'as it is'}: {tried[layer]:.4f} of {wanted:.4f}")
+        if tried[layer] >= wanted - points / 100:
+            recipe = origin.recipe.model_copy(update={"export": _with(origin.recipe, mode)})
+            files.write(out, recipes.to_yaml(recipe))
+            tried.pop("", None)
+            return Explanation(found.file, found.layers, wanted, tried, str(out))
+    raise UserError(
+        f"{len(tried) - 1} layers in float leave the file at {max(tried.values()):.4f}, more than "
+        f"{points:g} points below the network's {wanted:.4f}.",
+        "Allow more points, or train a `qat` stage.",
+    )
+
+
+def _tries(origin: _Origin) -> Iterator[tuple[str, Mode, bytes]]:
+    """The file with no further layer in float, and then each time with the one that adds most loss
+    in the file before.
+    """
+    mode: Any = origin.mode
+    kept = list(mode.float_layers) if isinstance(mode.float_layers, list) else []
+    known = {layer.name for layer in origin.model.layers}
+    layer = ""
+    for _ in range(TRIES + 1):
+        content = mode.convert(origin.source, origin.data.train)
+        yield layer, mode, content
+        rest = [one for one in _losses(content, origin) if one.layer in known - set(kept)]
+        layer = max(rest, key=lambda one: one.added).layer if rest else ""
+        if not layer:
+            return
+        kept = [*kept, layer]
+        mode = mode.model_copy(update={"float_layers": kept})
+
+
+def _losses(content: bytes, origin: _Origin) -> list[Loss]:
+    weighted = [one.name for one in origin.model.layers if _has_kernel(one)]
+    names = [*weighted, *(layer.name for layer in origin.model.layers)]
+    pictures = origin.data.train.inputs(origin.data.train.sample(PICTURES), 1)
+    return losses(content, convert(converter_for(origin.model)), pictures, names)
+
+
+def _with(recipe: Recipe, mode: Mode) -> list[Mode]:
+    others = [one for one in recipe.modes(()) if one.stem != mode.stem]
+    return [*others, mode]
