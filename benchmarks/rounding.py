@@ -23,15 +23,15 @@ from tflite_light.models import Architecture
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.squeezenet import SqueezeNet
 from tflite_light.pipeline.examples import Examples, read
-from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.pictures import Pictures, Split
 from tflite_light.sockets import load
 
 NETWORKS: list[tuple[Architecture, str, Image]] = [
-    (MobileNetV2(), "npz", Image(size=224, mean=127.5, std=127.5)),
+    (MobileNetV2(), "npz", Image(size=224, mean=(127.5,) * 3, std=(127.5,) * 3)),
     (
         SqueezeNet(version="1.0"),
         "torch",
-        Image(size=227, channels="BGR", mean=(104.0, 117.0, 123.0), std=1.0),
+        Image(size=227, channels="BGR", mean=(104.0, 117.0, 123.0), std=(1.0,) * 3),
     ),
 ]
 WAYS: dict[str, dict[str, Any]] = {
@@ -50,8 +50,11 @@ def main(mobilenet: str, squeezenet: str, folder: str) -> None:
     for (architecture, kind, image), weights in zip(NETWORKS, (mobilenet, squeezenet), strict=True):
         model = build(architecture, image.size, 1000, 0)
         load("weights", kind)(path=weights).load(model, architecture, None, whole=True)
-        halves = {"train": _pictures(photographs[::2]), "test": _pictures(photographs[1::2])}
-        parts = read(halves, image)  # type: ignore[arg-type]
+        halves: dict[Split, Pictures] = {
+            "train": _pictures(photographs[::2]),
+            "test": _pictures(photographs[1::2]),
+        }
+        parts = read(halves, image)
         test = parts["test"]
         inputs = list(test.inputs(range(len(test)), 1))
         float_ = np.concatenate([model.predict_on_batch(one) for one in inputs])
