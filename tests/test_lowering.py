@@ -17,8 +17,8 @@ from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
 from tflite_light.lowering import Target, lowered
+from tflite_light.lowering._cutting import cuts, finer
 from tflite_light.lowering.acceptance import refused
-from tflite_light.lowering.shuffles import _cuts, _finer
 from tflite_light.measure.kernels import DEPTHWISE
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
@@ -200,13 +200,13 @@ def _most(content: bytes) -> int:
 def test_a_tensor_is_cut_by_as_few_operators_as_do_it(
     sizes: tuple[int, ...], expected: list[tuple[int, ...]]
 ) -> None:
-    assert _cuts(sizes) == expected
+    assert cuts(sizes) == expected
 
 
 def test_parts_that_one_split_makes_are_made_by_it() -> None:
-    assert _finer((58, 29, 29)) == (29, 29, 29, 29)
-    assert _finer((58, 29, 28)) == (58, 29, 28)
-    assert _finer((116,)) == (116,)
+    assert finer((58, 29, 29)) == (29, 29, 29, 29)
+    assert finer((58, 29, 28)) == (58, 29, 28)
+    assert finer((116,)) == (116,)
 
 
 def test_what_a_target_cannot_run_is_named(examples: Examples, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ as a row of all its pixels' channels it is copied in a tenth of that.
 
 import numpy as np
 
+from tflite_light.lowering._movers import pad, reshape
 from tflite_light.tflite.editing import Editor
 
 _POOLS = {"MAX_POOL_2D", "AVERAGE_POOL_2D"}
@@ -23,11 +24,11 @@ def rewrite(editor: Editor) -> None:
             continue
         _, height, width, channels = editor.shape(source)
         name = editor.name(whole)
-        rows, seen = editor.reshape(source, (1, height, 1, width * channels), f"{name}/rows")
+        rows, seen = reshape(editor, source, (1, height, 1, width * channels), f"{name}/rows")
         _, new_height, new_width, _ = editor.shape(whole)
         padded = editor.activation((1, new_height, 1, new_width * channels), f"{name}/rows", source)
         pads = np.array([[0, 0], amounts[1], [0, 0], amounts[2] * channels])
-        back, made = editor.reshape(padded, editor.shape(whole), name)
-        editor.insert(one, rows, editor.pad(seen, pads, padded), back)
+        back, made = reshape(editor, padded, editor.shape(whole), name)
+        editor.insert(one, rows, pad(editor, seen, pads, padded), back)
         for each in readers[whole]:
             each.inputs = [made if int(index) == whole else index for index in each.inputs]

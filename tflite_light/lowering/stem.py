@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_light.lowering._movers import pad, reshape
 from tflite_light.tflite.editing import Array, Editor
 
 _FEW = 4  # channels of a picture, at most
@@ -79,7 +80,9 @@ def _same(size: int, out: int, kernel: int, stride: int) -> tuple[int, int]:
 def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
     name = editor.name(conv.outputs[0])
     _, height, width, channels = editor.shape(found.source)
-    new, seen = editor.reshape(found.source, (1, height, width // 2, 2 * channels), f"{name}/pairs")
+    new, seen = reshape(
+        editor, found.source, (1, height, width // 2, 2 * channels), f"{name}/pairs"
+    )
     editor.insert(conv, new)
     options = conv.builtinOptions
     options.strideW = 1
@@ -92,7 +95,7 @@ def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
             pads = np.array([[0, 0], found.rows, found.pairs, [0, 0]])
             shape = (1, height + sum(found.rows), width // 2 + sum(found.pairs), 2 * channels)
             padded = editor.activation(shape, f"{name}/pad", found.source)
-            editor.insert(conv, editor.pad(seen, pads, padded))
+            editor.insert(conv, pad(editor, seen, pads, padded))
             seen = padded
     kernel = editor.constant(found.kernel, f"{name}/kernel", like=int(conv.inputs[1]))
     conv.inputs = [seen, kernel, *conv.inputs[2:]]

@@ -184,47 +184,6 @@ class Editor:
             new = shown
         operator.inputs = [*operator.inputs[:place], new, *operator.inputs[place + 1 :]]
 
-    def reshape(self, source: int, shape: Sequence[int], name: str) -> tuple[Any, int]:
-        """The operator that sees a tensor as of another shape, and what it writes."""
-        options = schema.ReshapeOptionsT()
-        options.newShape = np.array(shape, np.int32)
-        sides = self.constant(np.array(shape, np.int32), f"{name}/shape")
-        made = self.activation(shape, name, source)
-        return self.operator("RESHAPE", [source, sides], [made], options), made
-
-    def split(self, source: int, parts: Sequence[int]) -> Any:
-        """Equal parts of the channels."""
-        axis = self.constant(np.array(3, np.int32), f"{self.name(parts[0])}/axis")
-        options = schema.SplitOptionsT()
-        options.numSplits = len(parts)
-        return self.operator("SPLIT", [axis, source], parts, options, self._version(source))
-
-    def slice(self, source: int, start: int, part: int) -> Any:
-        """Channels from `start` on, as many as `part` has."""
-        ends = {"begin": [0, 0, 0, start], "size": self.shape(part)}
-        constants = [
-            self.constant(np.array(numbers, np.int32), f"{self.name(part)}/{what}")
-            for what, numbers in ends.items()
-        ]
-        options, version = schema.SliceOptionsT(), self._version(source)
-        return self.operator("SLICE", [source, *constants], [part], options, version)
-
-    def concatenation(self, parts: Sequence[int], whole: int) -> Any:
-        """Of channels."""
-        options = schema.ConcatenationOptionsT()
-        options.axis = 3
-        return self.operator("CONCATENATION", parts, [whole], options, self._version(whole))
-
-    def pad(self, source: int, amounts: Array, whole: int) -> Any:
-        """Zeros; `amounts` are [axes, 2]."""
-        constant = self.constant(amounts.astype(np.int32), f"{self.name(whole)}/paddings")
-        options, version = schema.PadOptionsT(), self._version(source)
-        return self.operator("PAD", [source, constant], [whole], options, version)
-
-    def _version(self, index: int) -> int:
-        """Of operators that move values: the first one has no int8 and no int16."""
-        return {np.int8: 2, np.int16: 3}.get(self.dtype(index), 1)
-
     def insert(self, before: Any, *operators: Any) -> None:
         self.changed = True
         place = next(at for at, one in enumerate(self.operators) if one is before)

@@ -1,0 +1,131 @@
+"""How the channels of a region can come to its readers with few operators and few products."""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from tflite_light.lowering._cutting import JOINED, Segment, cut, cut_operators
+from tflite_light.lowering._movement import MOVERS, Region
+from tflite_light.tflite.editing import Editor
+
+PASSING = ("PAD", "RELU", "RELU6", "MAX_POOL_2D", "AVERAGE_POOL_2D")  # channel by channel
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor that is read in parts: its channels in their new order, cut into segments."""
+
+    order: list[int]
+    segments: list[Segment]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(end - start for start, end in self.segments)
+
+
+@dataclass(frozen=True)
+class Plan:
+    entries: dict[int, Entry]
+    reads: dict[int, list[tuple[int, int]]]  # of each exit: entries and numbers of their segments
+
+    @property
+    def operators(self) -> int:
+        cuts = sum(cut_operators(entry.sizes) for entry in self.entries.values())
+        return cuts + sum(-(-(len(parts) - 1) // (JOINED - 1)) for parts in self.reads.values())
+
+
+def plan(editor: Editor, region: Region, operator: float) -> Plan | None:
+    readers = editor.readers()
+    prices = {index: _price(editor, index, readers) for index in region.exits}
+    if any(price is None for price in prices.values()):
+        return None
+    exits = sorted(region.exits, key=lambda index: first_reader(editor, region, readers[index])[0])
+    costs = [prices[each] or 0 for each in exits]
+    entries = {}
+    for index in region.entries:
+        used: list[list[int]] = [[] for _ in range(editor.shape(index)[3])]
+        for number, each in enumerate(exits):
+            for tensor, channel in region.exits[each]:
+                if tensor == index:
+                    used[channel].append(number)
+        order = list(range(len(used)))
+        if _is_free(editor, region, index, readers):
+            order.sort(key=lambda channel: used[channel])
+        entries[index] = Entry(order, cut([used[channel] for channel in order], costs, operator))
+    reads = {
+        each: [
+            (index, number)
+            for index, entry in entries.items()
+            for number, (start, end) in enumerate(entry.segments)
+            if {(index, channel) for channel in entry.order[start:end]} & set(region.exits[each])
+        ]
+        for each in exits
+    }
+    return Plan(entries, reads)
+
+
+def first_reader(editor: Editor, region: Region, readers: list[Any]) -> tuple[int, Any]:
+    """The first of a tensor's readers outside, and which operator it is."""
+    others = {id(one) for one in outside(region, readers)}
+    return next((at, one) for at, one in enumerate(editor.operators) if id(one) in others)
+
+
+def outside(region: Region, readers: list[Any]) -> list[Any]:
+    inside = {id(one) for one in region.movers}
+    return [one for one in readers if id(one) not in inside]
+
+
+def _price(editor: Editor, index: int, readers: dict[int, list[Any]]) -> float | None:
+    """The multiply-adds of one channel more in a tensor; None where its channels must stay in their
+    order, infinity where none may be added.
+    """
+    total = 0.0
+    for one in readers[index]:
+        found = None if one is None else _price_of(editor, one, index, readers)
+        if found is None:
+            return None
+        total += found
+    return total
+
+
+def _price_of(
+    editor: Editor, reader: Any, index: int, readers: dict[int, list[Any]]
+) -> float | None:
+    kind = editor.kind(reader)
+    if kind in MOVERS:
+        return 0.0
+    if int(reader.inputs[0]) != index:
+        return None
+    output = int(reader.outputs[0])
+    if kind in PASSING:
+        return _price_behind(editor, output, readers)
+    if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        return None
+    kernel, channels = editor.weight(reader, 1), editor.shape(index)[3]
+    if kernel is None or kernel.shape[3] != channels:
+        return None
+    if kernel.dtype == np.int8 and editor.dtype(index) == np.float32:
+        return inf  # what is added would change the tensor's range
+    pixels = int(np.prod(editor.shape(output)[1:3]))
+    if kind == "CONV_2D":
+        return pixels * float(np.prod(kernel.shape[:3]))
+    after = _price_behind(editor, output, readers)
+    return None if after is None else pixels * float(np.prod(kernel.shape[1:3])) + after
+
+
+def _price_behind(editor: Editor, output: int, readers: dict[int, list[Any]]) -> float | None:
+    """Of what passes channels on: nothing behind it may move them in turn."""
+    if any(one is None or editor.kind(one) in MOVERS for one in readers[output]):
+        return None
+    return _price(editor, output, readers)
+
+
+def _is_free(editor: Editor, region: Region, index: int, readers: dict[int, list[Any]]) -> bool:
+    """Whether a tensor's channels may be in another order."""
+    producer = editor.producers().get(index)
+    if producer is None or editor.kind(producer) != "CONV_2D" or outside(region, readers[index]):
+        return False
+    kernel = editor.weight(producer, 1)
+    return kernel is not None and kernel.shape[3] == editor.shape(int(producer.inputs[0]))[3]
