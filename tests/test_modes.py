@@ -77,6 +77,19 @@ def test_layers_stay_in_float_by_name_and_by_pattern(
     assert mode.calibrated_on(network, examples) == examples.balanced(50, 0)
 
 
+def test_layers_in_float_may_have_weights_of_16_bits(
+    model: Any, batch: Any, examples: Examples
+) -> None:
+    modes = [Int8(float_layers=["logits", "last_*"], float_bits=bits) for bits in (32, 16)]
+    whole, half = (mode.convert(model, examples) for mode in modes)
+    modes[1].check(File(half))
+    kernels = [weight.storage for weight in File(half).weights()]
+    assert kernels == ["int8"] * 7 + ["float16"] * 2
+    assert len(whole) - len(half) > 2 * (64 * 64 + 64 * 10) - 1024
+    found = [TFLiteModel(one).logits([batch]) for one in (whole, half)]
+    assert np.abs(found[0] - found[1]).max() < 1.01 * TFLiteModel(half).output.scale  # a step
+
+
 def test_so_many_layers_stay_in_float_those_that_rounding_harms_most(
     model: Any, batch: Any, examples: Examples, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,13 +5,18 @@ from collections.abc import Callable, Iterable, Sequence
 from math import log10
 from typing import Any
 
+import numpy as np
+
 from tflite_light.errors import UserError
 from tflite_light.graph.convert import rounding_noise
 from tflite_light.progress import say
+from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
 from tflite_light.tflite.layers import operators
+from tflite_light.tflite.patches import WEIGHTED
 
 CASTS = ("QUANTIZE", "DEQUANTIZE")
+_FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 
 
 def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
@@ -38,6 +43,20 @@ def harmed(content: bytes, most: int, batches: Callable[[], Iterable[list[Any]]]
     for name, noise in kept.items():
         say(f"{name} stays in float: as int8 it has {-10 * log10(max(noise, 1e-12)):.0f} dB")
     return set(kept)
+
+
+def halved(content: bytes) -> bytes:
+    """The file with float16 kernels in its float layers, unpacked as those of the float16 mode."""
+    editor = Editor(content)
+    for one in [one for one in editor.operators if editor.kind(one) in WEIGHTED]:
+        index = int(one.inputs[1])
+        values = editor.values(index)
+        if values is not None and values.dtype == np.float32:
+            half = editor.constant(values.astype(np.float16), editor.name(index))
+            real = editor.real(values.shape, f"{editor.name(index)}/real")
+            editor.insert(one, editor.operator("DEQUANTIZE", [half], [real], None, _FLOAT16))
+            one.inputs = [one.inputs[0], real, *one.inputs[2:]]
+    return editor.write() if editor.changed else content
 
 
 def strays(file: File, patterns: Sequence[str], casts: bool) -> list[str]:

@@ -45,6 +45,7 @@ class Int8(Mode):
         description="layers to keep in float32, by name or pattern such as `block1_*`; or how "
         "many, those that rounding changes most",
     )
+    float_bits: Literal[32, 16] = Field(32, description="of the weights of layers kept in float")
     correct_bias: bool = Field(
         True, description="biases take over what rounding changes in the mean; not after qat"
     )
@@ -87,7 +88,12 @@ class Int8(Mode):
             content = narrowed(content, examples.inputs(pictures[:_CORRECTED], 1))
         in_float = self._exempt(content, examples, pictures)
         made = quantised(content, self.io, in_float)
-        return without_ties(self._rounded(made, content, examples, pictures))
+        made = self._rounded(made, content, examples, pictures)
+        if in_float and self.float_bits < 32:
+            from tflite_light.export._exempt import halved
+
+            made = halved(made)
+        return without_ties(made)
 
     def calibrated_on(self, model: Any, examples: "Examples") -> list[int] | None:
         if self._has_ranges(model):
