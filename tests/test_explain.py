@@ -64,6 +64,7 @@ def test_a_spoilt_layer_is_named_first(rewritten: bool, model: Any, examples: Ex
     assert all(0 <= one.lost <= 1 for one in found)
 
 
+@pytest.mark.slow
 def test_after_qat_the_layer_that_outgrows_its_range_is_named_first(examples: Examples) -> None:
     keras.utils.set_random_seed(0)
     network = settled(MobileNetV2(alpha=0.35).build((32, 32, 3), 10), examples)
@@ -84,6 +85,7 @@ def explained(content: bytes, float_: Any, examples: Examples) -> list[Loss]:
     return losses(content, convert(converter_for(float_)), pictures, names)
 
 
+@pytest.mark.slow
 def test_layers_whose_channels_were_moved_are_compared_channel_by_channel(
     examples: Examples,
 ) -> None:
