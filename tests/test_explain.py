@@ -159,9 +159,20 @@ def test_fix_keeps_layers_in_float_until_the_file_is_within_reach(
     assert rows[0]["top1"] > before[0]["top1"] + 0.1
 
 
-def test_a_file_of_another_network_is_refused(run: Path, call: Call) -> None:
+def test_files_of_other_modes_are_explained_but_for_floats(run: Path, call: Call) -> None:
+    command = ("export", run, "--dynamic_range", "--float32", "--out", "app", "--json")
+    dynamic, real = sorted(as_json(call(*command))["exports"])
+    found = as_json(call("explain", dynamic, "--against", run, "--json"))
+    assert min(one["cosine"] for one in found["layers"]) > 0.99
+    message = complaint(call("explain", dynamic, "--against", run, "--fix", "1"))
+    assert "is not int8, and --fix is for int8" in message
+    message = complaint(call("explain", real, "--against", run))
+    assert "has no int8 weights: nothing in it is rounded" in message
+
+
+def test_a_file_of_another_network_is_refused(run: Path, examples: Examples, call: Call) -> None:
     keras.utils.set_random_seed(0)
-    network = MobileNetV2(alpha=0.35).build((32, 32, 3), 3)
-    Path("other.tflite").write_bytes(convert(converter_for(network)))
+    network = settled(MobileNetV2(alpha=0.35).build((32, 32, 3), 10), examples)
+    Path("other.tflite").write_bytes(Int8().convert(network, examples))
     message = complaint(call("explain", "other.tflite", "--against", run))
     assert "the file is not of this network: of its 64 operators that compute, " in message

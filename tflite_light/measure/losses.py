@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.lowering import lowered
+from tflite_light.lowering import Target, lowered
 from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.patches import WEIGHTED
 from tflite_light.tflite.watching import Watched
 
 _COMPARED = (*WEIGHTED, "ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D")
+_MOVING = ("TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "CONCATENATION", "GATHER")
 _STILL = 1e-12  # of the largest variance: a channel with less says nothing
 
 
@@ -71,13 +72,17 @@ def losses(
 def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
     """Both for reading, the float file rewritten as the other was."""
     after = Editor(content)
-    forms = [
-        float_,
-        *(lowered(float_, target, lambda _: True, dense=True) for target in ("any", "cpu")),
-    ]
-    editors = [Editor(form) for form in forms]
+    kernels = [one.inputs[1] for one in after.operators if after.kind(one) in WEIGHTED]
+    if not any(after.dtype(int(index)) == np.int8 for index in kernels):
+        raise UserError(
+            "the file has no int8 weights: nothing in it is rounded that could be explained.",
+            "Give an int8, int16x8 or dynamic_range file.",
+        )
+    targets: tuple[Target, ...] = ("any", "cpu")  # those of others are like `any`'s, here
+    forms = [lowered(float_, target, lambda _: True, dense=True) for target in targets]
+    editors = [Editor(form) for form in (*forms, float_)]
     for before in editors:
-        if _forms(before) == _forms(after):
+        if _forms(before) == _forms(after) and _moved(before) == _moved(after):
             return before, after
     kinds = [Editor(float_).kind(one) for one in Editor(float_).operators]
     known = sum(kind in _COMPARED for kind in kinds)
@@ -95,6 +100,12 @@ def _forms(editor: Editor) -> list[tuple[str, tuple[int, ...]]]:
         for one in editor.operators
         if editor.kind(one) in _COMPARED
     ]
+
+
+def _moved(editor: Editor) -> list[str]:
+    """What moves channels: where that is alike, so is their order."""
+    kinds = [editor.kind(one) for one in editor.operators]
+    return [kind for kind in kinds if kind in _MOVING]
 
 
 def _common(one: list[Any], other: list[Any]) -> int:

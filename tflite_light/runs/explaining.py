@@ -19,7 +19,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
-from tflite_light.sockets import load
+from tflite_light.sockets import load, names
 from tflite_light.tflite import file as tflite
 
 PICTURES = 64  # on which layers are compared
@@ -104,13 +104,15 @@ def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
 
 def _mode(recipe: Recipe, path: Path) -> Mode:
     """That a file was made by, as its name says; else plain int8."""
-    modes = [one for one in recipe.modes(()) if one.key == "int8"]
-    named = [one for one in modes if f"_{path.stem}".endswith(f"_{one.stem}")]
-    mode: Mode = [*named, *modes, load("export", "int8")()][0]
+    every = [*recipe.modes(()), *recipe.modes([*names("export")]), load("export", "int8")()]
+    named = [one for one in every if f"_{path.stem}".endswith(f"_{one.stem}")]
+    mode: Mode = [*named, *(one for one in every if one.key == "int8")][0]
     return mode
 
 
 def _fixed(found: Explanation, origin: _Origin, points: float, out: Path) -> Explanation:
+    if origin.mode.key != "int8":
+        raise UserError(f"{found.file} is not int8, and --fix is for int8.", "Leave out `--fix`.")
     files.require_writable(out)
     data = origin.data
     chosen = data.val.sample(JUDGED)
@@ -155,9 +157,9 @@ def _tries(origin: _Origin) -> Iterator[tuple[str, Mode, bytes]]:
 
 def _losses(content: bytes, origin: _Origin) -> list[Loss]:
     weighted = [one.name for one in origin.model.layers if _has_kernel(one)]
-    names = [*weighted, *(layer.name for layer in origin.model.layers)]
+    layers = [*weighted, *(layer.name for layer in origin.model.layers)]
     pictures = origin.data.train.inputs(origin.data.train.sample(PICTURES), 1)
-    return losses(content, convert(converter_for(origin.model)), pictures, names)
+    return losses(content, convert(converter_for(origin.model)), pictures, layers)
 
 
 def _with(recipe: Recipe, mode: Mode) -> list[Mode]:
