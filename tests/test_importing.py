@@ -154,6 +154,7 @@ def test_imagenet_weights_reach_their_accuracy_in_the_file(
         assert (row["pictures"], row["top1"] >= bound) == (200, True), row
 
 
+@pytest.mark.slow
 def test_fine_tuning_keeps_batch_norm_and_starts_with_the_classifier(
     call: Call, weights: Path, tmp_path: Path
 ) -> None:

@@ -78,7 +78,11 @@ def history(run: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize(
     ("phase", "moment"),
-    [("fit", "after an epoch"), ("channels", "before an epoch"), ("qat", "before its end")],
+    [
+        ("fit", "after an epoch"),
+        ("qat", "before its end"),
+        pytest.param("channels", "before an epoch", marks=SLOW),
+    ],
 )
 def test_a_killed_run_goes_on_to_the_same_weights_and_files(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str, moment: str
@@ -90,7 +94,7 @@ def test_a_killed_run_goes_on_to_the_same_weights_and_files(
     require_equal(Path("runs/killed"), Path("runs/whole"))
 
 
-@pytest.mark.parametrize("how", PAPERS)
+@pytest.mark.parametrize("how", ["sgd", pytest.param("rmsprop", marks=SLOW)])
 def test_a_papers_schedule_too_goes_on_to_the_same_weights(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:

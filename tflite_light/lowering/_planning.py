@@ -10,6 +10,7 @@ from tflite_light.lowering._cutting import JOINED, Segment, cut, cut_operators
 from tflite_light.lowering._movement import MOVERS, Region
 from tflite_light.tflite.editing import Editor
 
+WEIGHT = 60  # what a weight more costs, in multiply-adds: files are loaded, and sent over the air
 PASSING = ("PAD", "RELU", "RELU6", "MAX_POOL_2D", "AVERAGE_POOL_2D")  # channel by channel
 
 
@@ -78,7 +79,7 @@ def outside(region: Region, readers: list[Any]) -> list[Any]:
 
 
 def _price(editor: Editor, index: int, readers: dict[int, list[Any]]) -> float | None:
-    """The multiply-adds of one channel more in a tensor; None where its channels must stay in their
+    """What one channel more in a tensor costs, in multiply-adds; None where its channels must stay in their
     order, infinity where none may be added.
     """
     total = 0.0
@@ -108,11 +109,11 @@ def _price_of(
         return None
     if kernel.dtype == np.int8 and editor.dtype(index) == np.float32:
         return inf  # what is added would change the tensor's range
-    pixels = int(np.prod(editor.shape(output)[1:3]))
+    places = int(np.prod(editor.shape(output)[1:3])) + WEIGHT
     if kind == "CONV_2D":
-        return pixels * float(np.prod(kernel.shape[:3]))
+        return places * float(np.prod(kernel.shape[:3]))
     after = _price_behind(editor, output, readers)
-    return None if after is None else pixels * float(np.prod(kernel.shape[1:3])) + after
+    return None if after is None else places * float(np.prod(kernel.shape[1:3])) + after
 
 
 def _price_behind(editor: Editor, output: int, readers: dict[int, list[Any]]) -> float | None:
