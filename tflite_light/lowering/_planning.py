@@ -79,8 +79,8 @@ def outside(region: Region, readers: list[Any]) -> list[Any]:
 
 
 def _price(editor: Editor, index: int, readers: dict[int, list[Any]]) -> float | None:
-    """What one channel more in a tensor costs, in multiply-adds; None where its channels must stay in their
-    order, infinity where none may be added.
+    """What one channel more in a tensor costs, in multiply-adds; None where its channels must stay
+    in their order, infinity where none may be added.
     """
     total = 0.0
     for one in readers[index]:
