@@ -15,6 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from tflite_light.lowering._movers import pad, reshape
 from tflite_light.tflite.editing import Array, Editor
+from tflite_light.tflite.patches import same_padding
 
 _FEW = 4  # channels of a picture, at most
 
@@ -47,8 +48,8 @@ def _paired(editor: Editor, conv: Any, before: Any) -> _Pairs | None:
     _, height, width, channels = editor.shape(source)
     _, out_height, out_width, _ = editor.shape(conv.outputs[0])
     if options.padding == schema.Padding.SAME:
-        rows = _same(height, out_height, kernel.shape[1], options.strideH)
-        left = _same(width, out_width, kernel.shape[2], 2)[0]
+        rows = same_padding(height, out_height, kernel.shape[1], options.strideH)
+        left = same_padding(width, out_width, kernel.shape[2], 2)[0]
     else:
         rows, left = (0, 0), 0
         if before is not None and editor.kind(before) == "PAD":
@@ -71,12 +72,6 @@ def _paired(editor: Editor, conv: Any, before: Any) -> _Pairs | None:
     return _Pairs(source, rows, (left_pairs, right_pairs), wide)
 
 
-def _same(size: int, out: int, kernel: int, stride: int) -> tuple[int, int]:
-    """What TFLite pads before and behind."""
-    total = max((out - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
 def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
     name = editor.name(conv.outputs[0])
     _, height, width, channels = editor.shape(found.source)
@@ -86,8 +81,13 @@ def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
     editor.insert(conv, new)
     options = conv.builtinOptions
     options.strideW = 1
-    same = _same(height, editor.shape(conv.outputs[0])[1], found.kernel.shape[1], options.strideH)
-    if (found.rows, found.pairs) == (same, _same(width // 2, width // 2, found.kernel.shape[2], 1)):
+    same = same_padding(
+        height, editor.shape(conv.outputs[0])[1], found.kernel.shape[1], options.strideH
+    )
+    if (found.rows, found.pairs) == (
+        same,
+        same_padding(width // 2, width // 2, found.kernel.shape[2], 1),
+    ):
         options.padding = schema.Padding.SAME
     else:
         options.padding = schema.Padding.VALID

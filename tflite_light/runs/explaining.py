@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class _Origin:
     source: Any
     model: Any
     data: Data
+
+    @cached_property
+    def converted(self) -> bytes:
+        """The float file, to which each try is compared."""
+        return convert(converter_for(self.model))
 
 
 def explain(
@@ -159,7 +165,7 @@ def _losses(content: bytes, origin: _Origin) -> list[Loss]:
     weighted = [one.name for one in origin.model.layers if _has_kernel(one)]
     layers = [*weighted, *(layer.name for layer in origin.model.layers)]
     pictures = origin.data.train.inputs(origin.data.train.sample(PICTURES), 1)
-    return losses(content, convert(converter_for(origin.model)), pictures, layers)
+    return losses(content, origin.converted, pictures, layers)
 
 
 def _with(recipe: Recipe, mode: Mode) -> list[Mode]:

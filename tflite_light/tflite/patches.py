@@ -37,8 +37,7 @@ def _windows(options: Any, kernel: tuple[int, ...], values: Array) -> Array:
         reach = (side - 1) * dilation + 1
         if options.padding == schema.Padding.SAME:
             out = -(-size // stride)
-            total = max((out - 1) * stride + reach - size, 0)
-            pads.append((total // 2, total - total // 2))
+            pads.append(same_padding(size, out, reach, stride))
         else:
             out = (size - reach) // stride + 1
             pads.append((0, 0))
@@ -51,3 +50,9 @@ def _windows(options: Any, kernel: tuple[int, ...], values: Array) -> Array:
     across = x[:, None] * strides[1] + np.arange(kernel[1]) * dilations[1]
     found: Array = padded[down[:, :, None], across[:, None, :]]
     return found
+
+
+def same_padding(size: int, out: int, reach: int, stride: int) -> tuple[int, int]:
+    """What TFLite's SAME puts before and behind a side, for a kernel that reaches so far."""
+    total = max((out - 1) * stride + reach - size, 0)
+    return total // 2, total - total // 2
