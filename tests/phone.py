@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
+from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE, OTHER_RUNTIME_STEPS
 from tflite_light.measure.runners import TFLiteModel
 
 DESKTOP = Path(__file__).parents[1] / "android_demo" / "build" / "desktop"
@@ -32,7 +32,8 @@ COMMANDS = {
     "cortex-a76": [*QEMU, "-cpu", "cortex-a76", str(ARM64 / "answer"), str(ARM64 / TFLITE)],
     "gpu": [str(DESKTOP / "answer"), "-g", str(DESKTOP / GPU), str(DESKTOP / TFLITE)],
 }
-STEPS = {"cortex-a53": 0, "cortex-a76": 0, "gpu": 4}  # of an integer output
+# Of an integer output. A GPU was at most 4 off, in GhostNet 6, where TFLite's own kernels are 5.
+STEPS = {"cortex-a53": 0, "cortex-a76": 0, "gpu": OTHER_RUNTIME_STEPS}
 _NODES = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(TfLiteGpuDelegate")
 
 

@@ -165,7 +165,7 @@ def test_a_file_without_its_groups_is_named_with_figures(examples: Examples) -> 
     assert "`--set compress.prune.pattern=unstructured`" in lack.hint
     absent = Groups(4, 1, 0, (((1, 1, 12, 12), 3),), "compress.prune.pattern").shortfall(dense)
     assert absent
-    assert absent.problem == "holds 0 of the 1 pruned kernels of shape [1, 1, 12, 12]."
+    assert absent.problem == "holds 0 of the 1 pruned kernels of shape [12, 12]."
 
 
 def test_masks_take_the_smallest_by_group() -> None:

@@ -20,9 +20,9 @@ _CPU, _OTHERS = 400_000, 2_000_000
 
 
 def lowered(
-    content: bytes, target: Target, keeps: Callable[[bytes], bool], dense: bool = False
+    content: bytes, target: Target, keeps: Callable[[bytes], bool], ungrouped: bool = False
 ) -> bytes:
-    """The file as it suits a target; with `dense`, a float file in the form of an int8 one.
+    """The file as it suits a target; with `ungrouped`, a float file in the form of an int8 one.
 
     `keeps` says whether a file still holds what was promised of it; a rewrite after which it does
     not is left out. A file of several graphs stays as it is.
@@ -31,7 +31,7 @@ def lowered(
 
     if len(Editor(content).model.subgraphs) != 1:
         return content
-    for rewrite in _rewrites(target, dense):
+    for rewrite in _rewrites(target, ungrouped):
         editor = Editor(content)
         rewrite(editor)
         if editor.changed:
@@ -40,14 +40,15 @@ def lowered(
     return content
 
 
-def _rewrites(target: Target, dense: bool) -> "list[Callable[[Editor], None]]":
+def _rewrites(target: Target, ungrouped: bool) -> "list[Callable[[Editor], None]]":
     """In the order in which they follow: dense convolutions can take shuffles, grouped ones not."""
-    from tflite_light.lowering import edges, groups, padding, shuffles, stem
+    from tflite_light.lowering import dense, edges, groups, padding, shuffles, stem
 
     operator = _CPU if target == "cpu" else _OTHERS
     found: list[Callable[[Editor], None]] = [
-        partial(groups.rewrite, floats=dense or target == "nnapi"),
+        partial(groups.rewrite, floats=ungrouped or target == "nnapi"),
         partial(shuffles.rewrite, operator=operator),
+        dense.rewrite,
     ]
     if target in ("any", "cpu"):
         found += [stem.rewrite, padding.rewrite]

@@ -79,7 +79,7 @@ def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
             "Give an int8, int16x8 or dynamic_range file.",
         )
     targets: tuple[Target, ...] = ("any", "cpu")  # those of others are like `any`'s, here
-    forms = [lowered(float_, target, lambda _: True, dense=True) for target in targets]
+    forms = [lowered(float_, target, lambda _: True, ungrouped=True) for target in targets]
     editors = [Editor(form) for form in (*forms, float_)]
     for before in editors:
         if _forms(before) == _forms(after) and _moved(before) == _moved(after):
@@ -95,11 +95,14 @@ def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
 
 
 def _forms(editor: Editor) -> list[tuple[str, tuple[int, ...]]]:
-    return [
-        (editor.kind(one), editor.shape(int(one.outputs[0])))
-        for one in editor.operators
-        if editor.kind(one) in _COMPARED
-    ]
+    """Kinds and shapes, dense layers as the 1x1 convolutions that a rewrite makes of them."""
+    found = []
+    for one in editor.operators:
+        kind, shape = editor.kind(one), editor.shape(int(one.outputs[0]))
+        if kind in _COMPARED:
+            flat = (shape[0], shape[-1]) if shape[1:-1] == (1, 1) else shape
+            found.append(("CONV_2D" if kind == "FULLY_CONNECTED" else kind, flat))
+    return found
 
 
 def _moved(editor: Editor) -> list[str]:

@@ -100,8 +100,8 @@ class Clusters:
 
     def shortfall(self, file: "File") -> Shortfall | None:
         stored = _by_shape(file)
-        for shape, number in Counter(shape for shape, _ in self.kernels).items():
-            whole = all(mark for other, mark in self.kernels if other == shape)
+        for shape, number in Counter(_form(shape) for shape, _ in self.kernels).items():
+            whole = all(mark for other, mark in self.kernels if _form(other) == shape)
             found = [(self._values(weight, whole), weight.name) for weight in stored[shape]]
             if len(found) < number:
                 return Shortfall(
@@ -147,7 +147,8 @@ class Groups:
 
     def shortfall(self, file: "File") -> Shortfall | None:
         stored = _by_shape(file)
-        for (shape, groups), number in Counter(self.kernels).items():
+        kernels = Counter((_form(shape), groups) for shape, groups in self.kernels)
+        for (shape, groups), number in kernels.items():
             found = [(self._groups(weight), weight.name) for weight in stored[shape]]
             if len(found) < number:
                 return Shortfall(
@@ -173,9 +174,14 @@ class Groups:
 
 
 def _by_shape(file: "File") -> defaultdict[tuple[int, ...], list["Weight"]]:
-    """A file's weights by the shape that Keras gives them: output channels last, not first."""
+    """A file's weights by the form of the shape that Keras gives them: output channels last."""
     found: defaultdict[tuple[int, ...], list[Weight]] = defaultdict(list)
     for weight in file.weights():
         shape = weight.values.shape
-        found[shape[1:] + shape[:1]].append(weight)
+        found[_form(shape[1:] + shape[:1])].append(weight)
     return found
+
+
+def _form(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of 1x1 convolutions as of the dense layers that they may have been."""
+    return shape[2:] if len(shape) == 4 and shape[:2] == (1, 1) else shape
