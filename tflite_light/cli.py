@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from tflite_light import __version__, commands
+from tflite_light import __version__, commands, own
 from tflite_light.errors import UserError
 from tflite_light.interrupts import stop_at_once
 
@@ -68,6 +68,8 @@ def explained(error: Exception) -> UserError | None:
         return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.", hint)
     if isinstance(error, FileNotFoundError):  # tempfile's, which names no file
         return UserError(f"{error.strerror}.", "Set `TMPDIR` to a folder that can be written.")
+    if place := own.blame(error):
+        return UserError(f"{place}.", "It is code of yours: correct it there.")
     return _from_tensorflow(error)
 
 

@@ -10,7 +10,7 @@ from tflite_light.graph.build import build as build_network
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import FIT, Run
-from tflite_light.runs.record import completed
+from tflite_light.runs.record import completed, own_digests
 from tflite_light.tflite.promises import Promise
 from tflite_light.training import distribution
 
@@ -85,7 +85,7 @@ def require_own(run: Run, phase: str) -> None:
         if not path.exists():
             continue
         own, note = facts(run, phase), checkpoint.read_note(path)
-        note["recipe"] = completed(note.get("recipe", own["recipe"]))
+        note["recipe"] = completed(note.get("recipe", own["recipe"]), run.folder)
         odd = [key for key in own if note.get(key, own[key]) != own[key]]
         if odd:
             raise UserError(
@@ -105,6 +105,7 @@ def facts(run: Run, phase: str) -> dict[str, Any]:
         "image": recipe.image.model_dump(mode="json"),
         "classes": run.classes,
         "recipe": recipe.model_dump(mode="json"),
+        "parts": own_digests(recipe),
         "pictures": run.contents,
         "teacher": run.teacher,
         "plan": run.read_plan(phase) if phase in run.stages else {},

@@ -11,7 +11,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import Run, open_run
-from tflite_light.runs.record import differences, record
+from tflite_light.runs.record import changed_files, differences, own_digests, record
 
 
 def create(
@@ -61,9 +61,11 @@ def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
         return run
     run = _unfinished(name, runs)
     then, now = run.recipe.model_dump(mode="json"), recipe.absolute().model_dump(mode="json")
-    if changes := differences(then, now):
+    changed = changed_files(own_digests(run.recipe), recipe)
+    changes = "; ".join(differences(then, now))
+    if changed or changes:
         raise UserError(
-            f"{run.folder} was started with another recipe: {'; '.join(changes)}.",
+            f"{run.folder} was started with another {changed or f'recipe: {changes}'}.",
             f"Go on with its own: `tflite-light train {run.folder} --resume`",
         )
     return run

@@ -19,7 +19,6 @@ from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, packed_beside
 from tflite_light.runs.folder import Run, require_finished
 from tflite_light.runs.phases import measure_phase
-from tflite_light.sockets import names
 
 
 def export(
@@ -79,7 +78,7 @@ def evaluate(
     for phase, model in zip(run.phases, chain.models(run), strict=True):
         row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
-    for mode in recipe.modes([*names("export")]):
+    for mode in recipe.possible_modes():
         path = run.export_path(mode.stem)
         if not path.exists():
             continue
@@ -115,7 +114,8 @@ def _require_own(run: Run, mode: Mode, agreed: Contract) -> None:
     elif mode.stem not in exported or exported[mode.stem] not in (None, network):
         problem = "metrics.json records another network, or none"
     if problem:
+        option = "" if mode.file else f" --{mode.key}"
         raise UserError(
             f"{run.export_path(mode.stem)} is not this run's: {problem}.",
-            f"Write it again with `tflite-light export {run.folder} --{mode.key}`.",
+            f"Write it again with `tflite-light export {run.folder}{option}`.",
         )

@@ -1,7 +1,9 @@
 """The folder of a run: the only place that knows its paths, and what it was made by.
 
     recipe.yaml       the resolved recipe, absolute data paths
-    environment.json  versions (the kit's own too), machine, seed, and the recipe once more
+    NAME.py ...       copies of its parts outside the package, by which the run is opened
+    environment.json  versions (the kit's own too), machine, seed, the recipe once more, and
+                      SHA-256 of these copies
     data.json         class names in the order of the logits; digests and counts of the pictures,
                       digest of a teacher's weights
     history.csv, tensorboard/, checkpoints/, exports/, metrics.json
