@@ -157,6 +157,17 @@ class Recipe(Part):
         model = self.model.model_copy(update={"variant": variant})
         return self.model_copy(update={"model": model})
 
+    @model_validator(mode="after")
+    def _image_of_the_weights(self) -> "Recipe":
+        """What is known of the weights' pictures stands where the recipe says nothing else."""
+        known = self.weights.fills(self.model) if self.weights else {}
+        if self.image.resize == "stretch":
+            known.pop("crop", None)
+        if known.keys() <= self.image.model_fields_set:
+            return self
+        written = self.image.model_dump(exclude_unset=True)
+        return self.model_copy(update={"image": Image.model_validate(known | written)})
+
     @property
     def parts(self) -> list[Part]:
         """All that stand in it."""

@@ -69,7 +69,7 @@ def check(recipe: Recipe, data: Data) -> None:
     model = chain.build(recipe, data.classes)
     if recipe.weights:
         recipe.weights.load(model, recipe.model, data.classes)
-        if problem := recipe.weights.misfit(recipe.image):
+        if problem := recipe.weights.misfit(recipe.image, recipe.model):
             say(f"{problem}: training has to make up for that")
     for step in steps(recipe, model):
         model = step.model if step.stage.yields == "quantised" else step.result

@@ -128,7 +128,7 @@ def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> No
     if not recipe.weights:
         say("no weights: they are drawn from the seed, so that only size and speed mean anything")
         return
-    if problem := recipe.weights.misfit(recipe.image):
+    if problem := recipe.weights.misfit(recipe.image, recipe.model):
         raise UserError(f"{problem}.", "Write theirs under `image:`.")
     for remark in recipe.weights.load(model, recipe.model, labels, whole=True):
         say(remark)

@@ -38,16 +38,20 @@ class Weights(Part):
         """What the logits stand for, in their order; None where it is not known."""
         return None
 
-    def image(self) -> Image | None:
+    def image(self, architecture: Architecture) -> Image | None:
         """What their pictures went through; None where it is not known."""
         return None
 
-    def misfit(self, image: Image) -> str:
+    def fills(self, architecture: Architecture) -> dict[str, Any]:
+        """What `image:` is where a recipe does not write it: of weights that are known by table."""
+        return {}
+
+    def misfit(self, image: Image, architecture: Architecture) -> str:
         """What is wrong with a recipe's pixels for these weights; nothing where all is well.
 
         Differences of less than ALIKE are: 128 is as good as 127.5.
         """
-        known = self.image()
+        known = self.image(architecture)
         if not known or (known.channels == image.channels and known.distance(image) < ALIKE):
             return ""
         there, here = (
