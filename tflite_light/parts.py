@@ -145,7 +145,7 @@ class OneOf:
         try:
             if own.is_path(name):
                 return own.load(Path(name).absolute(), self.socket)
-            problem = unknown(str(name), names(self.socket))
+            problem = unknown(str(name), [*names(self.socket), "./NAME.py of your own"])
         except ValueError as error:
             problem = PydanticCustomError("own_part", "{reason}", {"reason": str(error)})
         lines = [InitErrorDetails(type=problem, loc=(own.key(str(name)),), input=name)]
