@@ -59,6 +59,11 @@ class Source(Part):
         """What to call the pictures to a person."""
         return f"data {getattr(self, 'path', self.key)}"
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether it reads files that may be moved."""
+        return bool(self._locations())
+
     @cached_property
     def scanned(self) -> Scan:
         """What `scan` found when it was first needed."""

@@ -1,7 +1,7 @@
 """What a share of so many pictures is worth, and whether two models' shares differ by chance."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from statistics import NormalDist
 from typing import Any, Self
@@ -52,8 +52,8 @@ class Paired:
         return {**asdict(self), "p_value": self.p_value, "told_apart": self.told_apart}
 
     @classmethod
-    def of(cls, this: Sequence[bool], other: Sequence[bool], against: str) -> Self:
+    def of(cls, this: Iterable[bool], other: Iterable[bool], against: str) -> Self:
         """Whether each picture was answered rightly, by this model and by the other."""
-        pairs = list(zip(this, other, strict=True))
+        pairs = [(bool(mine), bool(its)) for mine, its in zip(this, other, strict=True)]
         only_this = sum(mine and not its for mine, its in pairs)
         return cls(against, len(pairs), only_this, sum(its and not mine for mine, its in pairs))

@@ -11,7 +11,8 @@ from tflite_light import files, interrupts
 from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.measure.accuracy import Measured, measure
+from tflite_light.measure.accuracy import Measured, measure, pair_files
+from tflite_light.measure.balance import Balance
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
@@ -82,13 +83,14 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     say(f"{run.folder}: {counts}")
+    _say_uneven(run.recipe, data)
     started = time.monotonic()
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     models: dict[str, Any] = {}
     if teacher:
         say(f"teacher {teacher.path}: measuring on {len(data.test)} test pictures")
-        rows.append(measure(ROW, teacher, data.test)[0])
+        rows.append(measure(ROW, teacher, data.test, data.classes)[0])
     for phase, model, seconds in _trained(run, data, teacher):
         row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
         row.seconds, models[phase] = seconds, model
@@ -97,6 +99,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
         made = mode, models[phase], logits[phase], data, chain.promises(run), path
         rows.append(deliver(*made, run.recipe.license))
+    pair_files(rows)
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},
@@ -105,6 +108,14 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     }
     files.write_json(run.metrics_path, metrics)
     return rows
+
+
+def _say_uneven(recipe: Recipe, data: Data) -> None:
+    """Say where some classes have far more pictures than others, and what there is for that."""
+    balance = Balance.of(data.classes, data.train.labels)
+    if balance.uneven:
+        weigh = "" if recipe.training.class_weights else ", or set `train.class_weights: true`"
+        say(f"{balance.sentence()}; look at balanced accuracy and at each class{weigh}")
 
 
 def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str, Any, float]]:

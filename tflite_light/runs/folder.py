@@ -20,6 +20,7 @@ from typing import Any
 from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
+from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
 from tflite_light.pipeline.examples import Examples
@@ -127,10 +128,10 @@ class Run:
         source = self.recipe.source.located(Path(data), skip_strangers)
         return self.recipe.model_copy(update={"data": source})
 
-    def has_same_data(self, recipe: Recipe) -> bool:
+    def has_same_data(self, source: Source) -> bool:
         """Whether the pictures and their parts are those that the run was started on."""
         try:
-            return bool(recipe.source.listing_digest() == self._data["digest"])
+            return bool(source.listing_digest() == self._data["digest"])
         except UserError:  # pictures to measure on alone, which cannot be divided for a training
             return False
 
@@ -138,7 +139,7 @@ class Run:
         """Raises UserError where the pictures are not those that the run was started on."""
         self.require_same_classes(recipe)
         now = counts(recipe)
-        if self.has_same_data(recipe):
+        if self.has_same_data(recipe.source):
             return
         then = self._data["pictures"]
         changes = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
