@@ -146,6 +146,11 @@ def test_missed_defects_are_warned_of() -> None:
     few = {"ok": {"ok": 18, "defect": 2}, "defect": {"ok": 5, "defect": 5}}
     row.confusion = Confusion(("ok", "defect"), few)  # which may be chance
     assert warnings([row]) == []
+    names = tuple(map(str, range(20)))
+    many = {name: {name: 45, "0": 5} for name in names[1:]} | {"0": {"0": 39, "1": 11}}
+    one = row.confusion = Confusion(names, many)  # one of many is low by chance
+    assert one.classes[0].recall_interval[1] < one.interval[0]  # type: ignore[index]
+    assert warnings([row]) == []
 
 
 def test_files_are_compared_picture_by_picture_with_the_first(

@@ -7,19 +7,19 @@ from statistics import NormalDist
 from typing import Any, Self
 
 CONFIDENCE = 0.95
-_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
-def wilson(right: int, pictures: int) -> tuple[float, float]:
-    """The 95 % interval of a share, by Wilson's score (1927), which also holds near 0 and 1.
+def wilson(right: int, pictures: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval of a share, by Wilson's score (1927), which also holds near 0 and 1.
 
     Of no pictures it is 0 to 1.
     """
     if not pictures:
         return 0.0, 1.0
-    share, spread = right / pictures, _Z**2 / pictures
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, spread = right / pictures, z**2 / pictures
     middle = share + spread / 2
-    half = _Z * math.sqrt(share * (1 - share) / pictures + spread / pictures / 4)
+    half = z * math.sqrt(share * (1 - share) / pictures + spread / pictures / 4)
     low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
     return (low if right else 0.0), (high if right < pictures else 1.0)  # what rounding misses
 

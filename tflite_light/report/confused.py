@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tflite_light.measure.confusion import Confusion, OfClass
+from tflite_light.measure.significance import CONFIDENCE, wilson
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,9 +37,13 @@ def show(console: "Console", name: str, confusion: Confusion) -> None:
 
 
 def missed(confusion: Confusion) -> list[OfClass]:
-    """Classes that are found less than the accuracy says, surely: their intervals lie apart."""
-    low, _ = confusion.interval
-    found = [one for one in confusion.measured if (one.recall_interval or (0, 1))[1] < low]
+    """Classes that are found less than the accuracy says, with certainty: intervals lie apart.
+
+    Theirs are wider the more classes there are (Bonferroni), as one of many is low by chance.
+    """
+    (low, _), classes = confusion.interval, confusion.measured
+    confidence = 1 - (1 - CONFIDENCE) / len(classes)
+    found = [one for one in classes if wilson(one.right, one.pictures, confidence)[1] < low]
     return sorted(found, key=lambda one: one.recall or 0.0)
 
 
