@@ -3,13 +3,16 @@
 import hashlib
 import itertools
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tflite_light.classes import require_printable
 from tflite_light.data import ALL, Given
 from tflite_light.data._files import require_read
+from tflite_light.data._groups import joined, share_out
 from tflite_light.errors import UserError
+from tflite_light.pipeline.encoded import essence
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FEWEST = 3  # pictures in a class: one for each part
+Key = TypeVar("Key", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,10 @@ class Cut:
     def place(self, digest: bytes) -> float:
         """A number in [0, 1) that looks random: one 64-bit word of the content's SHA-256."""
         return int.from_bytes(digest[8 * self.word : 8 * self.word + 8], "big") / 2**64
+
+    @property
+    def shares(self) -> dict[Split, float]:
+        return {part: high - low for part, (low, high) in self.bounds.items()}
 
     def part(self, digest: bytes) -> Split:
         place = self.place(digest)
@@ -77,9 +85,16 @@ def divide(where: str, pictures: Pictures, cut: Cut) -> dict[Split, Pictures]:
     class has none for train or test, each class then has each part: a part without a picture of a
     class borrows the one whose place lies nearest to it. Adding pictures moves at most the borrowed
     ones, back to where their bytes put them: one in such a class and part, of a few per cent.
+
+    Groups stay whole, and with them whatever equals a picture of theirs. They are shared out so
+    that each class has as even shares as they allow, which depends on all of them: adding pictures
+    may move others.
     """
     digests = _digests(where, pictures)
     _report_contradictions(where, pictures, digests)
+    if pictures.groups:
+        whole = joined(pictures.groups, digests)
+        return _by_part(pictures, cut, whole, share_out(whole, pictures.labels, cut.shares))
     parts = {digest: cut.part(digest) for digest in digests}
     members: dict[int, set[bytes]] = defaultdict(set)
     for digest, label in zip(digests, pictures.labels, strict=True):
@@ -89,8 +104,15 @@ def divide(where: str, pictures: Pictures, cut: Cut) -> dict[Split, Pictures]:
         for mine in members.values():
             if len(mine) >= FEWEST:
                 _borrow(cut, parts, mine, {one for one in mine if uses[one] == 1})
+    return _by_part(pictures, cut, digests, parts)
+
+
+def _by_part(
+    pictures: Pictures, cut: Cut, keys: Sequence[Key], parts: Mapping[Key, Split]
+) -> dict[Split, Pictures]:
+    """Each part's pictures; `keys` are what decides on a picture's part."""
     return {
-        name: pictures.chosen([index for index, one in enumerate(digests) if parts[one] == name])
+        name: pictures.chosen([index for index, key in enumerate(keys) if parts[key] == name])
         for name in cut.bounds
     }
 
@@ -116,16 +138,24 @@ def _borrow(cut: Cut, parts: dict[bytes, Split], mine: set[bytes], free: set[byt
 
 
 def _digests(where: str, pictures: Pictures) -> list[bytes]:
-    """SHA-256 of each picture. Raises UserError that names those that cannot be read."""
-    digests, problems = [], []
+    """SHA-256 of each picture; of those that differ in metadata alone, the smallest.
+
+    Raises UserError that names those that cannot be read.
+    """
+    essences, problems = [], []
+    smallest: dict[bytes, bytes] = {}
     doing = f"{where}: dividing pictures by content"
     for index, name in enumerate(counted(pictures.names, len(pictures), doing)):
         try:
-            digests.append(hashlib.sha256(_bytes(pictures.read(index))).digest())
+            content = _bytes(pictures.read(index))
         except OSError as error:
             problems.append(f"{name} ({error.strerror})")
+            continue
+        digest, shown = (hashlib.sha256(one).digest() for one in (content, essence(content)))
+        essences.append(shown)
+        smallest[shown] = min(digest, smallest.get(shown, digest))
     require_read(where, problems)
-    return digests
+    return [smallest[shown] for shown in essences]
 
 
 def _bytes(content: "bytes | np.ndarray[Any, Any]") -> bytes:
@@ -155,11 +185,14 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
         )
     require_printable(where, classes)
     for one, other in itertools.combinations(SPLITS, 2):
-        both = set(parts[one].names) & set(parts[other].names)
-        if both:
-            raise UserError(
-                f"{where}: {min(both)} is in both {one} and {other}.", "Keep it in one."
-            )
+        for kind in ("names", "groups"):
+            both = set(getattr(parts[one], kind) or ()) & set(getattr(parts[other], kind) or ())
+            if both:
+                what = f"{kind.removesuffix('s')} " if kind == "groups" else ""
+                raise UserError(
+                    f"{where}: {what}{some(sorted(both), 3)} is in both {one} and {other}.",
+                    "Keep it in one.",
+                )
     _require_enough(where, classes, parts)
     if not len(parts["val"]):
         raise UserError(
@@ -175,9 +208,24 @@ def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]
         missing = [name for name in ("train", "test") if not counts[name][label]]
         if total < FEWEST or missing:
             lack = " and ".join(missing or ["val"])
+            groups = _groups(parts, label)
+            of = f" of {count(groups, 'group')}" if groups else ""
             raise UserError(
-                f"{where}: class {class_name!r} has {total} pictures, too few to split: none for "
-                f"{lack}.",
-                f"A class needs {FEWEST} pictures that differ, 20 or more are better. Add some, or "
-                "sort them into train, val and test yourself.",
+                f"{where}: class {class_name!r} has {count(total, 'picture')}{of}, too few to "
+                f"split: none for {lack}.",
+                f"A class needs {FEWEST} pictures that differ, 20 or more are better"
+                f"{', of two groups or more' if groups else ''}. Add some, or sort them into "
+                "train, val and test yourself.",
             )
+
+
+def _groups(parts: dict[Split, Pictures], label: int) -> int:
+    """How many groups the pictures of a class are of; 0 where none are known."""
+    return len(
+        {
+            group
+            for part in parts.values()
+            for group, mine in zip(part.groups or (), part.labels, strict=False)
+            if mine == label
+        }
+    )

@@ -1,15 +1,18 @@
 """A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
 
 import os
+import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
 from tflite_light.data._files import SKIP, Walk
 from tflite_light.errors import UserError
-from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
+from tflite_light.wording import count, some
 
 NAMES: dict[str, Split] = {  # in lower case
     **{"train": "train", "training": "train"},
@@ -17,6 +20,21 @@ NAMES: dict[str, Split] = {  # in lower case
     **{"test": "test", "testing": "test"},
 }
 ByClass = dict[str, list[Path]]
+
+
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(
+            f"needs one group in parentheses, not {groups}, as in '(.+)_'; others are (?:...)"
+        )
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_one_group)]
 
 
 class Directory(Source):
@@ -32,6 +50,11 @@ class Directory(Source):
         min_length=1, description="the folder; relative to where the command is typed"
     )
     skip_strangers: bool = Field(False, description=SKIP)
+    group: Pattern | None = Field(
+        None,
+        description="regular expression with one group, searched in a picture's path below its "
+        "class folder: whom it shows. One person, patient or video lies in one part alone",
+    )
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
@@ -64,8 +87,23 @@ class Directory(Source):
         if "train" in parts:
             _require_trained(folder, parts)
         if not parts:
-            return classes, {ALL: pictures_of(_labelled(whole, classes))}
-        return classes, {name: pictures_of(_labelled(parts[name], classes)) for name in parts}
+            return classes, {ALL: self._pictures(whole, classes, depth=1)}
+        return classes, {name: self._pictures(parts[name], classes, depth=2) for name in parts}
+
+    def _pictures(self, by_class: ByClass, classes: list[str], depth: int) -> Pictures:
+        """Pictures of class folders that lie `depth` folders below the source's."""
+        files = _labelled(by_class, classes)
+        if not self.group:
+            return pictures_of(files)
+        below = [Path(*path.relative_to(self.path).parts[depth:]).as_posix() for path, _ in files]
+        found = [re.search(self.group, plain(name)) for name in below]
+        if lost := [path for (path, _), one in zip(files, found, strict=True) if not one]:
+            raise UserError(
+                f"{self.where}: {count(len(lost), 'picture')} in no group, since "
+                f"{self.group!r} does not match: {some(lost, 3)}.",
+                "Correct `data.directory.group`, or rename them.",
+            )
+        return pictures_of(files, [one[1] or "" for one in found if one])
 
 
 def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:

@@ -26,6 +26,7 @@ class Pictures:
     read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
     stamps: list[int] | None = None  # numbers that change with the content, where they are cheap
     kind: str = "test pictures"  # what to call them where something is measured on them
+    groups: list[str] | None = None  # who or what each shows, which may lie in one part alone
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,14 +39,16 @@ class Pictures:
             lambda index: self.read(indices[index]),
             self.stamps and [self.stamps[index] for index in indices],
             self.kind,
+            self.groups and [self.groups[index] for index in indices],
         )
 
 
-def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
-    """Files and their labels as `Pictures`."""
+def pictures_of(files: list[tuple[Path, int]], groups: list[str] | None = None) -> Pictures:
+    """Files, their labels and perhaps their groups as `Pictures`."""
     return Pictures(
         names=[str(path) for path, _ in files],
         labels=[label for _, label in files],
         read=lambda index: files[index][0].read_bytes(),
         stamps=[path.stat().st_size for path, _ in files],
+        groups=groups,
     )
