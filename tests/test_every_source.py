@@ -24,7 +24,8 @@ from tflite_light import classes
 from tflite_light.contract import Image
 from tflite_light.data import Source, csv
 from tflite_light.data._examples import write_photographs
-from tflite_light.data._split import THREE, divide, require_usable
+from tflite_light.data._split import THREE, divide
+from tflite_light.data._usable import require_usable
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError

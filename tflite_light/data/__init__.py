@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.parts import Part
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.wording import count, some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data
@@ -96,15 +98,20 @@ class Source(Part):
             )
         return found[part]
 
+    def require_usable(self) -> None:
+        """Raises UserError where a class cannot be trained or measured."""
+        from tflite_light.data._usable import require_usable
+
+        require_usable(self.where, self.classes(), self.parts)
+
     def load(self, image: Image) -> "Data":
         """Every picture, decoded and sized for training.
 
         Raises UserError where a class cannot be trained, or a picture cannot be read.
         """
-        from tflite_light.data._split import require_usable
         from tflite_light.pipeline.examples import Data, read
 
-        require_usable(self.where, self.classes(), self.parts)
+        self.require_usable()
         return Data(self.classes(), **read(self.parts, image))
 
     def listing_digest(self) -> str:
@@ -118,7 +125,7 @@ class Source(Part):
         for name in SPLITS:
             part = self.split(name)
             stamps = part.stamps or [0] * len(part)
-            rows = sorted(zip(self._relative(part.names), part.labels, stamps, strict=True))
+            rows = sorted(zip(self.relative(part.names), part.labels, stamps, strict=True))
             digest.update(json.dumps([name, rows]).encode())
         return digest.hexdigest()
 
@@ -150,6 +157,16 @@ class Source(Part):
             }
         )
 
+    def without(self, names: Sequence[str]) -> Self:
+        """The same source but for some pictures. Raises UserError where it cannot leave out any."""
+        if not hasattr(self, "leave_out"):
+            raise UserError(
+                f"{self.where}: {count(len(names), 'picture')} to leave out: {some(names, 3)}.",
+                f"data {self.key} leaves out none: remove them there.",
+            )
+        every = {*self.leave_out, *self.relative(list(names))}
+        return self._with({"leave_out": sorted(every)} if every else {})
+
     def absolute(self) -> Self:
         """The same source, found from any folder."""
         return self._with(
@@ -174,7 +191,7 @@ class Source(Part):
         paths = [Path(path).absolute() for path in self._locations().values() if path]
         return os.path.commonpath(paths) if paths else ""
 
-    def _relative(self, names: list[str]) -> list[str]:
+    def relative(self, names: list[str]) -> list[str]:
         """Pictures' names without the place of the source, in one form of Unicode."""
         root, here = self._root(), f"{Path.cwd()}/"
         bases = (f"{root}/", f"{Path(root).parent}/") if root else ()  # a folder; that of a table

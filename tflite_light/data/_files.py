@@ -8,11 +8,12 @@
 * What cannot be read (a dangling link, a folder of another user) is refused by count and name.
 * Strangers are refused by count and name, or left out and named where the source is set to
   `skip_strangers`: other files among pictures, pictures outside the class folders, empty classes.
+* What the source's `leave_out` names is left out, and counted.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tflite_light.classes import plain
@@ -27,6 +28,7 @@ LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     "__pycache__",
 }
 SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
+LEAVE_OUT = "pictures, or folders of them, to leave out: paths below the folder, with /"
 SHOWN = 10  # of what is refused or left out
 
 Identity = tuple[int, int]
@@ -35,8 +37,10 @@ Identity = tuple[int, int]
 class Walk:
     """Finds pictures below `root`, and keeps account of what lies among them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, leave_out: Iterable[str] = ()) -> None:
         self.root = root
+        self.leave_out = {plain(name) for name in leave_out}
+        self.left_out: set[str] = set()
         self.broken: list[str] = []
         self.others: list[Path] = []
         self.outside: list[Path] = []
@@ -92,6 +96,10 @@ class Walk:
             )
         for line in found:
             say(f"{where}: left out {line}")
+        if self.leave_out:
+            say(f"{where}: left out {len(self.left_out)} by `{place}.leave_out`")
+        if absent := sorted(self.leave_out - self.left_out):
+            say(f"{where}: `{place}.leave_out` names what is not there: {some(absent, SHOWN)}")
 
     def _below(self, folder: Path, above: set[Identity]) -> Iterator[Path]:
         for path, status in self._entries(folder):
@@ -122,6 +130,8 @@ class Walk:
             if entry.name.startswith(".") or entry.name.casefold() in LITTER:
                 continue
             path = Path(entry.path)
+            if self.leave_out and self._is_left_out(path):
+                continue
             try:
                 status = entry.stat()
             except OSError as error:
@@ -129,6 +139,12 @@ class Walk:
                 self.broken.append(f"{path} ({link}{error.strerror})")
             else:
                 yield path, status
+
+    def _is_left_out(self, path: Path) -> bool:
+        name = plain(path.relative_to(self.root).as_posix())
+        if name in self.leave_out:
+            self.left_out.add(name)
+        return name in self.leave_out
 
     def _is_picture(self, path: Path) -> bool:
         if path.suffix.lower() in SUFFIXES:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SKIP, Walk
+from tflite_light.data._files import LEAVE_OUT, SKIP, Walk
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
 from tflite_light.wording import count, some
@@ -50,6 +50,7 @@ class Directory(Source):
         min_length=1, description="the folder; relative to where the command is typed"
     )
     skip_strangers: bool = Field(False, description=SKIP)
+    leave_out: list[str] = Field([], description=LEAVE_OUT)
     group: Pattern | None = Field(
         None,
         description="regular expression with one group, searched in a picture's path below its "
@@ -74,7 +75,7 @@ class Directory(Source):
                 f"data folder {folder} {found}.",
                 "Set data.directory.path to a folder of class folders.",
             )
-        walk = Walk(folder)
+        walk = Walk(folder, self.leave_out)
         parts, whole = _find(walk, folder)
         classes = sorted({name for part in (whole, *parts.values()) for name in part if part[name]})
         walk.empty = [path for name, path in walk.classes.items() if name not in classes]
@@ -113,10 +114,11 @@ def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
     if not parts:
         _require_classes(folder, top)
         return {}, _by_class(walk, top)
-    other = Walk(folder)  # what else lies beside the parts may hold any files
+    other = Walk(folder, walk.leave_out)  # what else lies beside the parts may hold any files
     beside = [path for path in top.values() if path not in parts.values()]
     walk.outside += [picture for path in beside for picture in other.pictures(path)]
     walk.broken += other.broken
+    walk.left_out |= other.left_out
     return {name: _by_class(walk, walk.folders(path)) for name, path in parts.items()}, {}
 
 

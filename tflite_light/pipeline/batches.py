@@ -58,9 +58,7 @@ def training(
     alter = augmenter(augment, examples.image.size, seed)
 
     def order(epoch: Any) -> Any:
-        indices = tf.random.experimental.stateless_shuffle(
-            tf.range(len(examples)), seed=[seed, epoch]
-        )
+        indices = _shuffled(len(examples), seed, epoch)
         batches = tf.reshape(indices[: steps * batch_size], [steps, batch_size])
         return tf.data.Dataset.from_tensor_slices(
             (tf.range(epoch * steps, (epoch + 1) * steps), batches)
@@ -79,6 +77,26 @@ def training(
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     return numbers.flat_map(order).map(batch).prefetch(4)
+
+
+def views(
+    examples: Examples, classes: int, augment: Augment, seed: int, epochs: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """What a training on these pictures alone would see of them, an epoch at a time.
+
+    Inputs [count, size, size, 3] and labels [count, classes], in the pictures' own order.
+    """
+    count = len(examples)
+    with picture_errors():
+        batches = training(examples, classes, count, augment, seed, range(epochs))
+        for epoch, (inputs, labels) in enumerate(batches):
+            places = np.argsort(_shuffled(count, seed, epoch).numpy())
+            yield inputs.numpy()[places], labels.numpy()[places]
+
+
+def _shuffled(count: int, seed: int, epoch: Any) -> Any:
+    """Indices of all pictures in the order of an epoch."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
 
 
 def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:

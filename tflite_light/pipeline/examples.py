@@ -37,6 +37,7 @@ class Examples:
     image: Image
     cached: Pixels | None  # all of them, uint8 [count, size, size, 3]; None where they are streamed
     checksums: np.ndarray[Any, np.dtype[np.uint32]]  # of each picture as it was when first read
+    looks: np.ndarray[Any, np.dtype[np.uint64]]  # digests of the sized pixels: equal, the same view
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -49,10 +50,11 @@ class Examples:
         """Check, and keep, one picture; its name and the reason where that cannot be done."""
         try:
             content = self.pictures.read(index)
-            pixels = crop_and_resize(_decoded(content), self.image)
+            pixels = crop_and_resize(decoded(content), self.image)
         except (OSError, ValueError) as error:
-            return f"{self.pictures.names[index]} ({_reason(error)})"
+            return f"{self.pictures.names[index]} ({reason(error)})"
         self.checksums[index] = _checksum(content)
+        self.looks[index] = look(pixels)
         if self.cached is not None:
             self.cached[index] = pixels
         return None
@@ -66,10 +68,10 @@ class Examples:
         try:
             content = self.pictures.read(index)
         except OSError as error:
-            raise UserError(f"{name} cannot be read any more ({_reason(error)}).", _BACK) from error
+            raise UserError(f"{name} cannot be read any more ({reason(error)}).", _BACK) from error
         if _checksum(content) != self.checksums[index]:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
-        return _decoded(content)
+        return decoded(content)
 
     def digest(self, indices: Sequence[int] | None = None) -> str:
         """SHA-256, in hex, of what all pictures, or some, held when they were first read."""
@@ -100,17 +102,22 @@ class Examples:
 
         Which they are is drawn by `seed`; they come in their own order.
         """
-        drawn = np.random.default_rng(seed).permutation(len(self))
-        by_class = drawn[np.argsort(self.labels[drawn], kind="stable")]
-        _, starts, sizes = np.unique(self.labels[by_class], return_index=True, return_counts=True)
-        turns = np.arange(len(self)) - np.repeat(starts, sizes)  # of each within its class
-        return sorted(by_class[np.argsort(turns, kind="stable")[:count]].tolist())
+        return balanced(self.labels, count, seed)
 
     def inputs(self, indices: Sequence[int], batch_size: int = 64) -> Iterator[Floats]:
         """Some pictures as the model takes them, float32, in batches."""
         for start in range(0, len(indices), batch_size):
             pixels = self.pixels(indices[start : start + batch_size])
             yield normalise(pixels.astype(np.float32), self.image)
+
+
+def balanced(labels: np.ndarray[Any, Any], count: int, seed: int) -> list[int]:
+    """Of pictures with these labels: what `Examples.balanced` says."""
+    drawn = np.random.default_rng(seed).permutation(len(labels))
+    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
+    _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
+    turns = np.arange(len(labels)) - np.repeat(starts, sizes)  # of each within its class
+    return sorted(by_class[np.argsort(turns, kind="stable")[:count]].tolist())
 
 
 @dataclass(frozen=True)
@@ -142,11 +149,22 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     examples = {name: _unread(pictures, image, keep) for name, pictures in parts.items()}
     jobs = ((part, index) for part in examples.values() for index in range(len(part)))
     total = sum(len(part) for part in examples.values())
-    found = counted(_each(lambda job: job[0].first_read(job[1]), jobs), total, "reading pictures")
+    found = counted(each(lambda job: job[0].first_read(job[1]), jobs), total, "reading pictures")
     problems = [problem for problem in found if problem]
     if problems:
         raise UserError(_unreadable(problems), "Repair or remove them.")
     return examples
+
+
+def look(pixels: Pixels) -> int:
+    """A digest of 64 bits of pixels, which a million pictures share by chance once in 37 million.
+
+    It takes 30 microseconds for 96 x 96, a hundredth of decoding a photograph.
+    """
+    shape = repr(pixels.shape).encode()
+    return int.from_bytes(
+        hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
+    )
 
 
 def _fit(count: int, size: int) -> bool:
@@ -169,17 +187,18 @@ def _bytes(number: int) -> str:
 def _unread(pictures: Pictures, image: Image, keep: bool) -> Examples:
     shape = (len(pictures), image.size, image.size, 3)
     cache = np.empty(shape, np.uint8) if keep else None
-    return Examples(pictures, image, cache, np.zeros(len(pictures), np.uint32))
+    checksums, looks = np.zeros(len(pictures), np.uint32), np.zeros(len(pictures), np.uint64)
+    return Examples(pictures, image, cache, checksums, looks)
 
 
-def _each(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+def each(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
     """The results, in order, of as many threads as there are cores."""
     rest = iter(jobs)
     while chunk := list(islice(rest, AHEAD)):
         yield from _POOL.map(function, chunk)
 
 
-def _decoded(content: "bytes | np.ndarray[Any, Any]") -> Pixels:
+def decoded(content: "bytes | np.ndarray[Any, Any]") -> Pixels:
     return decode(content) if isinstance(content, bytes) else content
 
 
@@ -187,7 +206,7 @@ def _checksum(content: "bytes | np.ndarray[Any, Any]") -> int:
     return zlib.crc32(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)  # without the name, which stands beside
 
 

@@ -12,6 +12,7 @@ from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure
+from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
@@ -41,6 +42,7 @@ def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Ru
     if not recipe.train:
         raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
+    require_apart(recipe.source.where, data.parts)
     check(recipe, data)
     teacher = open_teacher(recipe, data.classes)
     digest = teacher.digest if teacher else None

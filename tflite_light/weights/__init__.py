@@ -7,7 +7,7 @@ tests a small one, which fits `example_architecture`.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from tflite_light.contract import Image
 from tflite_light.models import Architecture, Names
@@ -40,6 +40,11 @@ class Weights(Part):
 
     def image(self) -> Image | None:
         """What their pictures went through; None where it is not known."""
+        return None
+
+    @classmethod
+    def at_hand(cls, architecture: Architecture) -> Self | None:
+        """Published weights of the network that lie on this machine already."""
         return None
 
     def misfit(self, image: Image) -> str:

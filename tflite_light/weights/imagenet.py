@@ -41,6 +41,20 @@ class Imagenet(Weights):
         return Image(mean=(127.5,) * 3, std=(127.5,) * 3)
 
     @classmethod
+    def at_hand(cls, architecture: Architecture) -> Self | None:
+        """In Keras' cache; of several sizes the largest."""
+        alpha = getattr(architecture, "alpha", 1.0)
+        tenths = f"{alpha if alpha == 1 else 10 * alpha:.1f}".replace(".", "_")
+        name = {
+            "mobilenet_v1": f"mobilenet_{tenths}_{{}}_tf.h5",
+            "mobilenet_v2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_"
+            f"{float(alpha)}_{{}}.h5",
+        }.get(architecture.key)
+        sizes = APPLICATIONS[architecture.key][1] if name else ()
+        there = [size for size in sizes if name and (_cache() / name.format(size)).is_file()]
+        return cls.model_validate({"size": max(there)}) if there else None
+
+    @classmethod
     def example_architecture(cls) -> Architecture:
         return load_part("models", "mobilenet_v1")(alpha=0.25)  # type: ignore[no-any-return]
 
@@ -91,13 +105,21 @@ class Imagenet(Weights):
             ) from error
 
 
-def _put() -> str:
-    """What to do without a network, by the folder in which Keras looks."""
+def _cache() -> Path:
+    """The folder in which Keras looks."""
     home = Path.home() / ".keras"
-    usable = os.access(home if home.exists() else home.parent, os.W_OK)
-    folder = (home if usable else Path("/tmp/.keras")) / "models"
+    return (home if _is_usable(home) else Path("/tmp/.keras")) / "models"
+
+
+def _is_usable(home: Path) -> bool:
+    return os.access(home if home.exists() else home.parent, os.W_OK)
+
+
+def _put() -> str:
+    """What to do without a network."""
+    usable = _is_usable(Path.home() / ".keras")
     other = "" if usable else ", or set HOME to a folder that can be written"
-    return f"Without a network put that file into {folder} under its own name{other}."
+    return f"Without a network put that file into {_cache()} under its own name{other}."
 
 
 def _named(application: Any) -> Arrays:
