@@ -205,11 +205,11 @@ def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
         source.load(Image(size=32))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO"])
+@pytest.mark.parametrize("kind", ["GIF", "ICO"])
 def test_other_formats_are_no_pictures(kind: str) -> None:
     content = io.BytesIO()
     Pillow.new("RGB", (32, 32)).save(content, kind)
-    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP picture"):
+    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC picture"):
         decode(content.getvalue())
 
 
@@ -330,16 +330,22 @@ def test_strangers_are_refused_by_name_or_left_out_by_name(
 ) -> None:
     (photos / "sign0" / "notes.txt").write_text("apples")
     (photos / "sign1" / "labels.csv").write_text("path,label")
-    (photos / "sign2" / "new.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "sign2" / "new.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     shutil.copy(next((photos / "sign0").glob("*.jpg")), photos / "loose.jpg")
     (photos / "grape").mkdir()
     message = refuse(photos)
-    assert f"3 files that are no JPEG, PNG, BMP or WebP: {photos}/sign0/notes.txt; " in message
+    assert (
+        f"3 files that are no JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC: {photos}/sign0/notes.txt; "
+        in message
+    )
     assert f"1 picture outside the class folders: {photos}/loose.jpg" in message
     assert f"1 class folder without a picture: {photos}/grape." in message
     assert "leave them out by `data.directory.skip_strangers=true`" in message
     assert taken(photos, skip_strangers=True) == (["sign0", "sign1", "sign2"], 60)
-    assert "left out 3 files that are no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
+    assert (
+        "left out 3 files that are no JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC"
+        in capsys.readouterr().err
+    )
 
 
 def test_pictures_without_a_suffix_are_pictures(photos: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, Call, as_json, complaint, invoke
+from conftest import TINY, Call, as_json, as_lines, complaint, invoke
 
 from tflite_light import contract, files, recipe
 from tflite_light.data._examples import write_photographs
@@ -131,11 +131,11 @@ def test_export_writes_the_newest_run_again_to_the_same_bytes(home: Path, call: 
 def test_predict_reads_the_contract_beside_the_file_or_inside_it(home: Path, call: Call) -> None:
     run = home / "runs" / "tiny"
     golden = sorted((run / "exports" / "int8_golden").iterdir())
-    beside = as_json(call("predict", run / "exports" / "int8.tflite", *golden, "--json"))
+    beside = as_lines(call("predict", run / "exports" / "int8.tflite", *golden, "--json"))
     shutil.copy(run / "exports" / "int8.tflite", "alone.tflite")
-    inside = as_json(call("predict", "alone.tflite", *golden, "--json"))
+    inside = as_lines(call("predict", "alone.tflite", *golden, "--json"))
     assert beside == inside
-    labels = [picture["answers"][0]["label"] for picture in beside["pictures"]]
+    labels = [picture["answers"][0]["label"] for picture in beside]
     truth = [golden.label for golden in contract.read(run / "exports" / "int8.tflite").golden]
     assert np.mean([one == other for one, other in zip(labels, truth, strict=True)]) >= 0.75
     lines = call("predict", "alone.tflite", golden[0], "--top", 3).stdout.splitlines()
@@ -224,9 +224,9 @@ def test_predict_refuses_what_is_no_picture_no_model_or_has_no_contract(
 ) -> None:
     model = copy / "runs" / "tiny" / "exports" / "int8.tflite"
     Path("words.jpg").write_text("words")
-    assert "1 picture cannot be read: words.jpg" in complaint(call("predict", model, "words.jpg"))
+    message = complaint(call("predict", model, "words.jpg"))
+    assert message.startswith("1 of 1 pictures cannot be read; each is named above.\nhint: Repair")
     assert "words.jpg is not a TFLite file" in complaint(call("predict", "words.jpg", "words.jpg"))
-    assert "no such file: none.jpg, ." in complaint(call("predict", model, "none.jpg", "."))
     bare = model.read_bytes()
     bare = bare[: bare.index(b"PK\x03\x04")]
     Path("bare.tflite").write_bytes(bare)

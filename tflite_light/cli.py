@@ -14,7 +14,7 @@ import click
 
 from tflite_light import __version__, commands
 from tflite_light.errors import UserError
-from tflite_light.interrupts import stop_at_once
+from tflite_light.interrupts import reader_left, stop_at_once
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _DEVICE = "the disk or device that is written to"
@@ -49,6 +49,9 @@ class Cli(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            reader_left()
+            raise
         except Exception as error:
             known = explained(error)
             if not known:

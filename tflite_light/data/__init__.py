@@ -2,7 +2,8 @@
 
 A new source is one file here with one public class derived from `Source`. It only says which
 pictures there are; the rooms of `pipeline/` turn them into numbers, the same way for every source.
-It reads folders by the rule in `_files.py` and makes class names differ by `classes.distinct`.
+It reads folders by the rule in `pipeline/walk.py`, and makes class names differ by
+`classes.distinct`.
 Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 

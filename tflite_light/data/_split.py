@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tflite_light.classes import require_printable
 from tflite_light.data import ALL, Given
-from tflite_light.data._files import require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.pipeline.walk import require_read
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
 

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SHOWN, require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
+from tflite_light.pipeline.walk import SHOWN, require_read
 from tflite_light.progress import say
 from tflite_light.wording import count, some
 

@@ -7,9 +7,9 @@ from typing import Self
 from pydantic import Field
 
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SKIP, Walk
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
+from tflite_light.pipeline.walk import SKIP, Walk
 
 NAMES: dict[str, Split] = {  # in lower case
     **{"train": "train", "training": "train"},
@@ -20,12 +20,12 @@ ByClass = dict[str, list[Path]]
 
 
 class Directory(Source):
-    """JPEG, PNG, BMP or WebP files, one folder a class.
+    """Pictures of any format, one folder a class.
 
     Class folders alone are divided 70/10/20 by each picture's content. `train` beside `val` or
     `test` (or `valid`, `validation`, `testing` ...) is taken as divided, where they hold class
     folders: without `val` an eighth of `train` is; without `test` (ImageNet, Ultralytics) `val` is
-    the test part, and `val` comes out of `train`. `_files.py` says which files are pictures.
+    the test part, and `val` comes out of `train`. `pipeline/walk.py` says which files are pictures.
     """
 
     path: Location = Field(

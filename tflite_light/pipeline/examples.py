@@ -1,32 +1,29 @@
 """Decoded pictures of a split, sized for the model: in memory if they fit, else read anew."""
 
 import hashlib
-import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image as Pillow
 
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.pipeline import memory
-from tflite_light.pipeline.decode import Pixels, decode
+from tflite_light.pipeline.decode import Pixels, decode, upright
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures
 from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
+from tflite_light.pipeline.streaming import POOL, streamed
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
 
 Name = TypeVar("Name", bound=str)
 
 MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
-AHEAD = 256  # pictures that wait for a thread at a time; a million would take 1 GB to queue
 _BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
-_POOL = ThreadPoolExecutor(os.cpu_count())  # Pillow lets other threads run while it decodes
 
 
 @dataclass(frozen=True)
@@ -49,9 +46,9 @@ class Examples:
         """Check, and keep, one picture; its name and the reason where that cannot be done."""
         try:
             content = self.pictures.read(index)
-            pixels = crop_and_resize(_decoded(content), self.image)
+            pixels = crop_and_resize(_upright(content), self.image)
         except (OSError, ValueError) as error:
-            return f"{self.pictures.names[index]} ({_reason(error)})"
+            return f"{self.pictures.names[index]} ({reason(error)})"
         self.checksums[index] = _checksum(content)
         if self.cached is not None:
             self.cached[index] = pixels
@@ -62,14 +59,18 @@ class Examples:
 
         Raises UserError where it is gone or not what it was when first read.
         """
+        content = self._again(index)
+        return decode(content) if isinstance(content, bytes) else content
+
+    def _again(self, index: int) -> "bytes | Pixels":
         name = self.pictures.names[index]
         try:
             content = self.pictures.read(index)
         except OSError as error:
-            raise UserError(f"{name} cannot be read any more ({_reason(error)}).", _BACK) from error
+            raise UserError(f"{name} cannot be read any more ({reason(error)}).", _BACK) from error
         if _checksum(content) != self.checksums[index]:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
-        return _decoded(content)
+        return content
 
     def digest(self, indices: Sequence[int] | None = None) -> str:
         """SHA-256, in hex, of what all pictures, or some, held when they were first read."""
@@ -81,14 +82,14 @@ class Examples:
         if self.cached is not None:
             cached: Pixels = self.cached[index]
             return cached
-        return crop_and_resize(self.original(index), self.image)
+        return crop_and_resize(_upright(self._again(index)), self.image)
 
     def pixels(self, indices: Any) -> Pixels:
         """Some pictures, uint8 [count, size, size, 3]."""
         if self.cached is not None:
             cached: Pixels = self.cached[indices]
             return cached
-        return np.stack(list(_POOL.map(self.sized, indices)))
+        return np.stack(list(POOL.map(self.sized, indices)))
 
     def sample(self, count: int) -> list[int]:
         """Indices of `count` pictures (or all), spread evenly: they may lie sorted by class."""
@@ -142,10 +143,12 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     examples = {name: _unread(pictures, image, keep) for name, pictures in parts.items()}
     jobs = ((part, index) for part in examples.values() for index in range(len(part)))
     total = sum(len(part) for part in examples.values())
-    found = counted(_each(lambda job: job[0].first_read(job[1]), jobs), total, "reading pictures")
+    found = counted(
+        streamed(lambda job: job[0].first_read(job[1]), jobs), total, "reading pictures"
+    )
     problems = [problem for problem in found if problem]
     if problems:
-        raise UserError(_unreadable(problems), "Repair or remove them.")
+        raise unreadable(problems)
     return examples
 
 
@@ -172,25 +175,21 @@ def _unread(pictures: Pictures, image: Image, keep: bool) -> Examples:
     return Examples(pictures, image, cache, np.zeros(len(pictures), np.uint32))
 
 
-def _each(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
-    """The results, in order, of as many threads as there are cores."""
-    rest = iter(jobs)
-    while chunk := list(islice(rest, AHEAD)):
-        yield from _POOL.map(function, chunk)
-
-
-def _decoded(content: "bytes | np.ndarray[Any, Any]") -> Pixels:
-    return decode(content) if isinstance(content, bytes) else content
+def _upright(content: "bytes | Pixels") -> "Pixels | Pillow.Image":
+    return upright(content) if isinstance(content, bytes) else content
 
 
 def _checksum(content: "bytes | np.ndarray[Any, Any]") -> int:
     return zlib.crc32(content if isinstance(content, bytes) else np.ascontiguousarray(content).data)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a picture cannot be read."""
     return getattr(error, "strerror", None) or str(error)  # without the name, which stands beside
 
 
-def _unreadable(problems: list[str]) -> str:
+def unreadable(problems: list[str]) -> UserError:
+    """The error of pictures that cannot be read, each with its reason."""
     named = some(sorted(problems), 10, "; ")
-    return f"{count(len(problems), 'picture')} cannot be read: {named}."
+    problem = f"{count(len(problems), 'picture')} cannot be read: {named}."
+    return UserError(problem, "Repair or remove them.")

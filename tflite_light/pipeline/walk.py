@@ -1,6 +1,6 @@
-"""Which files below a folder are pictures: one rule for every source that reads folders.
+"""Which files below a folder are pictures: one rule for all that reads folders.
 
-* A file whose name or first bytes are a JPEG's, PNG's, BMP's or WebP's is a picture.
+* A file whose name or first bytes are those of a format in `formats.py` is a picture.
 * Hidden files and folders (`.ipynb_checkpoints`, `._photo.jpg`) and what systems leave behind
   (`Thumbs.db`, `@eaDir`, `__MACOSX`) are ignored at any depth.
 * Linked files and folders are followed; a link to a folder that holds it is not, since all that is
@@ -17,10 +17,10 @@ from pathlib import Path
 
 from tflite_light.classes import plain
 from tflite_light.errors import UserError
+from tflite_light.pipeline import formats
 from tflite_light.progress import say
 from tflite_light.wording import count, some
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"}
 LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
     *("icon\r", "__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "lost+found"),
@@ -37,7 +37,7 @@ class Walk:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.broken: list[str] = []
+        self.broken: list[tuple[Path, str]] = []  # and why
         self.others: list[Path] = []
         self.outside: list[Path] = []
         self.classes: dict[str, Path] = {}  # folders that were taken for classes
@@ -45,7 +45,11 @@ class Walk:
 
     def pictures(self, folder: Path) -> list[Path]:
         """Pictures below a folder, at any depth, sorted by name in each."""
-        return list(self._below(folder, self._above(folder)))
+        return list(self.below(folder))
+
+    def below(self, folder: Path) -> Iterator[Path]:
+        """The same, one by one; the account is whole at the end."""
+        yield from self._below(folder, self._above(folder))
 
     def folders(self, folder: Path) -> dict[str, Path]:
         """Folders directly in a folder by their names, sorted; pictures beside them are outside.
@@ -73,9 +77,9 @@ class Walk:
 
         `place` is how a recipe sets the option. What is left out is named.
         """
-        require_read(where, self.broken)
+        require_read(where, [f"{path} ({reason})" for path, reason in self.broken])
         strangers = (
-            (self.others, "file that is", "files that are", "no JPEG, PNG, BMP or WebP"),
+            (self.others, "file that is", "files that are", f"no {formats.NAMES}"),
             (self.outside, "picture", "pictures", "outside the class folders"),
             (self.empty, "class folder", "class folders", "without a picture"),
         )
@@ -116,7 +120,7 @@ class Walk:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: plain(entry.name))
         except OSError as error:
-            self.broken.append(f"{folder} ({error.strerror})")
+            self.broken.append((folder, error.strerror or str(error)))
             return
         for entry in entries:
             if entry.name.startswith(".") or entry.name.casefold() in LITTER:
@@ -126,22 +130,19 @@ class Walk:
                 status = entry.stat()
             except OSError as error:
                 link = f"links to {path.readlink()}: " if entry.is_symlink() else ""
-                self.broken.append(f"{path} ({link}{error.strerror})")
+                self.broken.append((path, f"{link}{error.strerror}"))
             else:
                 yield path, status
 
     def _is_picture(self, path: Path) -> bool:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in formats.SUFFIXES:
             return True
         try:
             with path.open("rb") as file:
-                head = file.read(12)
+                return formats.is_picture(path, file.read(formats.HEAD))
         except OSError as error:
-            self.broken.append(f"{path} ({error.strerror})")
+            self.broken.append((path, error.strerror or str(error)))
             return False
-        webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
-        bmp = head[:2] == b"BM" and head[6:10] == b"\0\0\0\0"  # two reserved words
-        return webp or bmp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
 
 
 def require_read(where: str, problems: list[str]) -> None:
