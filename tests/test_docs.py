@@ -29,7 +29,9 @@ def test_documents_type_commands_and_options_that_exist(path: Path) -> None:
     for name, options in uses(path.read_text()):
         command = COMMANDS.get(name)
         assert command, f"tflite-light {name}"
-        known = {text for parameter in command.params for text in parameter.opts} | {"--help"}
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        parameters = [one for each in (command, *below) for one in each.params]
+        known = {text for parameter in parameters for text in parameter.opts} | {"--help"}
         assert set(options) <= known, f"tflite-light {name}"
 
 

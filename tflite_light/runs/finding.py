@@ -25,11 +25,7 @@ def create(
 
     `teacher` is a digest of its teacher's weights.
     """
-    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
-        raise UserError(
-            f"{name!r} cannot name a run.",
-            "Give `--name` letters, digits, - and _, a letter or digit first.",
-        )
+    require_name(name)
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
         record(run.folder, recipe, parts, teacher)
@@ -37,6 +33,16 @@ def create(
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
     return run
+
+
+def require_name(name: str) -> None:
+    """Raises UserError where a run cannot have this name."""
+    plain = Path(name).name == name and name.isprintable()
+    if not name or not plain or name.startswith((".", "-")):
+        raise UserError(
+            f"{name!r} cannot name a run.",
+            "Give it letters, digits, - and _, a letter or digit first.",
+        )
 
 
 def newest(runs: Path) -> Run:

@@ -11,8 +11,11 @@ give files whose labels or pixels are not those of the training.
 """
 
 import contextlib
+import csv
+import fcntl
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from tflite_light.runs.record import counts, require_unchanged
 from tflite_light.training.places import Places
 from tflite_light.wording import some
 
+LOCK = ".lock"
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 
@@ -71,6 +75,24 @@ class Run:
             history=self.folder / "history.csv",
             tensorboard=self.folder / "tensorboard" / phase,
         )
+
+    def epochs(self, phase: str) -> int:
+        """As many as a phase is to be trained for."""
+        settings = self.recipe.training
+        if phase == CLASSIFIER_PHASE and settings.freeze:
+            return settings.freeze.epochs
+        return self.stages[phase].epochs if phase in self.stages else settings.epochs
+
+    def epochs_done(self, phase: str) -> int:
+        """As many as a phase has been trained for, by the history."""
+        path = self.places(phase).history
+        lines = path.read_text().splitlines() if path.exists() else []
+        return sum(row["phase"] == phase for row in csv.DictReader(lines))
+
+    @property
+    def current_phase(self) -> str | None:
+        """The first phase that is not trained to its end; None where only the export is left."""
+        return next((one for one in self.phases if not self.weights_path(one).exists()), None)
 
     def begun(self, phase: str) -> bool:
         return self.weights_path(phase).exists() or self.places(phase).state.exists()
@@ -192,6 +214,12 @@ class Run:
         """Of each row of metrics.json, the SHA-256 of its file's network, if known."""
         return {name: row.get("sha256") for name, row in self._metrics()[1].items()}
 
+    def measured(self) -> list[Measured]:
+        """The rows of metrics.json."""
+        known = {field.name for field in fields(Measured)}
+        rows = self._metrics()[1].values()
+        return [Measured(**{key: row[key] for key in row.keys() & known}) for row in rows]
+
     def _metrics(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What metrics.json holds, and its rows by name."""
         found = files.read_json(self.metrics_path)
@@ -206,33 +234,47 @@ class Run:
 
     def progress(self) -> str:
         """How far an unfinished run came, for a person."""
-        for phase in self.phases:
-            if not self.weights_path(phase).exists():
-                return f"it stopped in phase {phase}"
-        return "it stopped at the export"
+        phase = self.current_phase
+        return f"it stopped in phase {phase}" if phase else "it stopped at the export"
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the run for this process; what a killed one left half-written is removed.
+    def locked(self) -> AbstractContextManager[None]:
+        return locked(self.folder)
 
-        The system frees the lock when its process ends, however it ends. Raises UserError where
-        another process works on the run.
-        """
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{self.folder} is being written by another process.",
-                "Wait until it has finished, or stop it first.",
-            ) from None
-        try:
-            files.remove_unfinished(self.folder)
-            yield
-        finally:
-            lock.release()
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run for this process; what a killed one left half-written is removed.
+
+    The system frees the lock when its process ends, however it ends. Raises UserError where another
+    process works on the run.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{folder} is being written by another process.",
+            "Wait until it has finished, or stop it first.",
+        ) from None
+    try:
+        files.remove_unfinished(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works on the run; nothing is written, so that anyone may ask."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no process has worked on it, or none that this user may know of
+        return False
+    return False
 
 
 def open_run(folder: str | Path) -> Run:
