@@ -61,8 +61,10 @@ class Source(Part):
 
     @cached_property
     def scanned(self) -> Scan:
-        """What `scan` found when it was first needed."""
-        return self.scan()
+        """What `scan` found when it was first needed; the option `skip_broken` is put into it."""
+        classes, found = self.scan()
+        skip = getattr(self, "skip_broken", False)
+        return classes, {name: replace(one, skip_broken=skip) for name, one in found.items()}
 
     def classes(self) -> list[str]:
         """Class names; a picture's label is an index into them."""

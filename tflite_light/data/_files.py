@@ -27,6 +27,7 @@ LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     "__pycache__",
 }
 SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
+SKIP_BROKEN = "a picture that cannot be decoded: have the next of its class stand in, else refused"
 SHOWN = 10  # of what is refused or left out
 
 Identity = tuple[int, int]

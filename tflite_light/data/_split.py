@@ -11,6 +11,7 @@ from tflite_light.data import ALL, Given
 from tflite_light.data._files import require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.pipeline.threads import in_order
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
 
@@ -117,14 +118,19 @@ def _borrow(cut: Cut, parts: dict[bytes, Split], mine: set[bytes], free: set[byt
 
 def _digests(where: str, pictures: Pictures) -> list[bytes]:
     """SHA-256 of each picture. Raises UserError that names those that cannot be read."""
-    digests, problems = [], []
-    doing = f"{where}: dividing pictures by content"
-    for index, name in enumerate(counted(pictures.names, len(pictures), doing)):
+    problems = []
+
+    def digest(index: int) -> bytes:
         try:
-            digests.append(hashlib.sha256(_bytes(pictures.read(index))).digest())
+            return hashlib.sha256(_bytes(pictures.read(index))).digest()
         except OSError as error:
-            problems.append(f"{name} ({error.strerror})")
-    require_read(where, problems)
+            problems.append(f"{pictures.names[index]} ({error.strerror})")
+            return b""
+
+    found = in_order(digest, range(len(pictures)))
+    doing = f"{where}: dividing pictures by content"
+    digests = list(counted(found, len(pictures), doing))
+    require_read(where, sorted(problems))
     return digests
 
 

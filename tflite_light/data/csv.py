@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SHOWN, require_read
+from tflite_light.data._files import SHOWN, SKIP_BROKEN, require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
 from tflite_light.progress import say
@@ -43,6 +43,7 @@ class CSV(Source):
     path: Location = Field(
         min_length=1, description="the table; relative to where the command is typed"
     )
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:

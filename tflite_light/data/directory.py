@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SKIP, Walk
+from tflite_light.data._files import SKIP, SKIP_BROKEN, Walk
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
 
@@ -32,6 +32,7 @@ class Directory(Source):
         min_length=1, description="the folder; relative to where the command is typed"
     )
     skip_strangers: bool = Field(False, description=SKIP)
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:

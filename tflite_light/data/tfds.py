@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tflite_light.classes import distinct
 from tflite_light.data import Given, IsLocation, Scan, Source
+from tflite_light.data._files import SKIP_BROKEN
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 
@@ -21,6 +22,7 @@ class TFDS(Source):
     train: str = Field("train[:90%]", description="split to train on")
     val: str = Field("train[90%:]", description="split to choose by")
     test: str = Field("test", description="split to measure on; `validation` for ImageNet")
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def example(cls, folder: Path) -> Self:

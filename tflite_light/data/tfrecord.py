@@ -12,6 +12,7 @@ from pydantic import Field
 
 from tflite_light import classes
 from tflite_light.data import Location, Scan, Source
+from tflite_light.data._files import SKIP_BROKEN
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.stack import tf
@@ -40,6 +41,7 @@ class TFRecord(Source):
     )
     image_key: str = Field("image/encoded", description="feature with the encoded picture")
     label_key: str = Field("image/class/label", description="feature with the integer label")
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def example(cls, folder: Path) -> Self:

@@ -10,6 +10,7 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.preprocess import Floats, normalise
+from tflite_light.pipeline.threads import AHEAD
 from tflite_light.stack import tf
 
 # Bytes of inputs that are kept as float32, four times those of the pictures. Making them anew costs
@@ -71,14 +72,26 @@ def training(
         pixels = tf.numpy_function(_noted()(examples.pixels), [indices], tf.uint8, stateful=False)
         return tf.ensure_shape(pixels, (batch_size, examples.image.size, examples.image.size, 3))
 
-    def batch(number: Any, indices: Any) -> tuple[Any, Any]:
-        pixels = tf.cast(read(indices), tf.float32)
-        targets = tf.one_hot(tf.gather(labels, indices), classes)
-        pixels, targets = alter(number, pixels, targets)
+    def picked(number: Any, indices: Any) -> tuple[Any, Any, Any]:
+        return number, read(indices), tf.gather(labels, indices)
+
+    def batch(number: Any, pixels: Any, chosen: Any) -> tuple[Any, Any]:
+        """One after another, since all draw from one generator; in parallel within."""
+        targets = tf.one_hot(chosen, classes)
+        pixels, targets = alter(number, tf.cast(pixels, tf.float32), targets)
         return normalise(pixels, examples.image), targets
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
-    return numbers.flat_map(order).map(batch).prefetch(4)
+    under_way = 1 + -(-AHEAD // batch_size)
+    batches = numbers.flat_map(order).map(picked, under_way).map(batch).prefetch(4)
+    return _with_threads_of_its_own(batches, under_way)
+
+
+def _with_threads_of_its_own(batches: Any, under_way: int) -> Any:
+    """TensorFlow's threads would wait for pictures, and none be left for the training's step."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = under_way + 2
+    return batches.with_options(options)
 
 
 def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
