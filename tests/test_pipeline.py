@@ -430,8 +430,8 @@ def test_the_next_of_its_class_stands_in_for_a_broken_picture(
     assert "05.jpg" in said
     assert "37.jpg" in said
     assert ("2 broken pictures replaced by others" if few == 40 else "replaced so far") in said
-    for path in paths[1::4]:
-        damaged(path)
+    for number in set(range(1, 40, 4)) - {5, 37}:
+        damaged(paths[number])
     with pytest.raises(UserError, match="is broken, and so are all pictures of its class"):
         read({"train": replace(pictures, skip_broken=True)}, SMALL)["train"].pixels(range(40))
 

@@ -27,6 +27,8 @@ def command(recipe: Path, changes: tuple[str, ...], graph: bool) -> dict[str, An
     if graph:
         return _graph(recipe, changes)
     checked = recipes.check(recipe, changes)
+    for remark in checked.remarks():
+        click.echo(f"note: {remark}", err=True)
     click.echo(f"{recipe} is valid:\n{recipes.to_yaml(checked)}", nl=False)
     return checked.model_dump(mode="json")
 

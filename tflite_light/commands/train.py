@@ -50,6 +50,9 @@ def command(
             "train it by the defaults.",
         )
 
+    from tflite_light.training import distribution
+
+    distribution.join()
     from tflite_light.runs import conductor, finding, predicting
 
     name = name or recipe.stem
@@ -62,8 +65,10 @@ def command(
         run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
     else:
         run, rows = conductor.start(checked, name, runs)
-    show_measured(rows)
     exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
+    if not distribution.writes():
+        return {"run": str(run.folder), "exports": exports, "rows": []}
+    show_measured(rows)
     click.echo(f"\n{run.folder} is ready. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
     answers = str(first) if str(first) in exports else exports[-1]

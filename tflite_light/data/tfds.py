@@ -27,8 +27,8 @@ class TFDS(Source):
     @classmethod
     def example(cls, folder: Path) -> Self:
         _prepare_example(folder)
-        train = {"train": "train[:70%]", "val": "train[70%:]"}
-        return cls(name="three_signs", data_dir=str(folder / "tfds"), **train)
+        parts: dict[str, Any] = {"train": "train[:70%]", "val": "train[70%:]"}
+        return cls(name="three_signs", data_dir=str(folder / "tfds"), **parts)
 
     def absent(self) -> dict[str, str]:
         return {}  # where a data set is not prepared yet, it is

@@ -49,12 +49,13 @@ class TFRecord(Source):
 
         photographs = sorted(write_photographs(folder / "photos").rglob("*.jpg"))
         (folder / "labels.txt").write_text("".join(f"sign{n}\n" for n in range(CLASSES)))
-        parts = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
-        for turn, name in enumerate(SPLITS):
-            with tf.io.TFRecordWriter(parts[name]) as writer:
+        train, val, test = (str(folder / f"{name}.tfrecord") for name in SPLITS)
+        for turn, file in enumerate((train, val, test)):
+            with tf.io.TFRecordWriter(file) as writer:
                 for path in photographs[turn :: len(SPLITS)]:
                     writer.write(_example(path.read_bytes(), int(path.parent.name[-1]) + 1))
-        return cls(**parts, labels=str(folder / "labels.txt"), first_label=1)
+        labels = str(folder / "labels.txt")
+        return cls(train=train, val=val, test=test, labels=labels, first_label=1)
 
     def absent(self) -> dict[str, str]:
         return {key: path for key, path in super().absent().items() if not _matching(path)}

@@ -149,7 +149,8 @@ class Examples:
         if self.cached is not None and self.kept[indices].all():
             cached: Pixels = self.cached[indices]
             return cached
-        return np.stack(list(in_order(self.sized, indices)))
+        shape = (len(indices), self.image.size, self.image.size, 3)
+        return np.array([*in_order(self.sized, indices)], np.uint8).reshape(shape)
 
     def sample(self, count: int) -> list[int]:
         """Indices of `count` pictures (or all), spread evenly: they may lie sorted by class."""
@@ -170,8 +171,12 @@ class Examples:
     def inputs(self, indices: Sequence[int], batch_size: int = 64) -> Iterator[Floats]:
         """Some pictures as the model takes them, float32, in batches."""
         for start in range(0, len(indices), batch_size):
-            pixels = self.pixels(indices[start : start + batch_size])
-            yield normalise(pixels.astype(np.float32), self.image)
+            yield self.input(indices[start : start + batch_size])
+
+    def input(self, indices: Any) -> Floats:
+        """Some pictures as the model takes them, float32 [count, size, size, 3]."""
+        batch: Floats = normalise(self.pixels(indices).astype(np.float32), self.image)
+        return batch
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,14 @@ class Recipe(Part):
             }
         return [f"{place}: {path} does not exist" for place, path in found.items()]
 
+    def remarks(self) -> list[str]:
+        """What the recipe says and does in part alone, for a person."""
+        precision = self.train.precision if self.train else "float32"
+        rounded = [stage.key for stage in self.compress if stage.yields == "quantised"]
+        if precision == "float32" or not rounded:
+            return []
+        return [f"{' and '.join(rounded)} trains in float32; train.precision is of other phases"]
+
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
         if self.classes:
