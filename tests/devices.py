@@ -14,7 +14,7 @@ from typing import Any
 
 from tflite_light import stack
 from tflite_light.cli import main
-from tflite_light.training import distribution, phase
+from tflite_light.training import distribution
 
 DEVICES = int(os.environ.get("DEVICES", "1"))
 
@@ -31,23 +31,23 @@ def cpus() -> list[str]:
     return [device.name for device in stack.tf.config.list_logical_devices("CPU")]
 
 
-def noted(model: Any, of: phase.Phase, *rest: Any) -> Any:
-    history = train_phase(model, of, *rest)
-    content = b"".join(one.tobytes() for one in model.get_weights())
-    with Path(os.environ["NOTES"]).open("a") as notes:
-        notes.write(f"{of.name} {hashlib.sha256(content).hexdigest()}\n")
-    return history
+def noted(train: Any) -> Any:
+    def noted_train(model: Any, of: Any, *rest: Any) -> Any:
+        history = train(model, of, *rest)
+        content = b"".join(one.tobytes() for one in model.get_weights())
+        with Path(os.environ["NOTES"]).open("a") as notes:
+            notes.write(f"{of.name} {hashlib.sha256(content).hexdigest()}\n")
+        return history
+
+    return noted_train
 
 
 if __name__ == "__main__":
     if DEVICES > 1:
         stack.at_start(split_cpu)
         distribution.accelerators = cpus
-    else:
-        distribution.join()
-        distribution.join = lambda: None
-    from tflite_light.runs import conductor
+    distribution.join()
+    from tflite_light.training import phase  # which loads TensorFlow
 
-    train_phase = conductor.train_phase
-    conductor.train_phase = noted
+    phase.train_phase = noted(phase.train_phase)
     main(sys.argv[1:])

@@ -20,7 +20,7 @@ COMMANDS = {name: main.get_command(CONTEXT, name) for name in main.list_commands
 
 def uses(text: str) -> list[tuple[str, list[str]]]:
     """Each command that a text types, with its options."""
-    lines = re.findall(r"tflite-light ([a-z]+)((?: [^\n`#]*)?)", text)
+    lines = re.findall(r"tflite-light ([a-z]+(?:-[a-z]+)*)((?: [^\n`#]*)?)", text)
     return [(name, re.findall(r"(?<![\w-])--[a-z][\w-]*", rest)) for name, rest in lines]
 
 

@@ -83,9 +83,11 @@ def _from_tensorflow(error: Exception) -> UserError | None:
 
 
 def _files() -> dict[str, str]:
-    """Each command's name and its file's."""
+    """Each command's name and its file's: `inspect_.py` and `pack_data.py` are `inspect` and
+    `pack-data`."""
     files = [found.name for found in pkgutil.iter_modules(commands.__path__)]
-    return {file.removesuffix("_"): file for file in files if not file.startswith("_")}
+    shown = [file for file in files if not file.startswith("_")]
+    return {file.removesuffix("_").replace("_", "-"): file for file in shown}
 
 
 @click.command(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})

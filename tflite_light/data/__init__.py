@@ -153,9 +153,13 @@ class Source(Part):
         )
 
     def absolute(self) -> Self:
-        """The same source, found from any folder."""
+        """The same source, found from any folder; addresses such as `gs://` stay as they are."""
         return self._with(
-            {key: str(Path(path).absolute()) for key, path in self._locations().items() if path}
+            {
+                key: path if "://" in path else str(Path(path).absolute())
+                for key, path in self._locations().items()
+                if path
+            }
         )
 
     def absent(self) -> dict[str, str]:

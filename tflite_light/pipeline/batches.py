@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
+from tflite_light.pipeline import shards
 from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.preprocess import Floats, normalise
@@ -69,11 +70,20 @@ def training(
     labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
     alter = augmenter(augment, examples.image.size, seed)
 
+    counts = examples.pictures.shards or []
+    counts = counts if len(counts) >= devices else []
+
+    def dealt(epoch: Any) -> Any:
+        return shards.order(counts, [seed, int(epoch)], steps, devices, part)
+
     def order(epoch: Any) -> Any:
         indices = tf.random.experimental.stateless_shuffle(
             tf.range(len(examples)), seed=[seed, epoch]
         )
         parts = tf.reshape(indices[: steps * batch_size], [steps, devices, part])
+        if counts:
+            found = tf.numpy_function(dealt, [epoch], tf.int64)
+            parts = tf.ensure_shape(tf.cast(found, tf.int32), parts.shape)
         numbers = tf.range(epoch * steps * devices, (epoch + 1) * steps * devices)
         of_mine = slice(mine.start, mine.stop)
         return tf.data.Dataset.from_tensor_slices(

@@ -59,7 +59,7 @@ class Examples:
         try:
             content = self.pictures.read(index)
             self.checksums[index] = _checksum(content)
-            pixels = crop_and_resize(_decoded(content), self.image)
+            pixels = self._size(_decoded(content))
         except (OSError, ValueError) as error:
             self.broken[index] = _reason(error)
         else:
@@ -125,6 +125,9 @@ class Examples:
             )
         return found
 
+    def _size(self, picture: Pixels) -> Pixels:
+        return picture if self.pictures.geometry else crop_and_resize(picture, self.image)
+
     def _keep(self, index: int, pixels: Pixels) -> None:
         if self.cached is not None:
             self.cached[index] = pixels
@@ -140,7 +143,7 @@ class Examples:
         if self.cached is not None and self.kept[index]:
             cached: Pixels = self.cached[index]
             return cached
-        pixels = crop_and_resize(self.original(index), self.image)
+        pixels = self._size(self.original(index))
         self._keep(index, pixels)
         return pixels
 
@@ -205,6 +208,8 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     does not wait for the last picture; whatever is wrong between them shows when it is decoded.
     Raises UserError with up to ten names of pictures that cannot be decoded, and their count.
     """
+    for pictures in parts.values():
+        _require_geometry(pictures, image)
     total = sum(len(pictures) for pictures in parts.values())
     keep = _fit(total, image.size)
     examples = {name: _unseen(pictures, image, keep) for name, pictures in parts.items()}
@@ -219,6 +224,18 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
         _report_broken(part)
     _require_whole(list(examples.values()))
     return examples
+
+
+def _require_geometry(pictures: Pictures, image: Image) -> None:
+    """Raises UserError where pictures were sized by another contract."""
+    then = pictures.geometry or {}
+    odd = [f"{key} {value}" for key, value in then.items() if value != getattr(image, key)]
+    if odd:
+        now = ", ".join(f"{key} {getattr(image, key)}" for key in then)
+        raise UserError(
+            f"these pictures were packed with image: {', '.join(odd)}; the recipe has {now}.",
+            "Set the recipe's `image` so, or pack them again with `tflite-light pack-data`.",
+        )
 
 
 def _require_whole(parts: list[Examples]) -> None:

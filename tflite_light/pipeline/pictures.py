@@ -29,6 +29,8 @@ class Pictures:
     kind: str = "test pictures"  # what to call them where something is measured on them
     open: "Callable[[int], IO[bytes]] | None" = None
     skip_broken: bool = False  # a picture that cannot be decoded is replaced by one of its class
+    shards: list[int] | None = None  # how many lie in each file, where files are best read whole
+    geometry: dict[str, Any] | None = None  # of the contract that sized them, where one has
 
     def __len__(self) -> int:
         return len(self.names)
@@ -43,6 +45,7 @@ class Pictures:
             read=lambda index: self.read(indices[index]),
             stamps=self.stamps and [self.stamps[index] for index in indices],
             open=opened and (lambda index: opened(indices[index])),
+            shards=None,
         )
 
 

@@ -35,7 +35,7 @@ def join() -> None:
 
     Raises UserError where it cannot be read, or where some are not there in time.
     """
-    if len(_cluster()) > 1:
+    if len(_cluster()) > 1 and not _gathered.cache_info().currsize:
         say(f"worker {_index()} of {workers()} at {_cluster()[_index()]}: waiting for the others")
         stack.at_start(_gathered)
         tf.zeros(1)  # loads it
