@@ -37,6 +37,7 @@ bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/steps.py
 	$(BIN)/python benchmarks/channels.py
 	$(BIN)/python benchmarks/converting.py
+	$(BIN)/python benchmarks/predicting.py
 
 networks: setup  ## docs/networks.md: what every variant costs, measured on this machine; ten minutes or more
 	$(BIN)/python benchmarks/networks.py

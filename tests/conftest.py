@@ -80,6 +80,12 @@ def as_json(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
+def as_lines(result: Result) -> list[Any]:
+    """Of a command that prints a JSON object a line."""
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
 def unpack(content: bytes) -> Any:
     """A `.tflite` as the records of its schema, to be changed."""
     return schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(content, 0))

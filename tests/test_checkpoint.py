@@ -21,7 +21,9 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
 
 
-@settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data(), what=st.sampled_from(["overwritten", "cut", "inserted"]))
 def test_a_damaged_checkpoint_is_refused_or_read_whole(
     tmp_path: Path, data: st.DataObject, what: str

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Call, as_json, complaint
+from conftest import Call, as_lines, complaint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -418,8 +418,8 @@ def test_a_predictor_takes_paths_images_and_arrays(made: Path) -> None:
 
 def test_a_picture_given_twice_is_answered_twice(made: Path, call: Call) -> None:
     picture = made / "int8_golden" / "0.png"
-    found = as_json(call("predict", made / "int8.tflite", picture, picture, "--json"))
-    assert [one["picture"] for one in found["pictures"]] == [str(picture)] * 2
+    found = as_lines(call("predict", made / "int8.tflite", picture, picture, "--json"))
+    assert [one["picture"] for one in found] == [str(picture)] * 2
 
 
 def test_labels_that_stand_twice_are_shown_with_their_index(model: Path, call: Call) -> None:

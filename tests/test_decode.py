@@ -120,10 +120,10 @@ def test_27000_damaged_exif_blocks_leave_the_pixels(plain: dict[str, Any]) -> No
     assert slowest < 10  # seconds: none hangs
 
 
-KINDS_OF_FILES = {**KINDS, "BMP": {}, "GIF": {}}
+KINDS_OF_FILES = {**KINDS, "BMP": {}, "GIF": {}, "TIFF": {}, "AVIF": {}}
 
 
-@settings(any_number, max_examples=60)
+@settings(any_number, max_examples=90)
 @given(kind=st.sampled_from(list(KINDS_OF_FILES)), seed=st.integers(0, 2**32))
 def test_a_damaged_picture_is_read_or_refused_with_a_reason(kind: str, seed: int) -> None:
     draw = np.random.default_rng(seed)

@@ -20,7 +20,7 @@ COMMANDS = {name: main.get_command(CONTEXT, name) for name in main.list_commands
 
 def uses(text: str) -> list[tuple[str, list[str]]]:
     """Each command that a text types, with its options."""
-    lines = re.findall(r"tflite-light ([a-z]+)((?: [^\n`#]*)?)", text)
+    lines = re.findall(r"tflite-light ([a-z]+(?:-[a-z]+)*)((?: [^\n`#]*)?)", text)
     return [(name, re.findall(r"(?<![\w-])--[a-z][\w-]*", rest)) for name, rest in lines]
 
 
@@ -29,7 +29,9 @@ def test_documents_type_commands_and_options_that_exist(path: Path) -> None:
     for name, options in uses(path.read_text()):
         command = COMMANDS.get(name)
         assert command, f"tflite-light {name}"
-        known = {text for parameter in command.params for text in parameter.opts} | {"--help"}
+        below = command.commands.values() if isinstance(command, click.Group) else ()
+        parameters = [one for each in (command, *below) for one in each.params]
+        known = {text for parameter in parameters for text in parameter.opts} | {"--help"}
         assert set(options) <= known, f"tflite-light {name}"
 
 

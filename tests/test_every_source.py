@@ -24,14 +24,15 @@ from tflite_light import classes
 from tflite_light.contract import Image
 from tflite_light.data import Source, csv
 from tflite_light.data._examples import write_photographs
-from tflite_light.data._split import THREE, divide, require_usable
+from tflite_light.data._split import THREE, divide
+from tflite_light.data._usable import require_usable
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
-from tflite_light.runs.evaluating import _labelled, _source
+from tflite_light.runs.evaluating import labelled, source_at
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf
 
@@ -205,11 +206,11 @@ def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
         source.load(Image(size=32))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "TIFF", "ICO"])
+@pytest.mark.parametrize("kind", ["GIF", "ICO"])
 def test_other_formats_are_no_pictures(kind: str) -> None:
     content = io.BytesIO()
     Pillow.new("RGB", (32, 32)).save(content, kind)
-    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP or WebP picture"):
+    with pytest.raises(ValueError, match="not a JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC picture"):
         decode(content.getvalue())
 
 
@@ -330,16 +331,22 @@ def test_strangers_are_refused_by_name_or_left_out_by_name(
 ) -> None:
     (photos / "sign0" / "notes.txt").write_text("apples")
     (photos / "sign1" / "labels.csv").write_text("path,label")
-    (photos / "sign2" / "new.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    (photos / "sign2" / "new.mp4").write_bytes(b"\0\0\0\x18ftypisom")
     shutil.copy(next((photos / "sign0").glob("*.jpg")), photos / "loose.jpg")
     (photos / "grape").mkdir()
     message = refuse(photos)
-    assert f"3 files that are no JPEG, PNG, BMP or WebP: {photos}/sign0/notes.txt; " in message
+    assert (
+        f"3 files that are no JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC: {photos}/sign0/notes.txt; "
+        in message
+    )
     assert f"1 picture outside the class folders: {photos}/loose.jpg" in message
     assert f"1 class folder without a picture: {photos}/grape." in message
     assert "leave them out by `data.directory.skip_strangers=true`" in message
     assert taken(photos, skip_strangers=True) == (["sign0", "sign1", "sign2"], 60)
-    assert "left out 3 files that are no JPEG, PNG, BMP or WebP" in capsys.readouterr().err
+    assert (
+        "left out 3 files that are no JPEG, PNG, BMP, WebP, TIFF, AVIF or HEIC"
+        in capsys.readouterr().err
+    )
 
 
 def test_pictures_without_a_suffix_are_pictures(photos: Path) -> None:
@@ -633,7 +640,7 @@ def test_what_a_source_names_and_is_not_there_is_reported_without_reading(tmp_pa
 
 def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -> None:
     """Folders and tables, by the sources' own rules; what was perhaps trained on is called so."""
-    pictures = _labelled(_source(photos, False), ["sign2", "other", "sign1", "sign0"])
+    pictures = labelled(source_at(photos, False), ["sign2", "other", "sign1", "sign0"])
     assert Counter(pictures.labels) == {0: 20, 2: 20, 3: 20}
     assert pictures.kind == "test or training pictures"
     shutil.copytree(photos, tmp_path / "set" / "train")
@@ -643,25 +650,25 @@ def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -
     with pytest.raises(
         UserError, match=r"(?s)1 file that is no JPEG.*`--skip-strangers` of evaluate"
     ):
-        _labelled(_source(tmp_path / "set", False), labels)
-    pictures = _labelled(_source(tmp_path / "set", True), labels)
+        labelled(source_at(tmp_path / "set", False), labels)
+    pictures = labelled(source_at(tmp_path / "set", True), labels)
     assert (pictures.labels, pictures.kind) == ([1] * 20, "test pictures")
     table = write_table(photos, "path;label", "{};{}")["path"]
-    assert len(_labelled(_source(Path(table), False), labels)) == 60
+    assert len(labelled(source_at(Path(table), False), labels)) == 60
     shutil.copytree(photos, tmp_path / "alone" / "test")
-    assert _labelled(_source(tmp_path / "alone", False), labels).kind == "test pictures"
+    assert labelled(source_at(tmp_path / "alone", False), labels).kind == "test pictures"
     shutil.copytree(photos, tmp_path / "only" / "train")
     with pytest.raises(UserError, match="has train alone"):
-        _labelled(_source(tmp_path / "only", False), labels)
+        labelled(source_at(tmp_path / "only", False), labels)
     with pytest.raises(UserError, match="does not exist"):
-        _source(tmp_path / "none", False)
+        source_at(tmp_path / "none", False)
 
 
 def test_a_files_labels_are_matched_by_name_where_that_is_clear(photos: Path) -> None:
     (photos / "sign0").rename(photos / "café")
     labels = [unicodedata.normalize("NFD", "café"), "sign1", "sign2", "sign2"]
     with pytest.raises(UserError, match="labels 2 and 3 are both 'sign2'"):
-        _labelled(_source(photos, False), labels)
+        labelled(source_at(photos, False), labels)
     with pytest.raises(UserError, match=r"sign2 is more than one class: write sign2 \(2\) or"):
-        _labelled(_source(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
-    assert set(_labelled(_source(photos, False), labels[:3]).labels) == {0, 1, 2}
+        labelled(source_at(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
+    assert set(labelled(source_at(photos, False), labels[:3]).labels) == {0, 1, 2}

@@ -22,7 +22,6 @@ from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.models import CLASSIFIER, Architecture
 from tflite_light.models.mobilenet_v1 import MobileNetV1
-from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.models.squeezenet import SqueezeNet
 from tflite_light.models.tiny import Tiny
@@ -30,7 +29,6 @@ from tflite_light.models.xception import Xception
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.weights import Weights
-from tflite_light.weights.imagenet import Imagenet
 from tflite_light.weights.npz import Npz
 from tflite_light.weights.run import Run
 from tflite_light.weights.torch import Torch
@@ -568,22 +566,3 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for part in (Npz, Run, Torch):
         message = refused(part(path=path), tiny_arrays()[0], Tiny(width=4))
         assert "www cannot be read: File name too long." in message
-
-
-KERAS_FILE = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96.h5"
-
-
-@pytest.mark.parametrize("writable", [True, False])
-def test_without_a_network_it_says_which_file_to_put_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writable: bool
-) -> None:
-    home = tmp_path if writable else tmp_path / "nobody"
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # where nothing answers
-    architecture = MobileNetV2(alpha=0.35)
-    with pytest.raises(UserError) as refusal:
-        Imagenet(size=96).arrays(architecture)
-    assert KERAS_FILE in refusal.value.problem
-    folder = (home if writable else Path("/tmp")) / ".keras" / "models"
-    assert refusal.value.hint.startswith(f"Without a network put that file into {folder}")
-    assert ("or set HOME to a folder" in refusal.value.hint) == (not writable)

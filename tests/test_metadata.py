@@ -84,7 +84,7 @@ def ask(call: Call, content: bytes, picture: Path, top: int = 3) -> dict[str, fl
     """The probability of each label, of a file on its own."""
     Path("net.tflite").write_bytes(content)
     found = as_json(call("predict", "net.tflite", picture, "--top", top, "--json"))
-    return {one["label"]: one["probability"] for one in found["pictures"][0]["answers"]}
+    return {one["label"]: one["probability"] for one in found["answers"]}
 
 
 def means(picture: Path) -> Any:

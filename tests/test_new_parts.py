@@ -189,8 +189,8 @@ def test_one_new_file_of_each_kind_is_known_and_tested(project: Path) -> None:
     tests = [str(path) for path in sorted((project / "tests").glob("test_every_*.py"))]
     options = ["-v", "-m", "not slow", "-p", "no:cacheprovider", "-k", "new_ or list or help"]
     told = run(project, "pytest", *options, *tests, str(project / "tests" / "test_cli.py"))
-    for name in FILES:
-        assert Path(name).stem in told, f"no test has run on {name}"
+    for name in FILES:  # commands are typed with hyphens
+        assert Path(name).stem in told.replace("new-command", "new_command"), name
 
 
 def test_new_parts_train_together_from_a_recipe(project: Path) -> None:

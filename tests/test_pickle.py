@@ -75,6 +75,57 @@ def test_a_checkpoint_that_torch_wrote_is_read(tmp_path: Path) -> None:
         assert np.array_equal(read, array)
 
 
+def stream(program: bytes, members: dict[str, bytes], **system: Any) -> bytes:
+    """The same as PyTorch before 1.6 saved it: five pickles, and the storages with their lengths."""
+    sizes = {"0": 4, "1": 2, "2": 2, "3": 8}
+    known = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}, **system}
+    keys = sorted(name.removeprefix("data/") for name in members if name.startswith("data/"))
+    heads = [pickle.dumps(one, 2) for one in (0x1950A86A20F9469CFC6C, 1001, known)]
+    storages = [
+        (len(members[f"data/{key}"]) // sizes[key]).to_bytes(8, "little") + members[f"data/{key}"]
+        for key in keys
+    ]
+    return b"".join([*heads, program, pickle.dumps(keys, 2), *storages])
+
+
+def test_a_checkpoint_from_before_pytorch_1_6_is_read_alike(tmp_path: Path) -> None:
+    """By their archive and by their stream, of the very description that torch wrote."""
+    new = Torch(path=checkpoint(tmp_path, TORCH_PICKLE, TORCH_MEMBERS)).arrays(SqueezeNet())
+    (tmp_path / "old.pth").write_bytes(stream(TORCH_PICKLE, TORCH_MEMBERS))
+    old = Torch(path=str(tmp_path / "old.pth")).arrays(SqueezeNet())
+    assert list(old) == list(new)
+    assert all(np.array_equal(old[name], new[name]) for name in new)
+    assert [old[name].dtype for name in new] == [new[name].dtype for name in new]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (stream(TORCH_PICKLE, TORCH_MEMBERS)[:-1], "are damaged"),
+        (stream(TORCH_PICKLE, TORCH_MEMBERS)[:40], "are damaged"),
+        (stream(TORCH_PICKLE, TORCH_MEMBERS, little_endian=False), "it is big-endian"),
+        (stream(TORCH_PICKLE, {**TORCH_MEMBERS, "data/2": b"\0" * 8}), "a storage is not as long"),
+        (stream(pickle.dumps({"a": [1]}, 2), {}), "hold no named tensors"),
+        (stream(pickle.dumps(print, 2), {}), "hold more than tensors"),
+    ],
+)
+def test_an_old_checkpoint_that_is_damaged_or_runs_code_is_refused(
+    content: bytes, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "old.pth").write_bytes(content)
+    with pytest.raises(UserError, match=problem):
+        Torch(path=str(tmp_path / "old.pth")).arrays(SqueezeNet())
+
+
+def test_damage_anywhere_in_an_old_checkpoint_is_refused_or_harmless(tmp_path: Path) -> None:
+    whole = stream(TORCH_PICKLE, TORCH_MEMBERS)
+    path = tmp_path / "old.pth"
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
+        with contextlib.suppress(UserError):
+            Torch(path=str(path)).arrays(SqueezeNet())
+
+
 class Hostile:
     def __init__(self, function: Any, *arguments: Any):
         self.call = function, arguments

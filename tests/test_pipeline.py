@@ -1,8 +1,10 @@
 """Pictures become the same numbers everywhere, whatever file they come in."""
 
 import gc
+import io
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.pipeline import examples as pipeline
+from tflite_light.pipeline import look
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, picture_errors, training
 from tflite_light.pipeline.decode import decode
@@ -257,7 +260,9 @@ def test_unreadable_pictures_are_all_named_up_to_ten(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="14 pictures cannot be read") as many:
         read({"test": broken(tmp_path, 14)}, SMALL)
     assert sum(f"{number:02}.jpg" in str(many.value) for number in range(14)) == 10
-    assert "; and 4 more.\nhint: Repair or remove them." in str(many.value)
+    assert "; and 4 more.\nhint: Repair or remove them, or have others of their class" in str(
+        many.value
+    )
 
 
 def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,3 +343,110 @@ def test_inputs_are_the_same_however_they_are_batched(size: int, channels: Any, 
     examples = read({"test": Synthetic(count=80, side=16).split("test")}, image)["test"]
     one_by_one = np.concatenate(list(examples.inputs(range(16), batch_size=1)))
     assert np.array_equal(np.concatenate(list(examples.inputs(range(16), size))), one_by_one)
+
+
+def many(folder: Path, count: int = 40) -> tuple[list[Path], Pictures]:
+    """JPEG files of four classes, all different, too large to be seen whole by a look."""
+    paths = [folder / f"{number:02}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        picture = photograph().resize((400, 300)).rotate(number)
+        path.write_bytes(encoded(picture, "JPEG", quality=97))
+        assert path.stat().st_size > 3 * look.BLOCK
+    return paths, pictures_of([(path, number % 4) for number, path in enumerate(paths)])
+
+
+def damaged(path: Path) -> None:
+    """Its ends as they were, but no picture between them: Pillow finds no such scan."""
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\xda")
+    content[start + 1] = 0xC4
+    path.write_bytes(content)
+
+
+def decoded_by(patch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of what is decoded from now on."""
+    sizes: list[int] = []
+
+    def noted(content: bytes) -> Any:
+        sizes.append(len(content))
+        return decode(content)
+
+    patch.setattr(pipeline, "upright", noted)
+    return sizes
+
+
+@pytest.mark.parametrize("share", [0, 0.5], ids=["streamed", "kept"])
+def test_of_many_pictures_none_is_decoded_before_it_is_needed(
+    share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "FEW", 39)
+    monkeypatch.setattr(pipeline, "MEMORY_SHARE", share)
+    seen = decoded_by(monkeypatch)
+    examples = read({"train": many(tmp_path)[1]}, SMALL)["train"]
+    assert seen == []
+    once = examples.pixels(range(20))
+    assert len(seen) == 20
+    assert np.array_equal(examples.pixels(np.arange(20)), once)
+    assert len(seen) == (20 if share else 40)
+
+
+def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "FEW", 39)
+    paths, pictures = many(tmp_path)
+    whole = paths[5].read_bytes()
+    for content in (whole[:-100], whole[100:], b""):
+        paths[5].write_bytes(content)
+        with pytest.raises(UserError, match=r"1 picture cannot be read: \S*05.jpg \("):
+            read({"train": pictures}, SMALL)
+    paths[5].write_bytes(whole + b"film" * 100)  # as phones append: it is decoded, and is right
+    seen = decoded_by(monkeypatch)
+    read({"train": pictures}, SMALL)
+    assert seen == [len(whole) + 400]
+    paths[5].write_bytes(whole)
+    damaged(paths[5])
+    examples = read({"train": pictures}, SMALL)["train"]
+    examples.sized(4)
+    with pytest.raises(UserError, match=r"1 picture cannot be read: \S*05.jpg \(") as raised:
+        examples.sized(5)
+    assert "set `skip_broken` of the recipe's data" in raised.value.hint
+
+
+@pytest.mark.parametrize("few", [39, 40], ids=["met later", "at once"])
+def test_the_next_of_its_class_stands_in_for_a_broken_picture(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(pipeline, "FEW", few)
+    paths, pictures = many(tmp_path)
+    for number in (5, 37):
+        damaged(paths[number])
+    examples = read({"train": replace(pictures, skip_broken=True)}, SMALL)["train"]
+    pixels = examples.pixels(range(40))
+    assert np.array_equal(pixels[5], pixels[9])
+    assert np.array_equal(pixels[37], pixels[1])  # the last of its class: the first
+    assert not np.array_equal(pixels[5], pixels[37])
+    said = capsys.readouterr().err
+    assert "05.jpg" in said
+    assert "37.jpg" in said
+    assert ("2 broken pictures replaced by others" if few == 40 else "replaced so far") in said
+    for number in set(range(1, 40, 4)) - {5, 37}:
+        damaged(paths[number])
+    with pytest.raises(UserError, match="is broken, and so are all pictures of its class"):
+        read({"train": replace(pictures, skip_broken=True)}, SMALL)["train"].pixels(range(40))
+
+
+def test_a_picture_s_checksum_is_the_same_from_a_look_and_from_all_of_it(tmp_path: Path) -> None:
+    paths, _ = many(tmp_path, 4)
+    for path in paths:
+        with path.open("rb") as file:
+            assert look.look(file).checksum == look.look(io.BytesIO(path.read_bytes())).checksum
+    assert len({look.look(path.open("rb")).checksum for path in paths}) == 4
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP"])
+def test_a_picture_that_was_cut_anywhere_does_not_look_whole(kind: str) -> None:
+    content = encoded(photograph(), kind)
+    assert look.look(io.BytesIO(content)).whole
+    for size in (0, 1, 10, 100, len(content) - 20, len(content) - 3):
+        assert not look.look(io.BytesIO(content[:size])).whole

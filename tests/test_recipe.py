@@ -226,5 +226,5 @@ def test_squeezenet_s_version_may_be_written_as_a_number(tmp_path: Path) -> None
 def test_a_recipe_recorded_before_a_key_came_is_read_with_its_default() -> None:
     now = recipes.load(ROOT / "recipes" / "mobilenet_v2.yaml").model_dump(mode="json")
     then = {key: value for key, value in now.items() if key != "distil"}
-    assert completed(then) == now
-    assert completed(then | {"seed": "no number"}) == then | {"seed": "no number"}
+    assert completed(then, ROOT) == now
+    assert completed(then | {"seed": "no number"}, ROOT) == then | {"seed": "no number"}

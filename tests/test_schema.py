@@ -57,4 +57,5 @@ def test_list_prints_it_with_every_part() -> None:
     assert json.loads(printed.stdout) == as_json(invoke("list", "--schema", "--json")) == schema()
     kinds = schema()["properties"]["model"]["anyOf"]
     assert kinds[0]["enum"] == networks()  # the others need fields
-    assert sorted(kinds[1]["properties"]) == names("models")
+    assert kinds[1] == {"type": "string", "pattern": r"\.py$"}
+    assert sorted(kinds[2]["properties"]) == names("models")

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from tflite_light.cost.inspection import Inspected
     from tflite_light.errors import UserError
     from tflite_light.measure.accuracy import Measured
+    from tflite_light.measure.confusion import Confusion
     from tflite_light.measure.predict import Answer, Predictor
     from tflite_light.recipe import Recipe
     from tflite_light.recipe import load as load_recipe
+    from tflite_light.runs.comparing import Compared, compare
     from tflite_light.runs.conductor import resume
     from tflite_light.runs.conductor import start as train
     from tflite_light.runs.evaluating import evaluate_file
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Answer",
+    "Compared",
+    "Confusion",
     "Inspected",
     "Measured",
     "Predictor",
@@ -33,6 +37,7 @@ __all__ = [
     "Run",
     "UserError",
     "Verification",
+    "compare",
     "evaluate_file",
     "evaluate_run",
     "export_recipe",
@@ -47,6 +52,8 @@ __all__ = [
 
 _HOMES = {  # name here -> module, and the name there where it is another
     "Answer": "measure.predict",
+    "Compared": "runs.comparing",
+    "Confusion": "measure.confusion",
     "Inspected": "cost.inspection",
     "Measured": "measure.accuracy",
     "Predictor": "measure.predict",
@@ -54,6 +61,7 @@ _HOMES = {  # name here -> module, and the name there where it is another
     "Run": "runs.folder",
     "UserError": "errors",
     "Verification": "runs.verifying",
+    "compare": "runs.comparing",
     "evaluate_file": "runs.evaluating",
     "evaluate_run": "runs.finished:evaluate",
     "export_recipe": "runs.importing:export",

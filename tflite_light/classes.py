@@ -48,11 +48,17 @@ def read(path: Path, first: int | None = None) -> list[str]:
     Lines may be numbered, `0:apple`; they must then count up from `first`, if that is given.
     Raises UserError where the file cannot be read, or an empty line would shift the labels.
     """
-    try:  # not splitlines(), which also parts a line at U+0085
-        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise UserError(f"{path} cannot be read: {reason}.", "Give a text file.") from error
+    return parse(str(path), text, first)
+
+
+def parse(path: str, text: str, first: int | None = None) -> list[str]:
+    """The class names of such a file's text; `path` is what to call it."""
+    lines = text.rstrip().split("\n")  # not splitlines(), which also parts a line at U+0085
     names = [line.strip(" \t") for line in lines]
     if "" in names and names != [""]:
         raise UserError(
@@ -62,10 +68,10 @@ def read(path: Path, first: int | None = None) -> list[str]:
     numbered = [_NUMBERED.fullmatch(name) for name in names]
     if all(numbered):
         names = _in_order(path, [(int(line[1]), line[2]) for line in numbered if line], first)
-    return distinct(str(path), [name for name in names if name])
+    return distinct(path, [name for name in names if name])
 
 
-def _in_order(path: Path, lines: list[tuple[int, str]], first: int | None) -> list[str]:
+def _in_order(path: str, lines: list[tuple[int, str]], first: int | None) -> list[str]:
     start = lines[0][0] if first is None else first
     for line, (number, _) in enumerate(lines):
         if number != start + line:

@@ -12,9 +12,9 @@ from typing import Any
 
 import click
 
-from tflite_light import __version__, commands
+from tflite_light import __version__, commands, own
 from tflite_light.errors import UserError
-from tflite_light.interrupts import stop_at_once
+from tflite_light.interrupts import reader_left, stop_at_once
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO)
 _DEVICE = "the disk or device that is written to"
@@ -49,6 +49,9 @@ class Cli(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            reader_left()
+            raise
         except Exception as error:
             known = explained(error)
             if not known:
@@ -68,6 +71,8 @@ def explained(error: Exception) -> UserError | None:
         return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.", hint)
     if isinstance(error, FileNotFoundError):  # tempfile's, which names no file
         return UserError(f"{error.strerror}.", "Set `TMPDIR` to a folder that can be written.")
+    if place := own.blame(error):
+        return UserError(f"{place}.", "It is code of yours: correct it there.")
     return _from_tensorflow(error)
 
 
@@ -83,9 +88,11 @@ def _from_tensorflow(error: Exception) -> UserError | None:
 
 
 def _files() -> dict[str, str]:
-    """Each command's name and its file's."""
+    """Each command's name and its file's: `inspect_.py` and `pack_data.py` are `inspect` and
+    `pack-data`."""
     files = [found.name for found in pkgutil.iter_modules(commands.__path__)]
-    return {file.removesuffix("_"): file for file in files if not file.startswith("_")}
+    shown = [file for file in files if not file.startswith("_")]
+    return {file.removesuffix("_").replace("_", "-"): file for file in shown}
 
 
 @click.command(cls=Cli, context_settings={"help_option_names": ["-h", "--help"]})

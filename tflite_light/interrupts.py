@@ -1,4 +1,4 @@
-"""Ctrl-C stops at once, whatever runs, and says how to go on.
+"""Ctrl-C stops at once, whatever runs, and says how to go on; so does a reader that goes away.
 
 A KeyboardInterrupt is lost where TensorFlow calls back into Python or frees its objects: of 97
 presses 5 were. So the command line leaves the process from the signal's handler. That loses
@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 _command = ""
+_alone = False  # in a process of the command line's own
 
 
 def go_on_with(command: str) -> None:
@@ -19,8 +20,19 @@ def go_on_with(command: str) -> None:
     _command = command
 
 
+def reader_left() -> None:
+    """Leave quietly where the reader of the output has closed it, as `| head` does.
+
+    By the exit code of what SIGPIPE ends. SIGPIPE itself would end it for any other pipe as well.
+    """
+    if _alone:
+        os._exit(128 + signal.SIGPIPE)
+
+
 def stop_at_once() -> None:
     """Answer Ctrl-C and SIGTERM from now on; for the process of the command line alone."""
+    global _alone
+    _alone = True
     stderr = os.dup(2)  # what is written to 2 may be held back just then
 
     def stop(number: int, frame: Any) -> None:

@@ -4,9 +4,17 @@ import difflib
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    SerializationInfo,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
+from tflite_light import own
 from tflite_light.sockets import load, names
 
 MESSAGES = {  # in place of pydantic's, which speak of Python
@@ -24,6 +32,7 @@ MESSAGES = {  # in place of pydantic's, which speak of Python
     "too_long": "has too many values",
     "missing": "is missing",
 }
+WHERE_IT_IS = "where it is"  # context of a dump that names a part's file by its path, not beside it
 SOCKET = "x-socket"  # key in a JSON schema: any part of the socket stands there
 
 
@@ -54,6 +63,11 @@ class Part(BaseModel):
     def key(self) -> str:
         """The name of the part's file, which is its key in a recipe."""
         return type(self).__module__.rsplit(".", 1)[-1]
+
+    @property
+    def file(self) -> own.OwnFile | None:
+        """Its file, of a part outside the package."""
+        return own.file_of(type(self))
 
 
 def restated(
@@ -89,14 +103,20 @@ def unknown(name: str, known: list[str]) -> PydanticCustomError:
 
 
 class OneOf:
-    """Field annotation: a part of `socket`, written `name` or `{name: {field: value}}`."""
+    """Field annotation: a part of `socket`, written `name` or `{name: {field: value}}`.
+
+    The name is that of a part of the kit, or the path of a file outside (`own.py`).
+    """
 
     def __init__(self, socket: str):
         self.socket = socket
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         return core_schema.no_info_plain_validator_function(
-            self.parse, serialization=core_schema.plain_serializer_function_ser_schema(self.dump)
+            self.parse,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self.dump, info_arg=True
+            ),
         )
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
@@ -111,16 +131,29 @@ class OneOf:
             found = f", not {len(value)}" if isinstance(value, dict) else ""
             raise ValueError(f"needs one part{found}: {', '.join(names(self.socket))}")
         ((name, fields),) = value.items()
-        if name not in names(self.socket):
-            problem = unknown(str(name), names(self.socket))
-            lines = [InitErrorDetails(type=problem, loc=(str(name),), input=name)]
-            raise ValidationError.from_exception_data(self.socket, lines)
+        kind = self._kind(name)
         try:
-            part: Part = load(self.socket, name).model_validate({} if fields is None else fields)
+            part: Part = kind.model_validate({} if fields is None else fields)
             return part
         except ValidationError as error:
-            raise restated(error, place=name) from None
+            raise restated(error, place=own.key(name)) from None
+
+    def _kind(self, name: Any) -> type[Part]:
+        """The class of that name. Raises ValidationError where there is none."""
+        if name in names(self.socket):
+            return load(self.socket, name)
+        try:
+            if own.is_path(name):
+                return own.load(Path(name).absolute(), self.socket)
+            problem = unknown(str(name), [*names(self.socket), "./NAME.py of your own"])
+        except ValueError as error:
+            problem = PydanticCustomError("own_part", "{reason}", {"reason": str(error)})
+        lines = [InitErrorDetails(type=problem, loc=(own.key(str(name)),), input=name)]
+        raise ValidationError.from_exception_data(self.socket, lines)
 
     @staticmethod
-    def dump(part: Part) -> dict[str, Any]:
-        return {part.key: part.model_dump(mode="json")}
+    def dump(part: Part, info: SerializationInfo) -> dict[str, Any]:
+        name = part.key
+        if part.file:
+            name = str(part.file.path) if info.context == WHERE_IT_IS else part.file.name
+        return {name: part.model_dump(mode="json")}

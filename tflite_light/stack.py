@@ -9,7 +9,7 @@ import contextlib
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import IO, Any
 
@@ -39,8 +39,30 @@ def _load(name: str) -> ModuleType:
             _require_keras_2()
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
             importlib.import_module(name)
-            importlib.import_module("tensorflow").config.list_logical_devices()
+            _open_devices()
     return importlib.import_module(name)
+
+
+_first: list[Callable[[], object]] = []  # what to do before devices are opened
+
+
+def at_start(action: Callable[[], object]) -> None:
+    """Have something done once TensorFlow is loaded and before it opens its devices.
+
+    Raises UserError where it has been loaded already.
+    """
+    if "tensorflow" in sys.modules:
+        raise UserError(
+            "TensorFlow was loaded before this process joined the other workers.",
+            "Start the training in a process of its own, by `tflite-light train`.",
+        )
+    _first.append(action)
+
+
+def _open_devices() -> None:
+    while _first:
+        _first.pop()()
+    importlib.import_module("tensorflow").config.list_logical_devices()
 
 
 def _require_keras_2() -> None:

@@ -4,13 +4,14 @@ import contextlib
 import functools
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tflite_light.errors import Refuted
+from tflite_light.errors import Refuted, UserError
 from tflite_light.sockets import names
 
 if TYPE_CHECKING:
@@ -67,6 +68,17 @@ runs_option = click.option(
     show_default=True,
     help="Folder of the runs.",
 )
+
+
+force_option = click.option("--force", is_flag=True, help="Write over a file that is there.")
+
+
+def require_free(path: Path, force: bool) -> None:
+    """Raises UserError where a file would be written over."""
+    if os.path.lexists(path) and not force:
+        raise UserError(
+            f"{path} exists already.", "Name another file by `-o`, or write over it by `--force`."
+        )
 
 
 def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:

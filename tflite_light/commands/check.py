@@ -27,8 +27,10 @@ def command(recipe: Path, changes: tuple[str, ...], graph: bool) -> dict[str, An
     if graph:
         return _graph(recipe, changes)
     checked = recipes.check(recipe, changes)
+    for remark in checked.remarks():
+        click.echo(f"note: {remark}", err=True)
     click.echo(f"{recipe} is valid:\n{recipes.to_yaml(checked)}", nl=False)
-    return checked.model_dump(mode="json")
+    return checked.shown()
 
 
 def _graph(path: Path, changes: tuple[str, ...]) -> dict[str, Any]:
@@ -39,4 +41,4 @@ def _graph(path: Path, changes: tuple[str, ...]) -> dict[str, Any]:
     recipe, rows = planning.lint(path, changes)
     click.echo(f"{path} is valid:")
     planned.show(rows)
-    return recipe.model_dump(mode="json") | {"stages": [row.to_json() for row in rows]}
+    return recipe.shown() | {"stages": [row.to_json() for row in rows]}

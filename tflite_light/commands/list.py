@@ -6,17 +6,26 @@ from typing import Any
 import click
 
 from tflite_light.commands._options import reports
+from tflite_light.own import is_path
 from tflite_light.sockets import SOCKETS
 
 TOPICS = ("recipe", *SOCKETS)
 
 
+class _Topic(click.Choice[str]):
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return value if is_path(value) else super().convert(value, param, ctx)
+
+
 @click.command()
-@click.argument("topics", metavar=f"[{'|'.join(TOPICS)}]", nargs=-1, type=click.Choice(TOPICS))
+@click.argument("topics", metavar=f"[{'|'.join(TOPICS)}|FILE.py]", nargs=-1, type=_Topic(TOPICS))
 @click.option("--schema", is_flag=True, help="Print a recipe's JSON schema, for editors, instead.")
 @reports
 def command(topics: tuple[str, ...], schema: bool) -> dict[str, Any]:
-    """Show all that a recipe can name: its sections, the parts, and their fields."""
+    """Show all that a recipe can name: its sections, the parts, and their fields.
+
+    FILE.py is a part of your own.
+    """
     if schema:
         from tflite_light.recipe import schema as schemas
 

@@ -1,42 +1,92 @@
 """`tflite-light predict`"""
 
+import csv
+import json
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.errors import UserError
+
+if TYPE_CHECKING:
+    from tflite_light.measure.predict import Prediction, Predictor
+
+    Show = Callable[[Prediction], None]
+
+COLUMNS = ("picture", "label", "index", "probability", "error")
 
 
 @click.command()
 @click.argument("model", metavar="FILE.tflite|RUN", type=click.Path(path_type=Path))
-@click.argument(
-    "pictures", metavar="PICTURE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
 @click.option(
     "--top", default=1, show_default=True, type=click.IntRange(min=1), help="Labels a picture."
 )
-@reports
-def command(model: Path, pictures: tuple[Path, ...], top: int) -> dict[str, Any]:
+@click.option("--csv", "as_csv", is_flag=True, help="Print a table, a row a label, instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture instead.")
+def command(model: Path, pictures: tuple[str, ...], top: int, as_csv: bool, as_json: bool) -> None:
     """Name what is on each PICTURE, as an app that obeys the file's contract would.
 
-    Of a RUN, its int8 file answers, or its only one.
+    A PICTURE is a file, a folder, a pattern such as 'photos/**/*.jpg', or - for a list of files and
+    folders on stdin. Of a RUN, its int8 file answers, or its only one. Answers come one by one, in
+    the order given; pictures that cannot be read are named, and end it with exit code 2.
     """
+    if as_csv and as_json:
+        raise UserError("`--csv` and `--json` are two forms of one answer.", "Choose one.")
+
     from tflite_light.measure.predict import Predictor
+    from tflite_light.pipeline.listing import listed
     from tflite_light.runs.predicting import file_of
 
     file = file_of(model)
     if file != model:
         click.echo(f"{file} answers", err=True)
     predictor = Predictor(file)
-    found = list(zip(pictures, predictor.predict_files(pictures, top), strict=True))
-    for picture, answers in found:
-        for answer in answers:
-            click.echo(f"{picture}\t{predictor.title(answer)}\t{answer.probability:.4f}")
-    return {
-        "pictures": [
-            {"picture": str(picture), "answers": [asdict(answer) for answer in answers]}
-            for picture, answers in found
-        ],
-    }
+    show = (_table if as_csv else _lines if as_json else _text)(predictor)
+    total = failed = 0
+    for found in predictor.stream(listed(pictures, sys.stdin.buffer), top):
+        total += 1
+        if found.problem:
+            failed += 1
+            click.echo(f"{found.picture} cannot be read: {found.problem}", err=True)
+        show(found)
+    if failed:
+        raise UserError(
+            f"{failed:,} of {total:,} pictures cannot be read; each is named above.",
+            "Repair or remove them. The others are answered.",
+        )
+
+
+def _text(predictor: "Predictor") -> "Show":
+    def show(found: "Prediction") -> None:
+        for one in found.answers:
+            click.echo(f"{found.picture}\t{predictor.title(one)}\t{one.probability:.4f}")
+
+    return show
+
+
+def _lines(_: "Predictor") -> "Show":
+    def show(found: "Prediction") -> None:
+        answers = {"answers": [asdict(answer) for answer in found.answers]}
+        said = {"error": found.problem} if found.problem else answers
+        click.echo(json.dumps({"picture": found.picture, **said}))
+
+    return show
+
+
+def _table(_: "Predictor") -> "Show":
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(COLUMNS)
+
+    def show(found: "Prediction") -> None:
+        for one in found.answers:
+            table.writerow((found.picture, one.label, one.index, one.probability, ""))
+        if found.problem:
+            table.writerow((found.picture, "", "", "", found.problem))
+        sys.stdout.flush()
+
+    return show

@@ -50,7 +50,12 @@ def command(
             "train it by the defaults.",
         )
 
-    from tflite_light.runs import conductor, finding, predicting
+    from tflite_light.training import distribution
+
+    distribution.join()
+    from tflite_light import files
+    from tflite_light.report.html import html
+    from tflite_light.runs import conductor, finding, predicting, reporting
 
     name = name or recipe.stem
     if data and not resume:
@@ -62,9 +67,12 @@ def command(
         run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
     else:
         run, rows = conductor.start(checked, name, runs)
-    show_measured(rows)
     exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
-    click.echo(f"\n{run.folder} is ready. Next:")
+    if not distribution.writes():
+        return {"run": str(run.folder), "exports": exports, "rows": []}
+    page = files.write(run.folder / "report.html", html(reporting.of_run(run, rows)))
+    show_measured(rows)
+    click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
     answers = str(first) if str(first) in exports else exports[-1]
     click.echo(f"  tflite-light predict {answers} photo.jpg")

@@ -27,7 +27,7 @@ class Masks(keras.callbacks.Callback):  # type: ignore[misc]
         self._apply = tf.function(self._multiply)  # one call a step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._step = int(self.model.optimizer.iterations)
+        self._step = int(self.model.optimizer.iterations.numpy())
         if self._step == 0:
             self._update()
             self._apply()

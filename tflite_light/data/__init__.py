@@ -2,7 +2,8 @@
 
 A new source is one file here with one public class derived from `Source`. It only says which
 pictures there are; the rooms of `pipeline/` turn them into numbers, the same way for every source.
-It reads folders by the rule in `_files.py` and makes class names differ by `classes.distinct`.
+It reads folders by the rule in `pipeline/walk.py`, and makes class names differ by
+`classes.distinct`.
 Fields that name files or folders are a `Location`, so that the source can be moved.
 """
 
@@ -11,6 +12,7 @@ import hashlib
 import json
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +23,7 @@ from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.parts import Part
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.wording import count, some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data
@@ -59,10 +62,17 @@ class Source(Part):
         """What to call the pictures to a person."""
         return f"data {getattr(self, 'path', self.key)}"
 
+    @property
+    def reads_files(self) -> bool:
+        """Whether it reads files that may be moved."""
+        return bool(self._locations())
+
     @cached_property
     def scanned(self) -> Scan:
-        """What `scan` found when it was first needed."""
-        return self.scan()
+        """What `scan` found when it was first needed; the option `skip_broken` is put into it."""
+        classes, found = self.scan()
+        skip = getattr(self, "skip_broken", False)
+        return classes, {name: replace(one, skip_broken=skip) for name, one in found.items()}
 
     def classes(self) -> list[str]:
         """Class names; a picture's label is an index into them."""
@@ -96,15 +106,20 @@ class Source(Part):
             )
         return found[part]
 
+    def require_usable(self) -> None:
+        """Raises UserError where a class cannot be trained or measured."""
+        from tflite_light.data._usable import require_usable
+
+        require_usable(self.where, self.classes(), self.parts)
+
     def load(self, image: Image) -> "Data":
         """Every picture, decoded and sized for training.
 
         Raises UserError where a class cannot be trained, or a picture cannot be read.
         """
-        from tflite_light.data._split import require_usable
         from tflite_light.pipeline.examples import Data, read
 
-        require_usable(self.where, self.classes(), self.parts)
+        self.require_usable()
         return Data(self.classes(), **read(self.parts, image))
 
     def listing_digest(self) -> str:
@@ -118,7 +133,7 @@ class Source(Part):
         for name in SPLITS:
             part = self.split(name)
             stamps = part.stamps or [0] * len(part)
-            rows = sorted(zip(self._relative(part.names), part.labels, stamps, strict=True))
+            rows = sorted(zip(self.relative(part.names), part.labels, stamps, strict=True))
             digest.update(json.dumps([name, rows]).encode())
         return digest.hexdigest()
 
@@ -150,10 +165,24 @@ class Source(Part):
             }
         )
 
+    def without(self, names: Sequence[str]) -> Self:
+        """The same source but for some pictures. Raises UserError where it cannot leave out any."""
+        if not hasattr(self, "leave_out"):
+            raise UserError(
+                f"{self.where}: {count(len(names), 'picture')} to leave out: {some(names, 3)}.",
+                f"data {self.key} leaves out none: remove them there.",
+            )
+        every = {*self.leave_out, *self.relative(list(names))}
+        return self._with({"leave_out": sorted(every)} if every else {})
+
     def absolute(self) -> Self:
-        """The same source, found from any folder."""
+        """The same source, found from any folder; addresses such as `gs://` stay as they are."""
         return self._with(
-            {key: str(Path(path).absolute()) for key, path in self._locations().items() if path}
+            {
+                key: path if "://" in path else str(Path(path).absolute())
+                for key, path in self._locations().items()
+                if path
+            }
         )
 
     def absent(self) -> dict[str, str]:
@@ -174,7 +203,7 @@ class Source(Part):
         paths = [Path(path).absolute() for path in self._locations().values() if path]
         return os.path.commonpath(paths) if paths else ""
 
-    def _relative(self, names: list[str]) -> list[str]:
+    def relative(self, names: list[str]) -> list[str]:
         """Pictures' names without the place of the source, in one form of Unicode."""
         root, here = self._root(), f"{Path.cwd()}/"
         bases = (f"{root}/", f"{Path(root).parent}/") if root else ()  # a folder; that of a table

@@ -1,16 +1,18 @@
-"""Dividing pictures into train, val and test, and what makes a division unfit for training."""
+"""Dividing pictures into train, val and test."""
 
 import hashlib
-import itertools
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tflite_light.classes import require_printable
 from tflite_light.data import ALL, Given
-from tflite_light.data._files import require_read
+from tflite_light.data._groups import joined, share_out
 from tflite_light.errors import UserError
+from tflite_light.pipeline.encoded import essence
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.pipeline.streaming import streamed
+from tflite_light.pipeline.walk import require_read
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FEWEST = 3  # pictures in a class: one for each part
+Key = TypeVar("Key", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Cut:
     def place(self, digest: bytes) -> float:
         """A number in [0, 1) that looks random: one 64-bit word of the content's SHA-256."""
         return int.from_bytes(digest[8 * self.word : 8 * self.word + 8], "big") / 2**64
+
+    @property
+    def shares(self) -> dict[Split, float]:
+        return {part: high - low for part, (low, high) in self.bounds.items()}
 
     def part(self, digest: bytes) -> Split:
         place = self.place(digest)
@@ -77,9 +84,16 @@ def divide(where: str, pictures: Pictures, cut: Cut) -> dict[Split, Pictures]:
     class has none for train or test, each class then has each part: a part without a picture of a
     class borrows the one whose place lies nearest to it. Adding pictures moves at most the borrowed
     ones, back to where their bytes put them: one in such a class and part, of a few per cent.
+
+    Groups stay whole, and with them whatever equals a picture of theirs. They are shared out so
+    that each class has as even shares as they allow, which depends on all of them: adding pictures
+    may move others.
     """
     digests = _digests(where, pictures)
     _report_contradictions(where, pictures, digests)
+    if pictures.groups:
+        whole = joined(pictures.groups, digests)
+        return _by_part(pictures, cut, whole, share_out(whole, pictures.labels, cut.shares))
     parts = {digest: cut.part(digest) for digest in digests}
     members: dict[int, set[bytes]] = defaultdict(set)
     for digest, label in zip(digests, pictures.labels, strict=True):
@@ -89,8 +103,15 @@ def divide(where: str, pictures: Pictures, cut: Cut) -> dict[Split, Pictures]:
         for mine in members.values():
             if len(mine) >= FEWEST:
                 _borrow(cut, parts, mine, {one for one in mine if uses[one] == 1})
+    return _by_part(pictures, cut, digests, parts)
+
+
+def _by_part(
+    pictures: Pictures, cut: Cut, keys: Sequence[Key], parts: Mapping[Key, Split]
+) -> dict[Split, Pictures]:
+    """Each part's pictures; `keys` are what decides on a picture's part."""
     return {
-        name: pictures.chosen([index for index, one in enumerate(digests) if parts[one] == name])
+        name: pictures.chosen([index for index, key in enumerate(keys) if parts[key] == name])
         for name in cut.bounds
     }
 
@@ -116,16 +137,29 @@ def _borrow(cut: Cut, parts: dict[bytes, Split], mine: set[bytes], free: set[byt
 
 
 def _digests(where: str, pictures: Pictures) -> list[bytes]:
-    """SHA-256 of each picture. Raises UserError that names those that cannot be read."""
-    digests, problems = [], []
-    doing = f"{where}: dividing pictures by content"
-    for index, name in enumerate(counted(pictures.names, len(pictures), doing)):
+    """SHA-256 of each picture; of those that differ in metadata alone, the smallest.
+
+    Raises UserError that names those that cannot be read.
+    """
+    problems = []
+
+    def digests(index: int) -> tuple[bytes, bytes]:
         try:
-            digests.append(hashlib.sha256(_bytes(pictures.read(index))).digest())
+            content = _bytes(pictures.read(index))
         except OSError as error:
-            problems.append(f"{name} ({error.strerror})")
-    require_read(where, problems)
-    return digests
+            problems.append(f"{pictures.names[index]} ({error.strerror})")
+            return b"", b""
+        whole, shown = (hashlib.sha256(one).digest() for one in (content, essence(content)))
+        return whole, shown
+
+    found = streamed(digests, range(len(pictures)))
+    doing = f"{where}: dividing pictures by content"
+    pairs = list(counted(found, len(pictures), doing))
+    require_read(where, sorted(problems))
+    smallest: dict[bytes, bytes] = {}
+    for whole, shown in pairs:
+        smallest[shown] = min(whole, smallest.get(shown, whole))
+    return [smallest[shown] for _, shown in pairs]
 
 
 def _bytes(content: "bytes | np.ndarray[Any, Any]") -> bytes:
@@ -143,41 +177,3 @@ def _report_contradictions(where: str, pictures: Pictures, digests: list[bytes])
     if pairs:
         number = count(len(pairs), "picture")
         say(f"{where}: {number} in two classes: {some(pairs, most=3, separator='; ')}")
-
-
-def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
-    """Raises UserError where a class cannot be trained or measured."""
-    if len(classes) < 2:
-        found = f"only {classes[0]!r}" if classes else "none: these pictures have no labels"
-        raise UserError(
-            f"{where}: at least two classes are needed, found {found}.",
-            "Give pictures of two classes or more.",
-        )
-    require_printable(where, classes)
-    for one, other in itertools.combinations(SPLITS, 2):
-        both = set(parts[one].names) & set(parts[other].names)
-        if both:
-            raise UserError(
-                f"{where}: {min(both)} is in both {one} and {other}.", "Keep it in one."
-            )
-    _require_enough(where, classes, parts)
-    if not len(parts["val"]):
-        raise UserError(
-            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
-        )
-
-
-def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
-    """Raises UserError where a class has too few pictures, or none to train or to measure on."""
-    counts = {name: Counter(parts[name].labels) for name in SPLITS}
-    for label, class_name in enumerate(classes):
-        total = sum(counts[name][label] for name in SPLITS)
-        missing = [name for name in ("train", "test") if not counts[name][label]]
-        if total < FEWEST or missing:
-            lack = " and ".join(missing or ["val"])
-            raise UserError(
-                f"{where}: class {class_name!r} has {total} pictures, too few to split: none for "
-                f"{lack}.",
-                f"A class needs {FEWEST} pictures that differ, 20 or more are better. Add some, or "
-                "sort them into train, val and test yourself.",
-            )

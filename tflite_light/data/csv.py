@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,9 +12,9 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SHOWN, require_read
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
+from tflite_light.pipeline.walk import SHOWN, SKIP_BROKEN, require_read
 from tflite_light.progress import say
 from tflite_light.wording import count, some
 
@@ -24,12 +24,13 @@ COLUMNS = ("path", "label", "split")
 
 @dataclass(frozen=True)
 class _Row:
-    """One picture of a table; `part` is empty where the table has no column `split`."""
+    """One picture of a table; `part` and `group` are empty where the table has no such column."""
 
     line: int
     path: Path
     label: str
     part: str
+    group: str = ""
 
 
 class CSV(Source):
@@ -43,6 +44,13 @@ class CSV(Source):
     path: Location = Field(
         min_length=1, description="the table; relative to where the command is typed"
     )
+    group: str | None = Field(
+        None,
+        min_length=1,
+        description="a column that names whom a picture shows: one person, patient or video lies "
+        "in one part alone",
+    )
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
@@ -58,28 +66,39 @@ class CSV(Source):
         return cls(path=str(folder / "labels.csv"))
 
     def scan(self) -> Scan:
-        rows = _once(self.where, Path(self.path), list(_rows(Path(self.path))))
+        rows = _once(self.where, Path(self.path), list(_rows(Path(self.path), self.group)))
         require_read(self.where, [problem for row in rows if (problem := _problem(row))])
         classes = sorted({row.label for row in rows})
         labels = {name: label for label, name in enumerate(classes)}
-        files: dict[str, list[tuple[Path, int]]] = {}
+        parts: dict[str, list[_Row]] = {}
         for row in rows:
-            files.setdefault(row.part, []).append((row.path, labels[row.label]))
-        if "" in files:
-            return classes, {ALL: pictures_of(files[""])}
-        return classes, {name: pictures_of(files[name]) for name in SPLITS if name in files}
+            parts.setdefault(row.part, []).append(row)
+        pictures = {
+            part: pictures_of(
+                [(row.path, labels[row.label]) for row in mine],
+                [row.group for row in mine] if self.group else None,
+            )
+            for part, mine in parts.items()
+        }
+        if "" in pictures:
+            return classes, {ALL: pictures[""]}
+        return classes, {name: pictures[name] for name in SPLITS if name in pictures}
 
 
-def _rows(table: Path) -> Iterator[_Row]:
+def _rows(table: Path, group: str | None) -> Iterator[_Row]:
     """The rows of a table. Raises UserError that names the line of the first mistake."""
     try:
         text = table.read_text(encoding="utf-8-sig")
         separator, columns = _header(table, text)
+        names = COLUMNS if group is None else (*COLUMNS, _column(group))
+        _require_once(table, columns, names)
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
         )
         next(reader)
-        rows = [_row(table, reader.line_num, columns, cells) for cells in reader if any(cells)]
+        rows = [
+            _row(table, reader.line_num, columns, names, cells) for cells in reader if any(cells)
+        ]
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
@@ -96,7 +115,7 @@ def _header(table: Path, text: str) -> tuple[str, list[str]]:
     found = {}
     for separator in SEPARATORS:
         cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True), [])
-        columns = [cell.strip().casefold() for cell in cells]
+        columns = [_column(cell) for cell in cells]
         if {"path", "label"} <= set(columns):
             found[separator] = columns
     if not found:
@@ -105,21 +124,34 @@ def _header(table: Path, text: str) -> tuple[str, list[str]]:
             "label.",
             "Name them there, separated by commas, semicolons or tabs; a column split may follow.",
         )
-    separator, columns = found.popitem()
-    twice = [name for name in COLUMNS if columns.count(name) > 1]
-    if twice:
+    return found.popitem()
+
+
+def _column(cell: str) -> str:
+    return plain(cell).strip().casefold()
+
+
+def _require_once(table: Path, columns: list[str], names: Sequence[str]) -> None:
+    """Raises UserError where a column stands twice, or that of the groups is not there."""
+    if twice := [name for name in names if columns.count(name) > 1]:
         raise UserError(f"{table}, line 1 names the column {twice[0]} twice.", "Keep one of them.")
-    return separator, columns
+    if absent := [name for name in names[len(COLUMNS) :] if name not in columns]:
+        raise UserError(
+            f"{table}, line 1 names no column {absent[0]}; they are {', '.join(columns)}.",
+            "Set `data.csv.group` to the column of the groups.",
+        )
 
 
-def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
+def _row(
+    table: Path, line: int, columns: list[str], names: Sequence[str], cells: list[str]
+) -> _Row:
     if any(cell.strip() for cell in cells[len(columns) :]):
         raise UserError(
             f"{table}, line {line} has {len(cells)} cells, line 1 names {len(columns)} columns.",
             "Put a label that holds the separator in double quotes.",
         )
     named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-    path, label, part = (named.get(column, "") for column in COLUMNS)
+    path, label, part, *group = (named.get(column, "") for column in names)
     part = part.casefold()
     if not path or not label:
         lack, found = "label" if path else "path", ", ".join(cells)[:80]
@@ -132,7 +164,12 @@ def _row(table: Path, line: int, columns: list[str], cells: list[str]) -> _Row:
             f"{table}, line {line}: split must be train, val or test, not {part!r}.",
             "Write one of these.",
         )
-    return _Row(line, _there(table.parent, path), plain(label), part)
+    if group == [""]:
+        raise UserError(
+            f"{table}, line {line} has no {names[-1]}, which is the column of the groups.",
+            "Write one; a picture of its own gets a name of its own.",
+        )
+    return _Row(line, _there(table.parent, path), plain(label), part, *map(plain, group))
 
 
 def _there(folder: Path, path: str) -> Path:
@@ -158,6 +195,12 @@ def _once(where: str, table: Path, rows: list[_Row]) -> list[_Row]:
             raise UserError(
                 f"{table}, line {row.line}: {row.path} is in both {other.part} and {row.part}.",
                 "Keep it in one.",
+            )
+        if row.group != other.group:
+            raise UserError(
+                f"{table}, line {row.line}: {row.path} is of group {row.group}, but of "
+                f"{other.group} in line {other.line}.",
+                "Keep one of the rows.",
             )
         if row is not other:
             again.append(row.line)

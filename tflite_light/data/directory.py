@@ -1,15 +1,18 @@
 """A folder of class folders, or `train/`, `val/`, `test/` of class folders."""
 
 import os
+import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SKIP, Walk
 from tflite_light.errors import UserError
-from tflite_light.pipeline.pictures import SPLITS, Split, pictures_of
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
+from tflite_light.pipeline.walk import LEAVE_OUT, SKIP, SKIP_BROKEN, Walk
+from tflite_light.wording import count, some
 
 NAMES: dict[str, Split] = {  # in lower case
     **{"train": "train", "training": "train"},
@@ -19,19 +22,41 @@ NAMES: dict[str, Split] = {  # in lower case
 ByClass = dict[str, list[Path]]
 
 
+def _one_group(pattern: str) -> str:
+    try:
+        groups = re.compile(pattern).groups
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from None
+    if groups != 1:
+        raise ValueError(
+            f"needs one group in parentheses, not {groups}, as in '(.+)_'; others are (?:...)"
+        )
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_one_group)]
+
+
 class Directory(Source):
-    """JPEG, PNG, BMP or WebP files, one folder a class.
+    """Pictures of any format, one folder a class.
 
     Class folders alone are divided 70/10/20 by each picture's content. `train` beside `val` or
     `test` (or `valid`, `validation`, `testing` ...) is taken as divided, where they hold class
     folders: without `val` an eighth of `train` is; without `test` (ImageNet, Ultralytics) `val` is
-    the test part, and `val` comes out of `train`. `_files.py` says which files are pictures.
+    the test part, and `val` comes out of `train`. `pipeline/walk.py` says which files are pictures.
     """
 
     path: Location = Field(
         min_length=1, description="the folder; relative to where the command is typed"
     )
     skip_strangers: bool = Field(False, description=SKIP)
+    leave_out: list[str] = Field([], description=LEAVE_OUT)
+    group: Pattern | None = Field(
+        None,
+        description="regular expression with one group, searched in a picture's path below its "
+        "class folder: whom it shows. One person, patient or video lies in one part alone",
+    )
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
@@ -51,7 +76,7 @@ class Directory(Source):
                 f"data folder {folder} {found}.",
                 "Set data.directory.path to a folder of class folders.",
             )
-        walk = Walk(folder)
+        walk = Walk(folder, self.leave_out)
         parts, whole = _find(walk, folder)
         classes = sorted({name for part in (whole, *parts.values()) for name in part if part[name]})
         walk.empty = [path for name, path in walk.classes.items() if name not in classes]
@@ -64,8 +89,23 @@ class Directory(Source):
         if "train" in parts:
             _require_trained(folder, parts)
         if not parts:
-            return classes, {ALL: pictures_of(_labelled(whole, classes))}
-        return classes, {name: pictures_of(_labelled(parts[name], classes)) for name in parts}
+            return classes, {ALL: self._pictures(whole, classes, depth=1)}
+        return classes, {name: self._pictures(parts[name], classes, depth=2) for name in parts}
+
+    def _pictures(self, by_class: ByClass, classes: list[str], depth: int) -> Pictures:
+        """Pictures of class folders that lie `depth` folders below the source's."""
+        files = _labelled(by_class, classes)
+        if not self.group:
+            return pictures_of(files)
+        below = [Path(*path.relative_to(self.path).parts[depth:]).as_posix() for path, _ in files]
+        found = [re.search(self.group, plain(name)) for name in below]
+        if lost := [path for (path, _), one in zip(files, found, strict=True) if not one]:
+            raise UserError(
+                f"{self.where}: {count(len(lost), 'picture')} in no group, since "
+                f"{self.group!r} does not match: {some(lost, 3)}.",
+                "Correct `data.directory.group`, or rename them.",
+            )
+        return pictures_of(files, [one[1] or "" for one in found if one])
 
 
 def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
@@ -75,10 +115,11 @@ def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:
     if not parts:
         _require_classes(folder, top)
         return {}, _by_class(walk, top)
-    other = Walk(folder)  # what else lies beside the parts may hold any files
+    other = Walk(folder, walk.leave_out)  # what else lies beside the parts may hold any files
     beside = [path for path in top.values() if path not in parts.values()]
     walk.outside += [picture for path in beside for picture in other.pictures(path)]
     walk.broken += other.broken
+    walk.left_out |= other.left_out
     return {name: _by_class(walk, walk.folders(path)) for name, path in parts.items()}, {}
 
 

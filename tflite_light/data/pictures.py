@@ -7,21 +7,23 @@ from typing import Self
 from pydantic import Field
 
 from tflite_light.data import ALL, Location, Scan, Source
-from tflite_light.data._files import SKIP, Walk
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import UNKNOWN, pictures_of
+from tflite_light.pipeline.walk import SKIP, SKIP_BROKEN, Walk
 
 
 class Unlabelled(Source):
-    """JPEG, PNG, BMP or WebP files, in folders of any depth, divided 70/10/20 by content.
+    """Pictures of any format, in folders of any depth, divided 70/10/20 by content.
 
-    They have no classes, so nothing can be trained on them. `_files.py` says which files count.
+    They have no classes, so nothing can be trained on them. `pipeline/walk.py` says which files
+    count.
     """
 
     path: Location = Field(
         min_length=1, description="the folder; relative to where the command is typed"
     )
     skip_strangers: bool = Field(False, description=SKIP)
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def example(cls, folder: Path) -> Self:

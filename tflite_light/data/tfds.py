@@ -9,6 +9,7 @@ from tflite_light.classes import distinct
 from tflite_light.data import Given, IsLocation, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
+from tflite_light.pipeline.walk import SKIP_BROKEN
 
 
 class TFDS(Source):
@@ -21,12 +22,13 @@ class TFDS(Source):
     train: str = Field("train[:90%]", description="split to train on")
     val: str = Field("train[90%:]", description="split to choose by")
     test: str = Field("test", description="split to measure on; `validation` for ImageNet")
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
         _prepare_example(folder)
-        train = {"train": "train[:70%]", "val": "train[70%:]"}
-        return cls(name="three_signs", data_dir=str(folder / "tfds"), **train)
+        parts: dict[str, Any] = {"train": "train[:70%]", "val": "train[70%:]"}
+        return cls(name="three_signs", data_dir=str(folder / "tfds"), **parts)
 
     def absent(self) -> dict[str, str]:
         return {}  # where a data set is not prepared yet, it is

@@ -14,9 +14,19 @@ from tflite_light import classes
 from tflite_light.data import Location, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
+from tflite_light.pipeline.shards import (
+    FOOTER,
+    HEADER,
+    Shard,
+    example,
+    is_remote,
+    open_file,
+    read_index,
+    read_record,
+)
+from tflite_light.pipeline.walk import SKIP_BROKEN
 from tflite_light.stack import tf
 
-_HEADER, _FOOTER = 12, 4  # length and its checksum; checksum of the record
 _AGAIN = "Fetch or write the file again."
 
 
@@ -24,9 +34,10 @@ class TFRecord(Source):
     """Records with an encoded picture and an integer label.
 
     Files are read once, which checks the checksums of every record, and indexed, so that pictures
-    are read when needed; those of files compressed by gzip or zlib are held in memory. A name that
-    exists as it stands is that file; else `*`, `?` and `[...]` are a pattern. Class names that
-    occur twice get their label: `crane (134)`.
+    are read when needed; those of `pack-data` have an index already. Pictures of files compressed
+    by gzip or zlib are held in memory. A name that exists as it stands is that file; else `*`, `?`
+    and `[...]` are a pattern; a path may be any that TensorFlow opens, such as `gs://bucket/train-*`.
+    Class names that occur twice get their label: `crane (134)`.
     """
 
     train: Location = Field(description="files, a pattern such as data/train-*")
@@ -40,6 +51,7 @@ class TFRecord(Source):
     )
     image_key: str = Field("image/encoded", description="feature with the encoded picture")
     label_key: str = Field("image/class/label", description="feature with the integer label")
+    skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -47,18 +59,28 @@ class TFRecord(Source):
 
         photographs = sorted(write_photographs(folder / "photos").rglob("*.jpg"))
         (folder / "labels.txt").write_text("".join(f"sign{n}\n" for n in range(CLASSES)))
-        parts = {name: str(folder / f"{name}.tfrecord") for name in SPLITS}
-        for turn, name in enumerate(SPLITS):
-            with tf.io.TFRecordWriter(parts[name]) as writer:
+        train, val, test = (str(folder / f"{name}.tfrecord") for name in SPLITS)
+        for turn, file in enumerate((train, val, test)):
+            with tf.io.TFRecordWriter(file) as writer:
                 for path in photographs[turn :: len(SPLITS)]:
-                    writer.write(_example(path.read_bytes(), int(path.parent.name[-1]) + 1))
-        return cls(**parts, labels=str(folder / "labels.txt"), first_label=1)
+                    writer.write(example(path.read_bytes(), int(path.parent.name[-1]) + 1))
+        labels = str(folder / "labels.txt")
+        return cls(train=train, val=val, test=test, labels=labels, first_label=1)
 
     def absent(self) -> dict[str, str]:
-        return {key: path for key, path in super().absent().items() if not _matching(path)}
+        named = super().absent().items()
+        return {key: path for key, path in named if not is_remote(path) and not _matching(path)}
 
     def classes(self) -> list[str]:
-        return classes.read(Path(self.labels), self.first_label)
+        if not is_remote(self.labels):
+            return classes.read(Path(self.labels), self.first_label)
+        try:
+            with open_file(self.labels) as file:
+                return classes.parse(self.labels, file.read().decode(), self.first_label)
+        except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
+            raise UserError(
+                f"{self.labels} cannot be read: {error}.", "Give a text file."
+            ) from error
 
     def scan(self) -> Scan:
         names = self.classes()
@@ -82,9 +104,7 @@ class _Record:
     def read(self) -> bytes:
         if self.content is not None:
             return self.content
-        with Path(self.path).open("rb") as file:
-            file.seek(self.start)
-            return file.read(self.size)
+        return read_record(self.path, self.start, self.size)
 
 
 def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
@@ -93,22 +113,62 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
         raise UserError(
             f"no file matches {pattern}.", "Patterns are relative to where the command is typed."
         )
-    records, labels = [], []
+    records, labels, counts, geometries = [], [], [], []
     for path in paths:
-        for record, content in _records(path):
-            records.append(record)
-            labels.append(_label(source, record, content, count))
+        shard, geometry = _indexed(path)
+        found = _listed(path, shard) if shard else _scanned(source, path, count)
+        records += [record for record, _ in found]
+        labels += [label for _, label in found]
+        counts.append(len(found))
+        geometries.append(geometry)
+    if any(one != geometries[0] for one in geometries):
+        raise UserError(
+            f"files of {pattern} were packed with different sizes, or some were not packed.",
+            "Name the files of one folder.",
+        )
 
     def read(index: int) -> bytes:
         record = records[index]
         return bytes(_value(source.image_key, record, record.read(), "bytes_list"))
 
     checksums = [record.checksum for record in records]
-    return Pictures([str(record) for record in records], labels, read, checksums)
+    shards = counts if geometries[0] else None
+    names = [str(record) for record in records]
+    return Pictures(names, labels, read, checksums, shards=shards, geometry=geometries[0])
+
+
+def _indexed(path: str) -> tuple[Shard | None, dict[str, Any] | None]:
+    """What the index beside a file says of it, if there is one; and how its pictures were sized."""
+    folder, _, name = path.rpartition("/")
+    index = read_index(folder or ".")
+    if not index or name not in index.shards:
+        return None, None
+    shard = index.shards[name]
+    size = tf.io.gfile.stat(path).length
+    if size != shard.size:
+        raise UserError(
+            f"{path} has {size} bytes, where its index says {shard.size}.", "Pack the data again."
+        )
+    return shard, index.geometry
+
+
+def _listed(path: str, shard: Shard) -> list[tuple["_Record", int]]:
+    columns = (shard.starts, shard.sizes, shard.checksums, shard.labels)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return [
+        (_Record(path, number, start, size, checksum), label)
+        for number, (start, size, checksum, label) in enumerate(rows, 1)
+    ]
+
+
+def _scanned(source: TFRecord, path: str, count: int) -> list[tuple["_Record", int]]:
+    return [(record, _label(source, record, content, count)) for record, content in _records(path)]
 
 
 def _matching(pattern: str) -> list[str]:
     """Files of that name or pattern, sorted; each step of a path is a name where that exists."""
+    if is_remote(pattern):
+        return sorted(tf.io.gfile.glob(pattern))
     anchor = Path(pattern).anchor
     found = [Path(anchor)]
     for step in Path(pattern).relative_to(anchor).parts:
@@ -130,15 +190,15 @@ def _step(folder: Path, step: str) -> list[Path]:
 def _records(path: str) -> Iterator[tuple[_Record, bytes]]:
     """Each record and its data. Raises UserError where a checksum is wrong or the file is cut."""
     compression = _compression(path)
-    number, start = 0, _HEADER
+    number, start = 0, HEADER
     try:
         for content in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
             number += 1
             kept = content if compression else None
             yield _Record(path, number, start, len(content), zlib.crc32(content), kept), content
-            start += len(content) + _FOOTER + _HEADER
+            start += len(content) + FOOTER + HEADER
         # TensorFlow takes a file that is cut within a record's header for whole
-        if not compression and start - _HEADER != Path(path).stat().st_size:
+        if not compression and start - HEADER != tf.io.gfile.stat(path).length:
             raise UserError(f"{path}, record {number + 1} is cut short.", _AGAIN)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         what = "is cut short" if "truncated" in str(error) else "is damaged: its checksum is wrong"
@@ -151,7 +211,7 @@ def _records(path: str) -> Iterator[tuple[_Record, bytes]]:
 def _compression(path: str) -> str:
     """How a file is compressed, by its first bytes, unless they are a record's length."""
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             head = file.read(2)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.", _AGAIN) from error
@@ -201,13 +261,3 @@ def _label(source: TFRecord, record: _Record, content: bytes, count: int) -> int
             "Set first_label or add the name.",
         )
     return label
-
-
-def _example(picture: bytes, label: int) -> bytes:
-    """A record as slim's converters write it."""
-    feature = {
-        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture])),
-        "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
-    features = tf.train.Features(feature=feature)
-    return bytes(tf.train.Example(features=features).SerializeToString())

@@ -71,7 +71,7 @@ def _read(before: Editor, old: Any, after: Editor, new: Any, pictures: Sequence[
     sides = []
     for editor, layer in ((before, old), (after, new)):
         content, place = editor.up_to(int(layer.inputs[0]))
-        sides.append((editor, layer, Watched(content), place))
+        sides.append((editor, layer, Watched(content, ends=True), place))
     seen = _Seen()
     for picture in pictures:
         rows = []
@@ -148,14 +148,17 @@ def _round(
     assert kernel is not None
     own, cross = seen.moments
     rows = _rows(kernel, kind, len(own))
-    scales = _scales(after, new, rows) if most == MOST else _coarse(rows, own, most)
+    scales = _scales(after, new, rows)
+    if most < MOST:
+        scales = _coarse(rows, own, most, one=bool(np.ptp(scales) == 0))
     steps = np.clip(np.rint(rows / scales[..., None]), -most, most)
     if adaptive:
         groups = zip(rows, own, cross, scales, strict=True)
         steps = np.stack([_in_turn(*group, most) for group in groups])
     after.set_weight(new, 1, _kernel(steps, kernel.shape, kind).astype(np.int8))
     if most < MOST:
-        after.set_scales(int(new.inputs[1]), scales.ravel())
+        stored = after.scales(int(new.inputs[1])).size
+        after.set_scales(int(new.inputs[1]), scales.ravel()[:stored])
     real, rounded = seen.means
     left = _mean(rows, real) - _mean(steps * scales[..., None], rounded)
     _set_bias(after, new, before.weight(old, 2), left)
@@ -183,14 +186,19 @@ def _in_turn(rows: Array, own: Array, cross: Array, scales: Array, most: int) ->
     return np.asarray(np.rint(found / scales[:, None]))
 
 
-def _coarse(rows: Array, moments: Array, most: int) -> Array:
-    """Scales of few steps that leave least error, each input counted by its variance."""
+def _coarse(rows: Array, moments: Array, most: int, one: bool) -> Array:
+    """Scales of few steps that leave least error, each input counted by its variance; the same for
+    all channels, if `one`.
+    """
     variances = np.diagonal(moments, axis1=1, axis2=2)[:, None]
-    options = np.maximum(np.abs(rows).max(-1), 1e-12) / most * _SHARES[:, None, None]
+    sizes = np.maximum(np.abs(rows).max(-1), 1e-12)
+    options = (sizes.max() + 0 * sizes if one else sizes) / most * _SHARES[:, None, None]
     errors = []
     for scales in options[..., None]:
         off = np.clip(np.rint(rows / scales), -most, most) * scales - rows
         errors.append((variances * off**2).sum(-1))
+    if one:
+        errors = [error.sum() + 0 * error for error in errors]
     best = np.argmin(errors, axis=0)
     return np.asarray(np.take_along_axis(options, best[None], 0)[0])
 

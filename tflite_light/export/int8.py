@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
-from tflite_light.graph.convert import calibrated, convert, converter_for, quantised
+from tflite_light.graph.convert import calibrated, convert, converter_for, quantised, recalibrated
 from tflite_light.graph.naming import fitting
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.progress import say
@@ -23,12 +23,13 @@ _JUDGED = 32  # pictures that show how much rounding changes; more name the same
 
 
 class Int8(Mode):
-    """Weights int8 by output channel, activations int8 by tensor, biases int32; no float op inside.
+    """Weights int8 by output channel (or by tensor), activations int8 by tensor, biases int32; no
+    float op inside.
 
     After `qat` the ranges are those the model was trained with; without it they are calibrated on
     training pictures, which come through the same pipeline as in training. Layers kept in float
-    have float32 weights, and a cast before and behind them; a `qat` stage's ranges are then
-    calibrated anew.
+    have float32 weights, and a cast before and behind them. With them, or a scale a tensor, a `qat`
+    stage's ranges are calibrated anew.
     """
 
     accepts_qat_model: ClassVar[bool] = True
@@ -48,6 +49,16 @@ class Int8(Mode):
     float_bits: Literal[32, 16] = Field(32, description="of the weights of layers kept in float")
     correct_bias: bool = Field(
         True, description="biases take over what rounding changes in the mean; not after qat"
+    )
+    weight_scales: Literal["channel", "tensor"] = Field(
+        "channel",
+        description="of kernels: one an output channel, or one a layer for processors that know no "
+        "other; after qat ranges are then calibrated anew",
+    )
+    equalise: bool = Field(
+        False,
+        description="channels are scaled against each other until each fills the ranges it "
+        "shares; for weight_scales: tensor; not after qat",
     )
     ranges: Literal["extremes", "error"] = Field(
         "extremes",
@@ -82,12 +93,14 @@ class Int8(Mode):
             return without_ties(convert(converter))
         pictures = self.calibrated_on(model, examples) or []
         content = self._calibrated(model, examples, pictures)
+        if self.equalise:
+            content = self._equalised(content, examples, pictures)
         if self.ranges == "error":
             from tflite_light.export._ranges import narrowed
 
             content = narrowed(content, examples.inputs(pictures[:_CORRECTED], 1))
         in_float = self._exempt(content, examples, pictures)
-        made = quantised(content, self.io, in_float)
+        made = quantised(content, self.io, in_float, self._by_channel)
         made = self._rounded(made, content, examples, pictures)
         if in_float and self.float_bits < 32:
             from tflite_light.export._exempt import halved
@@ -128,8 +141,14 @@ class Int8(Mode):
         return self.float_layers if isinstance(self.float_layers, int) else 0
 
     def _has_ranges(self, model: Any) -> bool:
-        """Whether the file takes the model's own; they know nothing of layers kept in float."""
-        return is_quantised(model) and not self.float_layers
+        """Whether the file takes the model's own, which know neither layers kept in float nor
+        weights with one scale.
+        """
+        return is_quantised(model) and not self.float_layers and self._by_channel
+
+    @property
+    def _by_channel(self) -> bool:
+        return self.weight_scales == "channel"
 
     def _calibrated(self, model: Any, examples: "Examples", pictures: list[int]) -> bytes:
         """The float file with the ranges that its tensors have on training pictures."""
@@ -146,6 +165,14 @@ class Int8(Mode):
                 f"pictures in {some(still)}: what other pictures do there may be cut off"
             )
         return content
+
+    def _equalised(self, content: bytes, examples: "Examples", pictures: list[int]) -> bytes:
+        """The calibrated file with other ranges."""
+        from tflite_light.export._equalisation import equalised
+
+        made = equalised(content, examples.inputs(pictures, 1), self._by_channel)
+        asked = len(pictures)
+        return recalibrated(made, lambda: _calibration.inputs(examples, pictures, asked))
 
     def _rounded(
         self, made: bytes, float_: bytes, examples: "Examples", pictures: list[int]

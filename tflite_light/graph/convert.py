@@ -38,11 +38,23 @@ def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> by
     return convert(converter)
 
 
-def quantised(content: bytes, ends: str, in_float: Collection[str] = ()) -> bytes:
+def recalibrated(content: bytes, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
+    """A float file whose weights were changed, with the ranges that its tensors now have."""
+    from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+    with quiet():
+        made: bytes = Calibrator(content).calibrate(batches)
+    return made
+
+
+def quantised(
+    content: bytes, ends: str, in_float: Collection[str] = (), by_channel: bool = True
+) -> bytes:
     """The int8 file of a calibrated one, with tensors of type `ends` at both ends.
 
-    `in_float` names tensors: the operators that write them stay in float32. This is the second half
-    of what the converter does in one call, which knows no exemptions.
+    `in_float` names tensors: the operators that write them stay in float32. Kernels have a scale an
+    output channel, or one alone. This is the second half of what the converter does in one call,
+    which knows no exemptions.
     """
     from tensorflow.lite.python.convert import mlir_quantize
 
@@ -50,6 +62,8 @@ def quantised(content: bytes, ends: str, in_float: Collection[str] = ()) -> byte
     with quiet():
         made: bytes = mlir_quantize(
             content,
+            disable_per_channel=not by_channel,
+            disable_per_channel_for_dense_layers=not by_channel,
             input_data_type=kind,
             output_data_type=kind,
             denylisted_nodes=set(in_float) or None,

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from tflite_light.lowering._cutting import JOINED, Segment, cut, cut_operators
-from tflite_light.lowering._movement import MOVERS, Region
+from tflite_light.lowering._movement import Region
 from tflite_light.tflite.editing import Editor
+from tflite_light.tflite.moving import MOVED
 
 WEIGHT = 60  # what a weight more costs, in multiply-adds: files are loaded, and sent over the air
 PASSING = ("PAD", "RELU", "RELU6", "MAX_POOL_2D", "AVERAGE_POOL_2D")  # channel by channel
@@ -95,7 +96,7 @@ def _price_of(
     editor: Editor, reader: Any, index: int, readers: dict[int, list[Any]]
 ) -> float | None:
     kind = editor.kind(reader)
-    if kind in MOVERS:
+    if kind in MOVED:
         return 0.0
     if int(reader.inputs[0]) != index:
         return None
@@ -118,7 +119,7 @@ def _price_of(
 
 def _price_behind(editor: Editor, output: int, readers: dict[int, list[Any]]) -> float | None:
     """Of what passes channels on: nothing behind it may move them in turn."""
-    if any(one is None or editor.kind(one) in MOVERS for one in readers[output]):
+    if any(one is None or editor.kind(one) in MOVED for one in readers[output]):
         return None
     return _price(editor, output, readers)
 

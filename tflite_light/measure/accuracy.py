@@ -1,19 +1,42 @@
 """Measuring models on the same pictures: accuracy, and agreement with their Keras model."""
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 
 from tflite_light import contract
+from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
-from tflite_light.measure.runners import KerasModel, Runner
+from tflite_light.measure.runners import KerasModel, Runner, probabilities
+from tflite_light.measure.significance import Paired, wilson
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.tflite.file import File, share_of_zeros
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Of each picture of `examples`, the number of the class answered, and how sure, 0..1."""
+
+    examples: Examples
+    classes: np.ndarray[Any, np.dtype[np.int64]]
+    sure: Floats
+
+    @property
+    def right(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Of each picture; never where its label is unknown."""
+        found: np.ndarray[Any, np.dtype[np.bool_]] = self.classes == self.examples.labels
+        return found
+
+    @property
+    def wrong(self) -> list[int]:
+        """Places of the pictures taken for another class, the surest answers first."""
+        places = np.flatnonzero(~self.right & (self.examples.labels != UNKNOWN))
+        return [int(at) for at in places[np.argsort(-self.sure[places], kind="stable")]]
 
 
 @dataclass
@@ -29,6 +52,9 @@ class Measured:
     are of one picture; `packed_bytes` of the `.packed` beside a file, if there is one.
     `calibration_pictures` set an int8 file's ranges; 0 where they were trained, None where the file
     has none or does not say. `sha256` is of the file's network, as in its contract.
+    `confusion` is None where labels are unknown; `val_interval` is of `val_top1`, 95 % by Wilson.
+    `paired` compares a file with the report's first one, picture by picture; `answered` has
+    what was said of each picture, and is not in the JSON.
     """
 
     name: str
@@ -47,9 +73,34 @@ class Measured:
     values: int | None = None
     multiply_adds: int | None = None
     packed_bytes: int | None = None
+    val_interval: tuple[float, float] | None = None
+    confusion: Confusion | None = None
+    paired: Paired | None = None
+    answered: Answered | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def top1_interval(self) -> tuple[float, float] | None:
+        """95 %, by Wilson."""
+        return self.confusion.interval if self.confusion else None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        del found["answered"]
+        found["top1_interval"] = self.top1_interval
+        for name in ("confusion", "paired"):
+            found[name] = found[name].to_json() if found[name] else None
+        return found
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """What `to_json` made, also by an earlier version; without `answered`."""
+        known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
+        if known.get("confusion"):
+            known["confusion"] = Confusion.from_json(known["confusion"])
+        if known.get("paired"):
+            names = [one.name for one in fields(Paired)]
+            known["paired"] = Paired(**{name: known["paired"][name] for name in names})
+        return cls(**known)
 
 
 def answers(runner: Runner, examples: Examples) -> Floats:
@@ -82,25 +133,32 @@ class _Timed:
         self.seconds += time.perf_counter() - start
 
 
-def measure(name: str, runner: Runner, examples: Examples) -> tuple[Measured, Floats]:
-    """A row for a model, and its logits for others to be compared with."""
+def measure(
+    name: str, runner: Runner, examples: Examples, classes: Sequence[str]
+) -> tuple[Measured, Floats]:
+    """A row for a model of these classes, and its logits for others to be compared with."""
     batches = _Timed(examples.inputs(range(len(examples))))
     start = time.perf_counter()
     logits = runner.logits(batches)
     latency_ms = 1000 * (time.perf_counter() - start - batches.seconds) / len(examples)
     row = Measured(name, len(examples), top1(logits, examples.labels), latency_ms=latency_ms)
     row.kind = examples.pictures.kind
+    row.answered = Answered(examples, logits.argmax(axis=1), probabilities(logits).max(axis=1))
+    if row.top1 is not None:
+        row.confusion = Confusion.of(classes, examples.labels, row.answered.classes)
     return row, logits
 
 
 def measure_model(
-    name: str, model: Any, val: Examples | None, test: Examples
+    name: str, model: Any, val: Examples | None, test: Examples, classes: Sequence[str]
 ) -> tuple[Measured, Floats]:
     """A row for a Keras model, and its logits on `test`; `val_top1` where there is `val`."""
     runner, weights = KerasModel(model), kernels(model)
-    seen = top1(answers(runner, val), val.labels) if val else None
-    row, logits = measure(name, runner, test)
-    row.val_top1, row.zeros, row.values = seen, share_of_zeros(weights), most_values(weights)
+    row, logits = measure(name, runner, test, classes)
+    if val and UNKNOWN not in val.labels:
+        right = int((answers(runner, val).argmax(axis=1) == val.labels).sum())
+        row.val_top1, row.val_interval = right / len(val), wilson(right, len(val))
+    row.zeros, row.values = share_of_zeros(weights), most_values(weights)
     row.deflated_bytes = deflated_bytes(weights)
     return row, logits
 
@@ -110,12 +168,25 @@ def measure_file(
     content: bytes,
     runner: Runner,
     examples: Examples,
+    classes: Sequence[str],
     reference: Floats | None,
 ) -> Measured:
     """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given."""
-    row, logits = measure(name, runner, examples)
+    row, logits = measure(name, runner, examples, classes)
     row.agreement = None if reference is None else agreement(logits, reference)
     return weigh(row, content)
+
+
+def pair_files(rows: Sequence[Measured]) -> None:
+    """Compare the files among rows that saw the same pictures with the first file."""
+    files = [
+        (row, row.answered.right)
+        for row in rows
+        if row.size_bytes and row.confusion and row.answered
+    ]
+    for row, right in files[1:]:
+        first, its = files[0]
+        row.paired = Paired.of(right, its, first.name)
 
 
 def weigh(row: Measured, content: bytes) -> Measured:

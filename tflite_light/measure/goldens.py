@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from PIL import Image as Pillow
 
 from tflite_light.contract import Contract, Golden, sha256
 from tflite_light.measure.runners import TFLiteModel, quantise, runtime
@@ -78,8 +79,8 @@ def golden(
     )
 
 
-def input_of(picture: Pixels, agreed: Contract) -> Values:
-    """uint8 [height, width, 3] -> the input [size, size, 3] in the file's own type."""
+def input_of(picture: Pixels | Pillow.Image, agreed: Contract) -> Values:
+    """uint8 [height, width, 3], or Pillow's RGB -> the input [size, size, 3] in the file's type."""
     pixels = crop_and_resize(picture, agreed.image).astype(np.float32)
     return quantise(normalise(pixels, agreed.image), agreed.input)
 

@@ -3,10 +3,11 @@
 import contextlib
 import io
 import math
-import os
+import queue
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,16 @@ from tflite_light import contract
 from tflite_light.contract import Contract
 from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
-from tflite_light.measure.runners import TFLiteModel, probabilities
-from tflite_light.pipeline.examples import Examples, read
-from tflite_light.pipeline.pictures import UNKNOWN, Pictures, pictures_of
+from tflite_light.measure.runners import TFLiteModel, dequantise, probabilities
+from tflite_light.pipeline.decode import Pixels, decode, upright
+from tflite_light.pipeline.examples import reason, unreadable
+from tflite_light.pipeline.listing import Listed
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.pipeline.streaming import CORES, streamed
 from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite import identity
 from tflite_light.tflite.file import File
-from tflite_light.wording import some
 
 _ORIENTATION = ExifTags.Base.Orientation
 _WHERE = "Keep the .json that was written beside the file, or export the model again."
@@ -42,6 +44,15 @@ class Answer:
     label: str
     index: int
     probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A picture's path and answers, the likeliest first; or none, and why."""
+
+    picture: str
+    answers: list[Answer]
+    problem: str = ""
 
 
 class Predictor:
@@ -62,34 +73,61 @@ class Predictor:
         UserError when it is none of them or cannot be read.
         """
         if isinstance(picture, str | Path):
-            return self.predict_files([picture], top)[0]
-        content = _encoded(picture) if isinstance(picture, Pillow.Image) else _checked(picture)
-        return self._answers(Pictures(["picture"], [UNKNOWN], lambda _: content), top)[0]
+            return _require_read([self._named(self.model, str(picture), top)])[0]
+        pixels = decode(_encoded(picture)) if isinstance(picture, Pillow.Image) else picture
+        return self._answers(self.model, _checked(pixels), top)
 
     def predict_files(self, paths: Sequence[str | Path], top: int = 1) -> list[list[Answer]]:
         """The answers to each picture, in order.
 
         Raises UserError when any picture cannot be read; they are all tried first.
         """
-        files = [Path(path) for path in paths]
-        absent = [str(path) for path in files if not os.path.isfile(path)]
-        if absent:
-            raise UserError(
-                f"no such file: {some(absent, 10)}.",
-                "Give paths of pictures, such as `photos/*.jpg`; folders are not searched.",
-            )
-        return self._answers(pictures_of([(path, UNKNOWN) for path in files]), top)
+        return _require_read(self.stream((Listed(str(path)) for path in paths), top))
+
+    def stream(self, pictures: Iterable[Listed], top: int = 1) -> Iterator[Prediction]:
+        """The answers to each picture or why it has none, in order, as they come; by all cores.
+
+        `pictures` are drawn as far ahead as `streamed` does, and few are held in memory.
+        """
+        idle = self._single
+
+        def ask(one: Listed) -> Prediction:
+            if one.problem:
+                return Prediction(one.path, [], one.problem)
+            model = idle.get()
+            try:
+                return self._named(model, one.path, top)
+            finally:
+                idle.put(model)
+
+        return streamed(ask, pictures)
 
     def title(self, answer: Answer) -> str:
         """Its label, with the index where several classes have that label."""
         several = self._counts[answer.label] > 1
         return f"{answer.label} ({answer.index})" if several else answer.label
 
-    def _answers(self, pictures: Pictures, top: int) -> list[list[Answer]]:
-        examples: Examples = read({"pictures": pictures}, self.contract.image)["pictures"]
-        outputs = self.model.logits(examples.inputs(range(len(examples))))
-        shares = probabilities(outputs) if self.contract.output_is == "logits" else outputs
-        return [self._top(share, top) for share in shares]
+    @cached_property
+    def _single(self) -> "queue.SimpleQueue[TFLiteModel]":
+        """The file once a core: cores share a picture's inference badly, pictures well."""
+        idle: queue.SimpleQueue[TFLiteModel] = queue.SimpleQueue()
+        for _ in range(CORES):
+            idle.put(TFLiteModel(self.model.content, threads=1))
+        return idle
+
+    def _named(self, model: TFLiteModel, path: str, top: int) -> Prediction:
+        try:
+            pixels = upright(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
+            return Prediction(path, [], reason(error))
+        return Prediction(path, self._answers(model, pixels, top))
+
+    def _answers(self, model: TFLiteModel, pixels: Pixels | Pillow.Image, top: int) -> list[Answer]:
+        answer = model.answer(goldens.input_of(pixels, self.contract))
+        share = dequantise(answer, model.output)
+        if self.contract.output_is == "logits":
+            share = probabilities(share)
+        return self._top(share, top)
 
     def _top(self, share: Floats, top: int) -> list[Answer]:
         labels = self.contract.labels
@@ -155,6 +193,13 @@ def _require_own(agreed: Contract, model: TFLiteModel, path: Path) -> None:
             f"{classes} classes.",
             _WHERE,
         )
+
+
+def _require_read(found: Iterable[Prediction]) -> list[list[Answer]]:
+    found = list(found)
+    if problems := [f"{one.picture} ({one.problem})" for one in found if one.problem]:
+        raise unreadable(problems)
+    return [one.answers for one in found]
 
 
 def _encoded(picture: Pillow.Image) -> bytes:

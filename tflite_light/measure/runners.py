@@ -40,7 +40,7 @@ class TFLiteModel:
     def __init__(self, content: bytes, threads: int | None = None):
         from ai_edge_litert.interpreter import Interpreter
 
-        threads = threads or os.cpu_count()
+        self.content, threads = content, threads or os.cpu_count()
         with quiet():  # it announces XNNPACK
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()

@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
+from tflite_light.pipeline import shards
 from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.preprocess import Floats, normalise
+from tflite_light.pipeline.streaming import CORES
 from tflite_light.stack import tf
 
 # Bytes of inputs that are kept as float32, four times those of the pictures. Making them anew costs
 # 0.6 ms of processor time for one of 96 px, 1 % of an epoch in all.
 MOST_FLOATS = 250_000_000
+
+ALL = range(1), 1  # of the devices that train, this process's, and their number
 
 _failed: list[UserError] = []  # in TensorFlow's threads, which make errors of their own of them
 
@@ -43,53 +47,117 @@ def _noted() -> Iterator[None]:
 
 
 def training(
-    examples: Examples, classes: int, batch_size: int, augment: Augment, seed: int, epochs: range
+    examples: Examples,
+    classes: int,
+    batch_size: int,
+    augment: Augment,
+    seed: int,
+    epochs: range,
+    shares: tuple[range, int] = ALL,
 ) -> Any:
     """A dataset of (input, one-hot label) batches for all of `epochs`, without a break between
     them.
 
     Order and augmentation follow from the seed and the epoch alone, so an epoch is the same whether
     or not the ones before it ran in this process. What does not fill a batch waits for another
-    epoch's order: batch norm cannot use a batch of one.
+    epoch's order: batch norm cannot use a batch of one. Where several devices train, each batch
+    comes as so many equal parts, of which those of this process's devices are given, one by one.
     """
     steps = steps_per_epoch(examples, batch_size)
     batch_size = min(batch_size, len(examples))
+    mine, devices = shares
+    part = batch_size // devices
     labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
     alter = augmenter(augment, examples.image.size, seed)
 
+    counts = examples.pictures.shards or []
+    counts = counts if len(counts) >= devices else []
+
+    def dealt(epoch: Any) -> Any:
+        return shards.order(counts, [seed, int(epoch)], steps, devices, part)
+
     def order(epoch: Any) -> Any:
-        indices = tf.random.experimental.stateless_shuffle(
-            tf.range(len(examples)), seed=[seed, epoch]
-        )
-        batches = tf.reshape(indices[: steps * batch_size], [steps, batch_size])
+        indices = _shuffled(len(examples), seed, epoch)
+        parts = tf.reshape(indices[: steps * batch_size], [steps, devices, part])
+        if counts:
+            found = tf.numpy_function(dealt, [epoch], tf.int64)
+            parts = tf.ensure_shape(tf.cast(found, tf.int32), parts.shape)
+        numbers = tf.range(epoch * steps * devices, (epoch + 1) * steps * devices)
+        of_mine = slice(mine.start, mine.stop)
         return tf.data.Dataset.from_tensor_slices(
-            (tf.range(epoch * steps, (epoch + 1) * steps), batches)
+            (
+                tf.reshape(tf.reshape(numbers, [steps, devices])[:, of_mine], [-1]),
+                tf.reshape(parts[:, of_mine], [-1, part]),
+            )
         )
 
     def read(indices: Any) -> Any:
         """From Python, since a tensor of the pictures would be a second copy of them all."""
         pixels = tf.numpy_function(_noted()(examples.pixels), [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(pixels, (batch_size, examples.image.size, examples.image.size, 3))
+        return tf.ensure_shape(pixels, (part, examples.image.size, examples.image.size, 3))
 
-    def batch(number: Any, indices: Any) -> tuple[Any, Any]:
-        pixels = tf.cast(read(indices), tf.float32)
-        targets = tf.one_hot(tf.gather(labels, indices), classes)
-        pixels, targets = alter(number, pixels, targets)
+    def picked(number: Any, indices: Any) -> tuple[Any, Any, Any]:
+        return number, read(indices), tf.gather(labels, indices)
+
+    def batch(number: Any, pixels: Any, chosen: Any) -> tuple[Any, Any]:
+        """One after another, since all draw from one generator; in parallel within."""
+        targets = tf.one_hot(chosen, classes)
+        pixels, targets = alter(number, tf.cast(pixels, tf.float32), targets)
         return normalise(pixels, examples.image), targets
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
-    return numbers.flat_map(order).map(batch).prefetch(4)
+    under_way = 1 + -(-8 * CORES // part)  # pictures enough for all cores
+    batches = numbers.flat_map(order).map(picked, under_way).map(batch).prefetch(4)
+    return _with_threads_of_its_own(batches, under_way)
 
 
-def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
-    """A dataset of (input, one-hot label) batches, in order and unaltered."""
+def views(
+    examples: Examples, classes: int, augment: Augment, seed: int, epochs: int
+) -> Iterator[tuple[Floats, Floats]]:
+    """What a training on these pictures alone would see of them, an epoch at a time.
+
+    Inputs [count, size, size, 3] and labels [count, classes], in the pictures' own order.
+    """
+    count = len(examples)
+    with picture_errors():
+        batches = training(examples, classes, count, augment, seed, range(epochs))
+        for epoch, (inputs, labels) in enumerate(batches):
+            places = np.argsort(_shuffled(count, seed, epoch).numpy())
+            yield inputs.numpy()[places], labels.numpy()[places]
+
+
+def _shuffled(count: int, seed: int, epoch: Any) -> Any:
+    """Indices of all pictures in the order of an epoch."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
+
+
+def _with_threads_of_its_own(batches: Any, under_way: int) -> Any:
+    """TensorFlow's threads would wait for pictures, and none be left for the training's step."""
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = under_way + 2
+    return batches.with_options(options)
+
+
+EVALUATED = 64  # pictures that a device is given at a time where no step is made
+
+
+def evaluation(examples: Examples, classes: int, shares: tuple[range, int] = ALL) -> Any:
+    """A dataset of (input, one-hot label) batches, in order and unaltered.
+
+    Where several devices train, each has a part of each batch, as in `training`; of a few pictures
+    some devices have none.
+    """
     one_hot = np.eye(classes, dtype=np.float32)
+    mine, devices = shares
+    whole = EVALUATED * devices
+    starts = range(0, len(examples), whole)
+    batches_ = [np.arange(start, min(start + whole, len(examples))) for start in starts]
+    chosen = [np.array_split(batch, devices)[one] for batch in batches_ for one in mine]
 
     def batches() -> Iterator[tuple[Floats, Floats]]:
         with _noted():
-            for number, batch in enumerate(examples.inputs(range(len(examples)), batch_size)):
-                start = number * batch_size
-                yield batch, one_hot[examples.labels[start : start + len(batch)]]
+            for indices in chosen:
+                yield examples.input(indices), one_hot[examples.labels[indices]]
 
     size = examples.image.size
     signature = (
@@ -99,6 +167,11 @@ def evaluation(examples: Examples, classes: int, batch_size: int = 64) -> Any:
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     kept = examples.cached is not None and 4 * 3 * size**2 * len(examples) <= MOST_FLOATS
     return (dataset.cache() if kept else dataset).prefetch(2)
+
+
+def evaluation_steps(examples: Examples, shares: tuple[range, int] = ALL) -> int:
+    """Batches of `evaluation`, each counted once for all devices."""
+    return -(-len(examples) // (EVALUATED * shares[1]))
 
 
 def steps_per_epoch(examples: Examples, batch_size: int) -> int:

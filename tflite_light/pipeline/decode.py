@@ -12,9 +12,10 @@ import numpy as np
 from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
 
+from tflite_light.pipeline import formats
+
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
 MOST_PIXELS = 500_000_000  # a defence against decompression bombs; phones take 200 million
 LARGE = 64_000_000  # pixels; larger pictures are decoded one at a time, since each takes 0.5 GB up
 STRIP = 16_000_000  # pixels that are converted at once, so that a large picture is not held thrice
@@ -22,6 +23,8 @@ EXIF, SEGMENT = b"Exif\0\0", 65_533  # what its block in a JPEG begins with, and
 _METADATA = re.compile(  # names of a JPEG's segments that say nothing of its pixels
     rb"(?<=\xff[\xe1-\xed]..)(?:Exif\0\0|MPF\0|ICC_PROFILE\0|Photoshop 3\.0\0|FPXR\0)", re.DOTALL
 )
+_KIND_OF_PAGE, _REDUCED, _MASK = ExifTags.Base.NewSubfileType, 1, 4
+_WHITE_IS_ZERO = 0  # of a TIFF's photometric interpretations
 _ONE_LARGE = threading.Lock()
 
 Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns above it and refuses above twice that
@@ -44,16 +47,29 @@ _UPRIGHT: dict[object, Turn] = {  # views: a turned copy of a large picture woul
 def decode(content: bytes) -> Pixels:
     """An encoded picture as uint8 RGB, turned upright, transparency on white.
 
-    EXIF that cannot be read counts as none. Raises ValueError with the reason when it is not a
-    picture, is damaged or cut short, or has more than `MOST_PIXELS`.
+    Of 16 bits the upper 8 are taken; of several pages or frames the first. EXIF that cannot be read
+    counts as none. Raises ValueError with the reason when it is not a picture, is damaged or cut
+    short, or has more than `MOST_PIXELS`.
+    """
+    found = upright(content)
+    return found if isinstance(found, np.ndarray) else np.asarray(found)
+
+
+def upright(content: bytes) -> "Pixels | Pillow.Image":
+    """The same, left to Pillow where it is RGB and upright as it is, as most photographs are.
+
+    Who goes on to resize it saves two copies, a fifth of the time of a picture of 500 x 375.
     """
     try:
         with _opened(content) as picture, _in_turn(picture):
+            _to_first_page(picture)
             picture.load()
             turn = _UPRIGHT.get(_orientation(picture))
+            if turn is None and picture.mode == "RGB" and not picture.has_transparency_data:
+                return picture
             pixels = _pixels(picture)
     except UnidentifiedImageError:
-        raise ValueError("not a JPEG, PNG, BMP or WebP picture") from None
+        raise ValueError(f"not a {formats.NAMES} picture, or of a rare kind") from None
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything
         raise ValueError(str(error) or type(error).__name__) from error
     return pixels if turn is None else turn(pixels)
@@ -61,11 +77,15 @@ def decode(content: bytes) -> Pixels:
 
 def _opened(content: bytes) -> Pillow.Image:
     """Pillow also looks for the resolution in a JPEG's EXIF, and gives up where that is odd."""
+    kind = formats.of(content)
+    if kind is None or (kind == "TIFF" and content[8:10] == b"CR"):  # Canon's raw: a preview
+        raise UnidentifiedImageError
+    formats.require_reader(kind)
     try:
-        return Pillow.open(io.BytesIO(content), formats=FORMATS)
+        return Pillow.open(io.BytesIO(content), formats=[kind])
     except Exception:  # as above
         bare = _METADATA.sub(lambda found: b"\0" * len(found[0]), content)
-        picture = Pillow.open(io.BytesIO(bare), formats=FORMATS)
+        picture = Pillow.open(io.BytesIO(bare), formats=[kind])
     if EXIF in content:
         picture.info["exif"] = content[content.index(EXIF) :][:SEGMENT]
     return picture
@@ -84,22 +104,47 @@ def _orientation(picture: Pillow.Image) -> object:
         return None
 
 
+def _to_first_page(picture: Pillow.Image) -> None:
+    """Go to a TIFF's first page that is neither a reduced copy nor a mask (TIFF 6.0, page 36)."""
+    tags = getattr(picture, "tag_v2", {})
+    while tags.get(_KIND_OF_PAGE, 0) & (_REDUCED | _MASK):
+        try:
+            picture.seek(picture.tell() + 1)
+        except EOFError:
+            raise ValueError("it holds a thumbnail alone, as cameras' raw files do") from None
+
+
 def _pixels(picture: Pillow.Image) -> Pixels:
     width, height = picture.size
-    rows = max(1, STRIP // width)
+    rows, to_rgb = max(1, STRIP // width), _converter(picture)
     if rows >= height:
-        return np.asarray(_to_rgb(picture))
+        return np.asarray(to_rgb(picture))
     pixels = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, rows):
         strip = picture.crop((0, top, width, min(top + rows, height)))
-        pixels[top : top + rows] = np.asarray(_to_rgb(strip))
+        pixels[top : top + rows] = np.asarray(to_rgb(strip))
     return pixels
 
 
+def _converter(picture: Pillow.Image) -> Callable[[Pillow.Image], Pillow.Image]:
+    """What makes RGB of a picture, or of strips of it, which have no tags."""
+    if picture.mode in ("I", "F"):
+        raise ValueError("its pixels are signed or of 32 bits, and what is white is not known")
+    if not picture.mode.startswith("I;16"):
+        return _to_rgb
+    tags = getattr(picture, "tag_v2", {})
+    (bits,) = tags.get(ExifTags.Base.BitsPerSample, (16,))
+    inverse = 255 if tags.get(ExifTags.Base.PhotometricInterpretation) == _WHITE_IS_ZERO else 0
+    return lambda strip: _from_grey(strip, bits - 8, inverse)
+
+
+def _from_grey(picture: Pillow.Image, shift: int, inverse: int) -> Pillow.Image:
+    """Of more than 8 bits; Pillow's own conversion clips at 255 instead, and inverts none."""
+    grey = (np.asarray(picture) >> shift).astype(np.uint8) ^ np.uint8(inverse)
+    return Pillow.fromarray(grey).convert("RGB")
+
+
 def _to_rgb(picture: Pillow.Image) -> Pillow.Image:
-    if picture.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255 instead
-        grey = np.asarray(picture) >> 8
-        return Pillow.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Pillow.new("RGBA", picture.size, "white")

@@ -1,9 +1,9 @@
 """The pictures of a split before they are decoded."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,7 @@ class Pictures:
 
     `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
     picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN.
+    `open(i)` opens the encoded file, where less than all of it can be read.
     """
 
     names: list[str]
@@ -26,26 +27,37 @@ class Pictures:
     read: "Callable[[int], bytes | np.ndarray[Any, Any]]"
     stamps: list[int] | None = None  # numbers that change with the content, where they are cheap
     kind: str = "test pictures"  # what to call them where something is measured on them
+    groups: list[str] | None = None  # who or what each shows, which may lie in one part alone
+    open: "Callable[[int], IO[bytes]] | None" = None
+    skip_broken: bool = False  # a picture that cannot be decoded is replaced by one of its class
+    shards: list[int] | None = None  # how many lie in each file, where files are best read whole
+    geometry: dict[str, Any] | None = None  # of the contract that sized them, where one has
 
     def __len__(self) -> int:
         return len(self.names)
 
     def chosen(self, indices: Sequence[int]) -> "Pictures":
         """Some of the pictures, in the order of the indices."""
-        return Pictures(
-            [self.names[index] for index in indices],
-            [self.labels[index] for index in indices],
-            lambda index: self.read(indices[index]),
-            self.stamps and [self.stamps[index] for index in indices],
-            self.kind,
+        opened = self.open
+        return replace(
+            self,
+            names=[self.names[index] for index in indices],
+            labels=[self.labels[index] for index in indices],
+            read=lambda index: self.read(indices[index]),
+            stamps=self.stamps and [self.stamps[index] for index in indices],
+            open=opened and (lambda index: opened(indices[index])),
+            groups=self.groups and [self.groups[index] for index in indices],
+            shards=None,
         )
 
 
-def pictures_of(files: list[tuple[Path, int]]) -> Pictures:
-    """Files and their labels as `Pictures`."""
+def pictures_of(files: list[tuple[Path, int]], groups: list[str] | None = None) -> Pictures:
+    """Files, their labels and perhaps their groups as `Pictures`."""
     return Pictures(
         names=[str(path) for path, _ in files],
         labels=[label for _, label in files],
         read=lambda index: files[index][0].read_bytes(),
         stamps=[path.stat().st_size for path, _ in files],
+        open=lambda index: files[index][0].open("rb"),
+        groups=groups,
     )

@@ -1,10 +1,13 @@
 """`--set PLACE=VALUE`: one value of an unchecked recipe is replaced."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
+from tflite_light import own
 from tflite_light.errors import UserError
 from tflite_light.recipe import yaml
+from tflite_light.recipe.recipe import rooted
 
 ALONE = ("model", "data", "weights")  # keys with one part below them
 MARKS = ("'", '"', "|", ">", "!")  # what text begins with in YAML that is not plain
@@ -14,12 +17,17 @@ def apply(recipe: dict[str, Any], change: str) -> None:
     """Set a value; a part named in the place replaces another there.
 
     A part of a list goes by its name or its index: `compress.prune.epochs`, `compress.0.epochs`.
+    One outside the package goes by its file's name without `.py`; a path is relative to where the
+    command is typed.
     Raises UserError where the place is none, or the value cannot be read.
     """
     place, equals, text = change.partition("=")
     if not equals or not all(place.split(".")):
         raise UserError(f"--set {change!r} is not PLACE=VALUE.", "Write it as in `train.epochs=5`.")
     value = _read(place, text)
+    if place.partition(".")[2].isdecimal() or "." not in place:
+        section = place.partition(".")[0]
+        value = rooted({section: value}, Path.cwd())[section]
     try:
         _put(recipe, place.split("."), value)
     except (ValueError, IndexError, TypeError) as error:
@@ -57,11 +65,12 @@ def _put(holder: Any, steps: list[str], value: Any) -> None:
         holder = _enter(holder, step, alone=depth == 1 and steps[0] in ALONE)
     step = steps[-1]
     if not isinstance(holder, list):
-        holder[step] = value
+        holder[_named(holder, step)] = value
     elif step.isdecimal():
         holder[int(step)] = value
     else:
-        holder[_index(holder, step)] = {step: value}
+        index = _index(holder, step)
+        holder[index] = {_named(_opened(holder[index], is_part=True), step): value}
 
 
 def _enter(holder: Any, step: str, alone: bool) -> Any:
@@ -69,10 +78,16 @@ def _enter(holder: Any, step: str, alone: bool) -> Any:
         index = int(step) if step.isdecimal() else _index(holder, step)
         holder[index] = _opened(holder[index], is_part=True)
         return holder[index] if step.isdecimal() else _enter(holder[index], step, alone=False)
+    step = _named(holder, step)
     if alone and step not in holder:
         holder.clear()
     holder[step] = _opened(holder.get(step), is_part=step in ALONE)
     return holder[step]
+
+
+def _named(holder: Any, step: str) -> str:
+    """The key that a step means: of a file outside the package it is a path."""
+    return next((name for name in holder if own.key(name) == step), step)
 
 
 class _NoPart(ValueError):
@@ -84,7 +99,7 @@ def _index(parts: list[Any], name: str) -> int:
     found = [
         index
         for index, part in enumerate(parts)
-        if part == name or (isinstance(part, dict) and name in part)
+        if name in map(own.key, part if isinstance(part, dict) else [part])
     ]
     if len(found) > 1:
         hint = f"Put its index before its name, as in `{found[0]}.{name}`."

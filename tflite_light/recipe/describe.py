@@ -1,7 +1,10 @@
 """What a recipe can name, read off its own schema and the parts', for `tflite-light list`."""
 
+from pathlib import Path
 from typing import Any
 
+from tflite_light import own
+from tflite_light.errors import UserError
 from tflite_light.recipe.recipe import Recipe
 from tflite_light.sockets import load, names
 
@@ -9,9 +12,14 @@ RECIPE = "recipe"
 
 
 def describe(topic: str) -> dict[str, Any]:
-    """The parts of a socket, or `recipe` and its sections: each with its summary and its fields'
-    types, ranges and defaults."""
-    if topic != RECIPE:
+    """The parts of a socket, the one in a file outside the package, or `recipe` and its sections:
+    each with its summary and its fields' types, ranges and defaults.
+
+    Raises UserError where the file has no part that could be used.
+    """
+    if own.is_path(topic):
+        schemas = {own.key(topic): _load(Path(topic)).model_json_schema()}
+    elif topic != RECIPE:
         schemas = {name: load(topic, name).model_json_schema() for name in names(topic)}
     else:
         schema = Recipe.model_json_schema()
@@ -19,6 +27,13 @@ def describe(topic: str) -> dict[str, Any]:
             name.lower(): section for name, section in schema["$defs"].items()
         }
     return {name: _describe_part(schema) for name, schema in schemas.items()}
+
+
+def _load(path: Path) -> type[Any]:
+    try:
+        return own.load(path)
+    except ValueError as error:
+        raise UserError(f"{error}.", "A part is one class of a socket: docs/own.md.") from error
 
 
 def _describe_part(schema: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tflite_light.errors import UserError
 from tflite_light.recipe import shipped
-from tflite_light.recipe.recipe import Recipe
+from tflite_light.recipe.recipe import Recipe, rooted
 from tflite_light.wording import count
 
 
@@ -23,7 +23,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     """
     from tflite_light.recipe import changing
 
-    value = _read(Path(path))
+    value = rooted(*_read(Path(path)))
     for change in changes:
         changing.apply(value, change)
     try:
@@ -44,18 +44,23 @@ def check(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def to_yaml(recipe: Recipe) -> str:
-    """The recipe with every default written out; loads back equal."""
+def to_yaml(recipe: Recipe, beside: bool = False) -> str:
+    """The recipe with every default written out; loads back equal.
+
+    Parts outside the package go by their absolute paths, or by their names: files `beside` it.
+    """
     from tflite_light.recipe import yaml
 
-    return yaml.dump(recipe.model_dump(mode="json"))
+    return yaml.dump(recipe.model_dump(mode="json") if beside else recipe.shown())
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> tuple[dict[str, Any], Path]:
+    """What a recipe holds, unchecked, and its folder."""
     from tflite_light.recipe import yaml
 
+    file = shipped.find(path)
     try:
-        value = yaml.parse(shipped.find(path).read_text(encoding="utf-8"))
+        value = yaml.parse(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
             f"recipe {path} does not exist.",
@@ -72,7 +77,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UserError(
             f"recipe {path} {found}.", "It needs at least the keys model:, data: and train:."
         )
-    return value
+    return value, file.absolute().parent
 
 
 def _refusal(path: str | Path, mistakes: list[str]) -> UserError:

@@ -9,20 +9,32 @@ from typing import Annotated, Any, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from tflite_light import classes
+from tflite_light import classes, own
 from tflite_light.compress import Stage, misfit
 from tflite_light.contract import Image
 from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.models import Architecture
-from tflite_light.parts import OneOf, Part
+from tflite_light.parts import WHERE_IT_IS, OneOf, Part
 from tflite_light.pipeline.augment import Augment
 from tflite_light.recipe.distil import Distil
 from tflite_light.recipe.train import Train
+from tflite_light.sockets import SOCKETS, names
 from tflite_light.sockets import load as load_part
-from tflite_light.sockets import names
 from tflite_light.weights import Weights
+
+SECTIONS = ("model", *SOCKETS[1:])  # where parts stand
+TAKEN = ("fit", "classifier", "teacher")  # what a run's report and checkpoints call other things
+
+
+def rooted(recipe: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """An unchecked recipe whose parts outside the package, named relative to `folder`, are found
+    from anywhere."""
+    return {
+        key: own.rooted(value, folder) if key in SECTIONS else value
+        for key, value in recipe.items()
+    }
 
 
 class Recipe(Part):
@@ -93,6 +105,16 @@ class Recipe(Part):
         return stages
 
     @model_validator(mode="after")
+    def _own_names_differ(self) -> "Recipe":
+        """A run keeps the files side by side, and names phases and files after them."""
+        files = [part.file for part in self.parts if part.file]
+        if twice := _twice([name for name, _ in {(one.name, one.sha256) for one in files}]):
+            raise ValueError(f"two different files are called {twice}; rename one of them")
+        if taken := [one.name for one in files if one.path.stem in TAKEN]:
+            raise ValueError(f"{taken[0]}: a run calls something else so; rename the file")
+        return self
+
+    @model_validator(mode="after")
     def _trains_or_imports(self) -> "Recipe":
         named = [key for key in ("labels", "classes") if getattr(self, key) is not None]
         if self.train:
@@ -135,6 +157,32 @@ class Recipe(Part):
         model = self.model.model_copy(update={"variant": variant})
         return self.model_copy(update={"model": model})
 
+    @model_validator(mode="after")
+    def _image_of_the_weights(self) -> "Recipe":
+        """What is known of the weights' pictures stands where the recipe says nothing else."""
+        known = self.weights.fills(self.model) if self.weights else {}
+        if self.image.resize == "stretch":
+            known.pop("crop", None)
+        if known.keys() <= self.image.model_fields_set:
+            return self
+        written = self.image.model_dump(exclude_unset=True)
+        return self.model_copy(update={"image": Image.model_validate(known | written)})
+
+    @property
+    def parts(self) -> list[Part]:
+        """All that stand in it."""
+        one = [self.model, self.data, self.weights]
+        return [*filter(None, one), *self.compress, *self.export]
+
+    @property
+    def own_files(self) -> dict[str, own.OwnFile]:
+        """The files of its parts outside the package, by their names."""
+        return {part.file.name: part.file for part in self.parts if part.file}
+
+    def shown(self) -> dict[str, Any]:
+        """As JSON, parts outside the package by their paths."""
+        return self.model_dump(mode="json", context=WHERE_IT_IS)
+
     @property
     def training(self) -> Train:
         """`train` of a recipe that is no import."""
@@ -175,6 +223,14 @@ class Recipe(Part):
             }
         return [f"{place}: {path} does not exist" for place, path in found.items()]
 
+    def remarks(self) -> list[str]:
+        """What the recipe says and does in part alone, for a person."""
+        precision = self.train.precision if self.train else "float32"
+        rounded = [stage.key for stage in self.compress if stage.yields == "quantised"]
+        if precision == "float32" or not rounded:
+            return []
+        return [f"{' and '.join(rounded)} trains in float32; train.precision is of other phases"]
+
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
         if self.classes:
@@ -194,6 +250,10 @@ class Recipe(Part):
         mine = {key: [mode for mode in self.export if mode.key == key] for key in keys}
         every = [mode for key in keys for mode in mine[key] or [load_part("export", key)()]]
         return every or self.export
+
+    def possible_modes(self) -> list[Mode]:
+        """All that a run of it may have files of: each kind's own or by default."""
+        return self.modes(sorted({*names("export"), *(mode.key for mode in self.export)}))
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -25,6 +25,9 @@ def schema() -> dict[str, Any]:
     }
 
 
+_OWN = r"\.py$"
+
+
 class _Generator(GenerateJsonSchema):
     """Fields that convert what is written, such as `mean: 128` for three of it, take numbers."""
 
@@ -44,7 +47,7 @@ def _with_parts(value: Any, shared: dict[str, Any]) -> Any:
 
 
 def _parts(socket: str, shared: dict[str, Any]) -> dict[str, Any]:
-    """`name` alone or `{name: {field: value}}`."""
+    """`name` alone or `{name: {field: value}}`; a file outside the package with any fields."""
     fields = {
         name: load(socket, name).model_json_schema(schema_generator=_Generator)
         for name in names(socket)
@@ -55,12 +58,14 @@ def _parts(socket: str, shared: dict[str, Any]) -> dict[str, Any]:
     return {
         "anyOf": [
             {"enum": short},
+            {"type": "string", "pattern": _OWN},
             {
                 "type": "object",
                 "properties": {
                     name: {"anyOf": [part, {"type": "null"}]} if name in short else part
                     for name, part in fields.items()
                 },
+                "patternProperties": {_OWN: {"type": ["object", "null"]}},
                 "additionalProperties": False,
                 "minProperties": 1,
                 "maxProperties": 1,

@@ -77,6 +77,13 @@ class Train(Part):
     freeze: Freeze | None = Field(
         None, description="train the classifier alone first, for weights that were loaded"
     )
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = Field(
+        "float32",
+        description="of the arithmetic in float phases; variables are float32, and qat is",
+    )
+    jit_compile: bool | None = Field(
+        None, description="steps of the fit as XLA's kernels; default: on GPUs"
+    )
     batch_norm_momentum: float | None = Field(
         None, gt=0, lt=1, description="default: 1 - 5 / steps an epoch, between 0.9 and 0.99"
     )

@@ -1,6 +1,6 @@
 """What a network costs, for a person: layer by layer, or several networks side by side."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tflite_light.cost.guidelines import Guideline
@@ -49,8 +49,8 @@ def show(found: Inspected) -> None:
         console.print(_lines(guideline))
 
 
-def compare(found: list[Inspected]) -> None:
-    """Print a column for each target, with its ratio to the first, on stdout."""
+def compare(found: list[Inspected], above: Mapping[str, list[str]] | None = None) -> None:
+    """Print a column for each target, with ratios to the first, on stdout; `above` is on top."""
     from rich.console import Console
     from rich.table import Table
 
@@ -60,6 +60,8 @@ def compare(found: list[Inspected]) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("", *(one.target for one in found)):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
+    for name, cells in (above or {}).items():
+        table.add_row(name, *cells)
     for key in totals[0]:
         values = [one[key] for one in totals]
         if key in SIZED or any(value is not None for value in values):

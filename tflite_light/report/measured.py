@@ -1,17 +1,30 @@
-"""What was measured, for a person: a table, and warnings."""
+"""What was measured, for a person: tables of answers and of costs, and warnings."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tflite_light.measure.accuracy import Measured
-from tflite_light.wording import count
+from tflite_light.measure.confusion import Confusion
+from tflite_light.measure.significance import Paired
+from tflite_light.report import confused
+from tflite_light.wording import count, some
 
-COLUMNS: dict[str, Callable[[Measured], str]] = {
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Columns = dict[str, Callable[[Measured], str]]
+ANSWERS: Columns = {
     "": lambda row: _title(row),
-    "val": lambda row: _share(row.val_top1),
-    "top-1": lambda row: _share(row.top1),
-    "agreement": lambda row: _share(row.agreement),
-    "zeros": lambda row: _share(row.zeros),
+    "val (95 %)": lambda row: _accuracy(row.val_top1, row.val_interval),
+    "top-1 (95 %)": lambda row: _accuracy(row.top1, row.top1_interval),
+    "balanced": lambda row: _uneven(row.confusion, "balanced_accuracy"),
+    "macro F1": lambda row: _uneven(row.confusion, "macro_f1"),
+    "agreement": lambda row: share(row.agreement),
+    "worst class": lambda row: _worst(row.confusion),
+}
+COSTS: Columns = {
+    "": lambda row: _title(row),
+    "zeros": lambda row: share(row.zeros),
     "values": lambda row: "" if row.values is None else str(row.values),
     "KiB": lambda row: _kib(row.size_bytes),
     "deflated": lambda row: _kib(row.deflated_bytes),
@@ -19,38 +32,100 @@ COLUMNS: dict[str, Callable[[Measured], str]] = {
     "ms": lambda row: _ms(row.latency_ms),
     "time": lambda row: _time(row.seconds),
 }
+LEFT = ("", "worst class")
 ENOUGH = 0.98  # agreement below it deserves a word
 FEW_PICTURES = 200  # more than these hardly change the ranges they set
 
 
-def show(rows: list[Measured]) -> None:
-    """Print the table on stdout, without columns that no row has a figure in."""
+def show(rows: Sequence[Measured]) -> None:
+    """Print on stdout what each answered and costs, without columns that no row has a figure in;
+    then the last one's classes.
+    """
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(
-        box=None,
-        pad_edge=False,
-        title_justify="left",
-        title=f"on {rows[0].pictures} {rows[0].kind}",
-    )
-    columns = {name: [text for row in rows for text in _cells(row, name)] for name in COLUMNS}
-    columns = {name: cells for name, cells in columns.items() if any(cells)}
-    for name in columns:
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for cells in zip(*columns.values(), strict=True):
-        table.add_row(*cells)
-    Console(width=200, highlight=False).print(table)  # as wide as it needs: no figure is cut off
+    # as wide as it needs: no figure is cut off
+    console = Console(width=400, highlight=False, markup=False, emoji=False)
+    console.print(heading(rows[0]), soft_wrap=True)
+    for columns in (ANSWERS, COSTS):
+        if table := _table(columns, rows):
+            console.print(table)
+    for line in comparisons(rows):
+        console.print(line, soft_wrap=True)
+    judged = _judged(rows)
+    if judged and judged.confusion:
+        confused.show(console, _title(judged), judged.confusion)
 
 
-def warnings(rows: list[Measured]) -> list[str]:
+def warnings(rows: Sequence[Measured]) -> list[str]:
     """What a person should not overlook."""
-    return [
+    found = [
         f"warning: {row.name} answers as its Keras model on only {row.agreement:.3f} of the "
         f"pictures.{_advice(row.calibration_pictures)}"
         for row in rows
         if row.agreement is not None and row.agreement < ENOUGH
     ]
+    judged = _judged(rows)
+    if judged and judged.confusion and (missed := confused.missed(judged.confusion)):
+        classes = [f"{one.name} ({one.right} of {one.pictures})" for one in missed]
+        found.append(
+            f"warning: {judged.name} finds far less of some classes than its top-1 of "
+            f"{judged.confusion.accuracy:.4f} suggests: {some(classes)}."
+        )
+    return found
+
+
+def comparisons(rows: Sequence[Measured]) -> list[str]:
+    """Which files differ from the first, and which may not."""
+    return [_compared(_title(row), row.paired) for row in rows if row.paired]
+
+
+def _judged(rows: Sequence[Measured]) -> Measured | None:
+    """The row whose classes are shown: the last, which is a file where there is one."""
+    return next((row for row in reversed(rows) if row.confusion), None)
+
+
+def heading(row: Measured) -> str:
+    text = f"on {row.pictures} {row.kind}"
+    if not row.confusion:
+        return text
+    balance = row.confusion.balance
+    majority = f"the majority class, {balance.most}, has {balance.share:.4f} of them"
+    classes = count(len(balance.pictures), "class", "classes")
+    return f"{text} of {classes}; {majority}. (95 %): Wilson's interval"
+
+
+def tabulated(columns: Columns, rows: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
+    """Names of columns and lines of cells, without those that have no figures."""
+    cells = {
+        name: [text for row in rows for text in _cells(row, name, cell)]
+        for name, cell in columns.items()
+    }
+    cells = {name: found for name, found in cells.items() if any(found)}
+    lines = [list(line) for line in zip(*cells.values(), strict=True) if any(line[1:])]
+    return list(cells), lines
+
+
+def _table(columns: Columns, rows: Sequence[Measured]) -> "Table | None":
+    """None where there are no figures."""
+    from rich.table import Table
+
+    names, lines = tabulated(columns, rows)
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    for line in lines:
+        table.add_row(*line)
+    return table if lines else None
+
+
+def _compared(name: str, paired: Paired) -> str:
+    """Whether the difference between two files may be chance."""
+    verdict = "differ by more than chance" if paired.told_apart else "cannot be told apart"
+    return (
+        f"{name} and {_file(paired.against)} {verdict} on {paired.pictures} pictures: "
+        f"{paired.only_this} are right in the first alone, {paired.only_other} in the other alone "
+        f"(McNemar's exact test, p = {paired.p_value:.2g})"
+    )
 
 
 def _advice(calibration_pictures: int | None) -> str:
@@ -66,18 +141,35 @@ def _advice(calibration_pictures: int | None) -> str:
     return f"\nhint: its ranges come from {number}; give more, or {qat}."
 
 
-def _cells(row: Measured, column: str) -> list[str]:
+def _cells(row: Measured, name: str, cell: Callable[[Measured], str]) -> list[str]:
     """Of a row, and of a further one for its packed form."""
     packed = {"": "  packed", "KiB": _kib(row.packed_bytes)}
-    return [COLUMNS[column](row), *([packed.get(column, "")] if row.packed_bytes else [])]
+    return [cell(row), *([packed.get(name, "")] if row.packed_bytes else [])]
 
 
 def _title(row: Measured) -> str:
-    return f"{row.name.removesuffix('.tflite')}.tflite" if row.size_bytes else row.name
+    return _file(row.name) if row.size_bytes else row.name
 
 
-def _share(value: float | None) -> str:
+def _file(name: str) -> str:
+    return f"{name.removesuffix('.tflite')}.tflite"
+
+
+def share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _accuracy(value: float | None, interval: tuple[float, float] | None) -> str:
+    return f"{share(value)} {confused.interval(interval)}".strip()
+
+
+def _uneven(confusion: Confusion | None, figure: str) -> str:
+    """A figure that says more than the accuracy where classes are uneven."""
+    return share(getattr(confusion, figure)) if confusion and confusion.balance.uneven else ""
+
+
+def _worst(confusion: Confusion | None) -> str:
+    return f"{share(confusion.worst.recall)} {confusion.worst.name}" if confusion else ""
 
 
 def _kib(value: Any) -> str:

@@ -7,10 +7,12 @@ from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.graph import checkpoint
 from tflite_light.graph.build import build as build_network
+from tflite_light.graph.copied import copied, in_precision
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import FIT, Run
-from tflite_light.runs.record import completed
+from tflite_light.runs.record import completed, own_digests
+from tflite_light.stack import keras
 from tflite_light.tflite.promises import Promise
 from tflite_light.training import distribution
 
@@ -56,8 +58,7 @@ def promises(run: Run) -> list[Promise]:
 
 
 def build(recipe: Recipe, classes: list[str]) -> Any:
-    with distribution.scope():
-        return build_network(recipe.model, recipe.image.size, len(classes), recipe.seed)
+    return build_network(recipe.model, recipe.image.size, len(classes), recipe.seed)
 
 
 def plan(recipe: Recipe, stage: Stage, model: Any, data: Data | None) -> Plan:
@@ -68,8 +69,29 @@ def plan(recipe: Recipe, stage: Stage, model: Any, data: Data | None) -> Plan:
 
 
 def wrap(run: Run, stage: Stage, model: Any, steps: int) -> Any:
-    with distribution.scope():
-        return stage.wrap(model, run.read_plan(stage.key), steps * stage.epochs)
+    return stage.wrap(model, run.read_plan(stage.key), steps * stage.epochs)
+
+
+def precision(run: Run, phase: str) -> str:
+    """What a phase computes in: float phases as the recipe says, others in float32."""
+    stage = run.stages.get(phase)
+    return run.recipe.training.precision if not stage or stage.yields == "float" else "float32"
+
+
+def to_train(run: Run, phase: str, model: Any, wrapped: Any, steps: int) -> Any:
+    """What a phase trains: `wrapped` itself, which was made of `model`; or its copy on several
+    devices, or that computes in the recipe's precision."""
+    stage, policy = run.stages.get(phase), precision(run, phase)
+    if distribution.alone() and policy == "float32":
+        return wrapped
+    with distribution.strategy().scope():
+        if not stage or stage.yields == "float":
+            copy = copied(wrapped, in_precision(wrapped, policy))
+        else:
+            keras.backend.reset_uids()  # TF-MOT numbers its layers, and the journal goes by names
+            copy = wrap(run, stage, copied(model), steps)
+        copy.set_weights(distribution.agreed_arrays(wrapped.get_weights()))
+    return copy
 
 
 def load_weights(run: Run, phase: str, model: Any) -> dict[str, Any]:
@@ -85,7 +107,7 @@ def require_own(run: Run, phase: str) -> None:
         if not path.exists():
             continue
         own, note = facts(run, phase), checkpoint.read_note(path)
-        note["recipe"] = completed(note.get("recipe", own["recipe"]))
+        note["recipe"] = completed(note.get("recipe", own["recipe"]), run.folder)
         odd = [key for key in own if note.get(key, own[key]) != own[key]]
         if odd:
             raise UserError(
@@ -105,6 +127,7 @@ def facts(run: Run, phase: str) -> dict[str, Any]:
         "image": recipe.image.model_dump(mode="json"),
         "classes": run.classes,
         "recipe": recipe.model_dump(mode="json"),
+        "parts": own_digests(recipe),
         "pictures": run.contents,
         "teacher": run.teacher,
         "plan": run.read_plan(phase) if phase in run.stages else {},

@@ -1,9 +1,10 @@
 """The conductor: fit -> stages -> export -> measure, in a run folder from which it can go on."""
 
+import contextlib
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from tflite_light import files, interrupts
 from tflite_light.compress import Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.measure.accuracy import Measured, measure
+from tflite_light.measure.accuracy import Measured, measure, pair_files
+from tflite_light.measure.balance import Balance
+from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
@@ -20,12 +23,14 @@ from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import accuracy_as, deliver
 from tflite_light.runs.finding import create
-from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
+from tflite_light.runs.folder import CLASSIFIER_PHASE, Run, open_run
 from tflite_light.runs.phases import measure_phase
 from tflite_light.runs.planning import steps
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
+from tflite_light.training import distribution
 from tflite_light.training.display import Display
 from tflite_light.training.distillation import Distillation
+from tflite_light.training.journal import Row
 from tflite_light.training.judge import Judge
 from tflite_light.training.objective import CrossEntropy, Objective
 from tflite_light.training.phase import Phase, train_phase
@@ -33,6 +38,7 @@ from tflite_light.training.phase import Phase, train_phase
 WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
 
 
+@distribution.together()
 def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Run, list[Measured]]:
     """A new run of a recipe in a folder of its own below `runs`, trained to the end.
 
@@ -41,24 +47,63 @@ def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Ru
     if not recipe.train:
         raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
+    distribution.require_divisible(recipe.training.batch_size, len(data.train))
+    require_apart(recipe.source.where, data.parts)
     check(recipe, data)
     teacher = open_teacher(recipe, data.classes)
     digest = teacher.digest if teacher else None
-    run = create(recipe, name or recipe.model.key, Path(runs), data.parts, digest)
-    with run.locked():
+    folder = ""
+    if distribution.writes():
+        run = create(recipe, name or recipe.model.key, Path(runs), data.parts, digest)
+        folder = str(run.folder.absolute())
+    folder = distribution.agreed(folder)
+    if not distribution.writes():
+        run = _joined(folder, data)
+    with _locked(run):
         return run, _train(run, data, teacher)
 
 
+@distribution.together()
 def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
     """What is still to be done of a run; its pictures lie at `data` where they were moved."""
-    with run.locked():
+    with _locked(run):
         recipe = run.recipe_at(data)
         run.require_same_data(recipe)
         teacher = open_teacher(recipe, run.classes)
         run.require_same_teacher(teacher.digest if teacher else None)
         pictures = recipe.source.load(recipe.image)
+        distribution.require_divisible(recipe.training.batch_size, len(pictures.train))
         run.require_same_contents(pictures.parts)
+        if distribution.agreed(str(run.folder.absolute())) != str(run.folder.absolute()):
+            raise UserError(
+                f"the first worker goes on with another run than {run.folder}.",
+                "Name the run's folder, the same on all workers.",
+            )
         return run, _train(run, pictures, teacher)
+
+
+def _joined(folder: str, data: Data) -> Run:
+    """The run that the first worker has begun. Raises UserError where this one has other data."""
+    if not os.path.exists(Path(folder) / "data.json"):
+        raise UserError(
+            f"this worker does not see {folder}, which the first one writes.",
+            "Put `--runs` on storage that all workers share, under the same path.",
+        )
+    run = open_run(folder)
+    run.require_same_data(run.recipe)
+    run.require_same_contents(data.parts)
+    return run
+
+
+@contextlib.contextmanager
+def _locked(run: Run) -> Iterator[None]:
+    """Holds the run for the worker that writes; others are silent but for errors."""
+    if distribution.writes():
+        with run.locked():
+            yield
+    else:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+            yield
 
 
 def check(recipe: Recipe, data: Data) -> None:
@@ -69,7 +114,7 @@ def check(recipe: Recipe, data: Data) -> None:
     model = chain.build(recipe, data.classes)
     if recipe.weights:
         recipe.weights.load(model, recipe.model, data.classes)
-        if problem := recipe.weights.misfit(recipe.image):
+        if problem := recipe.weights.misfit(recipe.image, recipe.model):
             say(f"{problem}: training has to make up for that")
     for step in steps(recipe, model):
         model = step.model if step.stage.yields == "quantised" else step.result
@@ -82,13 +127,18 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     say(f"{run.folder}: {counts}")
+    if not distribution.writes():
+        for _ in _trained(run, data, teacher):
+            pass
+        return []
+    _say_uneven(run.recipe, data)
     started = time.monotonic()
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     models: dict[str, Any] = {}
     if teacher:
         say(f"teacher {teacher.path}: measuring on {len(data.test)} test pictures")
-        rows.append(measure(ROW, teacher, data.test)[0])
+        rows.append(measure(ROW, teacher, data.test, data.classes)[0])
     for phase, model, seconds in _trained(run, data, teacher):
         row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
         row.seconds, models[phase] = seconds, model
@@ -97,6 +147,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
         made = mode, models[phase], logits[phase], data, chain.promises(run), path
         rows.append(deliver(*made, run.recipe.license))
+    pair_files(rows)
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},
@@ -107,6 +158,14 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     return rows
 
 
+def _say_uneven(recipe: Recipe, data: Data) -> None:
+    """Say where some classes have far more pictures than others, and what there is for that."""
+    balance = Balance.of(data.classes, data.train.labels)
+    if balance.uneven:
+        weigh = "" if recipe.training.class_weights else ", or set `train.class_weights: true`"
+        say(f"{balance.sentence()}; look at balanced accuracy and at each class{weigh}")
+
+
 def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str, Any, float]]:
     """Name, model and training seconds of each phase: finished ones are read, others trained."""
     per_epoch = steps_per_epoch(data.train, run.recipe.training.batch_size)
@@ -114,35 +173,54 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
     _begin(run, model, data.classes)
     for phase in run.phases:
         stage = run.stages.get(phase)
-        if stage and not run.begun(phase):
+        begun, done = distribution.agreed([run.begun(phase), run.weights_path(phase).exists()])
+        if stage and not begun and distribution.writes():
             files.write_json(run.plan_path(phase), chain.plan(run.recipe, stage, model, data))
+        distribution.agreed(phase)  # now the plan is there
         chain.require_own(run, phase)
         wrapped = model if stage is None else chain.wrap(run, stage, model, per_epoch)
-        if run.weights_path(phase).exists():
+        if done:
             model = wrapped if stage is None else stage.strip(wrapped)
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)
             continue
-        if stage and not run.begun(phase):
+        if stage and not begun:
             stage.prepare(wrapped, model, run.read_plan(phase), data.train)
-        with Display(phase, *epochs_around(run, phase)) as display:
-            history = train_phase(
-                wrapped,
-                replace(
-                    _phase(run, phase, teacher),
-                    callbacks=_callbacks(run, stage, wrapped, data) if stage else [],
-                    facts=chain.facts(run, phase),
-                ),
-                run.recipe,
-                data,
-                run.places(phase),
-                display,
-            )
+        history = _fit(run, phase, model, wrapped, data, teacher)
         model = wrapped if stage is None else stage.strip(wrapped)
         seconds = sum(row["seconds"] for row in history)
-        note = {"seconds": seconds, **chain.facts(run, phase)}
-        checkpoint.write(run.weights_path(phase), checkpoint.weights_of(model), note)
-        run.places(phase).state.unlink(missing_ok=True)
+        if distribution.writes():
+            note = {"seconds": seconds, **chain.facts(run, phase)}
+            checkpoint.write(run.weights_path(phase), checkpoint.weights_of(model), note)
+            run.places(phase).state.unlink(missing_ok=True)
         yield phase, model, seconds
+    distribution.leave()
+
+
+def _fit(
+    run: Run, phase: str, model: Any, wrapped: Any, data: Data, teacher: Teacher | None
+) -> list[Row]:
+    """Train `wrapped`, which a phase has made of `model`, in place; the phase's history."""
+    stage = run.stages.get(phase)
+    per_epoch = steps_per_epoch(data.train, run.recipe.training.batch_size)
+    trained = chain.to_train(run, phase, model, wrapped, per_epoch)
+    with Display(phase, *epochs_around(run, phase)) as display:
+        history = train_phase(
+            trained,
+            replace(
+                _phase(run, phase, teacher),
+                callbacks=_callbacks(run, stage, trained, wrapped, data) if stage else [],
+                facts=chain.facts(run, phase),
+                precision=chain.precision(run, phase),
+                jit_compile=stage is None and distribution.jit_compiles(run.recipe.training),
+            ),
+            run.recipe,
+            data,
+            run.places(phase),
+            display,
+        )
+    if trained is not wrapped:
+        wrapped.set_weights(trained.get_weights())
+    return history
 
 
 def _begin(run: Run, model: Any, classes: list[str]) -> None:
@@ -152,12 +230,19 @@ def _begin(run: Run, model: Any, classes: list[str]) -> None:
             say(remark)
 
 
-def _callbacks(run: Run, stage: Stage, wrapped: Any, data: Data) -> list[Any]:
+def _callbacks(run: Run, stage: Stage, trained: Any, wrapped: Any, data: Data) -> list[Any]:
     """The stage's own; and a judge of each epoch's file, where one is made of what it leaves."""
-    callbacks = stage.callbacks(wrapped, run.read_plan(stage.key))
+    callbacks = stage.callbacks(trained, run.read_plan(stage.key))
     modes = [mode for mode in run.recipe.export if mode.accepts_qat_model]
+
+    def accuracy(model: Any) -> float:
+        if model is not wrapped:
+            wrapped.set_weights(model.get_weights())  # which all workers read together
+        found = accuracy_as(modes[0], wrapped, data) if distribution.writes() else 0.0
+        return float(distribution.agreed(found))
+
     if stage.yields == "quantised" and modes:
-        callbacks.append(Judge(partial(accuracy_as, modes[0], data=data)))
+        callbacks.append(Judge(accuracy))
     return callbacks
 
 

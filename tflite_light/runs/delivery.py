@@ -46,7 +46,7 @@ def deliver(
     start = time.monotonic()
     bare = make(mode, model, data, promises, path)
     runner = TFLiteModel(bare)
-    row, logits = measure(mode.stem, runner, data.test)
+    row, logits = measure(mode.stem, runner, data.test, data.classes)
     row.agreement = agreement(logits, reference)
     calibrated = mode.calibrated_on(model, data.train)
     agreed = Contract(

@@ -5,13 +5,15 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from tflite_light.classes import plain
+from tflite_light.classes import distinct, plain
 from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, measure_file
+from tflite_light.measure.balance import Balance
 from tflite_light.measure.predict import open_file
-from tflite_light.pipeline.examples import read
-from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.examples import Examples, read
+from tflite_light.pipeline.pictures import UNKNOWN, Pictures, Split
+from tflite_light.progress import say
 from tflite_light.sockets import load, names
 from tflite_light.wording import some
 
@@ -19,16 +21,30 @@ from tflite_light.wording import some
 def evaluate_file(path: str | Path, data: str | Path, skip_strangers: bool = False) -> Measured:
     """Accuracy of a `.tflite` on the labelled pictures of a folder or a table.
 
-    Raises UserError when the labels are not the file's or a picture cannot be read.
+    They may be of some of its classes, in any order: names are matched. Raises UserError when
+    they have labels that are not the file's, or a picture cannot be read.
     """
     path, data = Path(path), Path(data)
     model, contract = open_file(path)
-    pictures = _labelled(_source(data, skip_strangers), contract.labels)
+    pictures = labelled(source_at(data, skip_strangers), contract.labels)
     examples = read({"test": pictures}, contract.image)["test"]
-    return measure_file(path.name, path.read_bytes(), model, examples, None)
+    classes = distinct(str(path), contract.labels)
+    remark(examples, classes)
+    return measure_file(path.name, path.read_bytes(), model, examples, classes, None)
 
 
-def _source(data: Path, skip_strangers: bool) -> Source:
+def remark(examples: Examples, classes: list[str]) -> None:
+    """Say on stderr which classes have no pictures, and where some have far more than others."""
+    if UNKNOWN in examples.labels:
+        return
+    balance = Balance.of(classes, examples.labels)
+    if absent := [name for name in classes if name not in balance.pictures]:
+        say(f"no pictures of {len(absent)} of {len(classes)} classes: {some(absent)}")
+    if balance.uneven:
+        say(f"{balance.sentence()}; look at balanced accuracy and at each class")
+
+
+def source_at(data: Path, skip_strangers: bool) -> Source:
     """What reads such a path, of all sources."""
     kinds: list[type[Source]] = [load("data", name) for name in names("data")]
     there = os.path.exists(data)
@@ -40,24 +56,28 @@ def _source(data: Path, skip_strangers: bool) -> Source:
     )
 
 
-def _labelled(source: Source, labels: list[str]) -> Pictures:
-    """The source's pictures, with the file's labels in place of its own; names are matched."""
+def labelled(source: Source, labels: list[str], part: Split | None = None) -> Pictures:
+    """A part of the source, or what it has to measure others on, with the file's labels in place of
+    its own; names are matched.
+
+    They may be some of the labels, in any order. Raises UserError where they are others.
+    """
     known, found = [plain(label) for label in labels], source.classes()
     if strange := [name for name in found if name not in known]:
         raise UserError(
-            f"{source.where} has classes the file does not know: {some(strange)}. "
-            f"The file's {len(labels)} labels are {some(labels, 10)}.",
+            f"{source.where} has classes the model does not know: {some(strange)}. "
+            f"Its {len(labels)} labels are {some(labels, 10)}.",
             _suggestion(strange[0], known),
         )
     if twice := [name for name in found if known.count(name) > 1]:
         indices = [str(index) for index, name in enumerate(known) if name == twice[0]]
         raise UserError(
-            f"the file's labels {' and '.join(indices)} are both {twice[0]!r}, so the pictures of "
+            f"the model's labels {' and '.join(indices)} are both {twice[0]!r}, so the pictures of "
             f"{source.where} cannot be told apart by that name.",
             "Export the file again, which makes its labels differ.",
         )
     places = {name: index for index, name in enumerate(known)}
-    pictures = source.measured()
+    pictures = source.split(part) if part else source.measured()
     return replace(pictures, labels=[places[found[label]] for label in pictures.labels])
 
 
@@ -66,4 +86,4 @@ def _suggestion(name: str, known: list[str]) -> str:
     alike = [label for label in known if re.fullmatch(re.escape(name) + r" \(\d+\)", label)]
     if alike:
         return f"{name} is more than one class: write {' or '.join(alike)}."
-    return "Rename them to the file's labels, or leave them out."
+    return "Rename them to its labels, or leave them out."

@@ -20,7 +20,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
-from tflite_light.sockets import load, names
+from tflite_light.sockets import load
 from tflite_light.tflite import file as tflite
 
 PICTURES = 64  # on which layers are compared
@@ -110,7 +110,7 @@ def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
 
 def _mode(recipe: Recipe, path: Path) -> Mode:
     """That a file was made by, as its name says; else plain int8."""
-    every = [*recipe.modes(()), *recipe.modes([*names("export")]), load("export", "int8")()]
+    every = [*recipe.modes(()), *recipe.possible_modes(), load("export", "int8")()]
     named = [one for one in every if f"_{path.stem}".endswith(f"_{one.stem}")]
     mode: Mode = [*named, *(one for one in every if one.key == "int8")][0]
     return mode

@@ -11,7 +11,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import Run, open_run
-from tflite_light.runs.record import differences, record
+from tflite_light.runs.record import changed_files, differences, own_digests, record
 
 
 def create(
@@ -25,11 +25,7 @@ def create(
 
     `teacher` is a digest of its teacher's weights.
     """
-    if Path(name).name != name or name.startswith((".", "-")) or not name.isprintable():
-        raise UserError(
-            f"{name!r} cannot name a run.",
-            "Give `--name` letters, digits, - and _, a letter or digit first.",
-        )
+    require_name(name)
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
         record(run.folder, recipe, parts, teacher)
@@ -37,6 +33,16 @@ def create(
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
     return run
+
+
+def require_name(name: str) -> None:
+    """Raises UserError where a run cannot have this name."""
+    plain = Path(name).name == name and name.isprintable()
+    if not name or not plain or name.startswith((".", "-")):
+        raise UserError(
+            f"{name!r} cannot name a run.",
+            "Give it letters, digits, - and _, a letter or digit first.",
+        )
 
 
 def newest(runs: Path) -> Run:
@@ -61,9 +67,11 @@ def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
         return run
     run = _unfinished(name, runs)
     then, now = run.recipe.model_dump(mode="json"), recipe.absolute().model_dump(mode="json")
-    if changes := differences(then, now):
+    changed = changed_files(own_digests(run.recipe), recipe)
+    changes = "; ".join(differences(then, now))
+    if changed or changes:
         raise UserError(
-            f"{run.folder} was started with another recipe: {'; '.join(changes)}.",
+            f"{run.folder} was started with another {changed or f'recipe: {changes}'}.",
             f"Go on with its own: `tflite-light train {run.folder} --resume`",
         )
     return run

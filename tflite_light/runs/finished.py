@@ -7,19 +7,17 @@ from tflite_light import files
 from tflite_light.contract import Contract
 from tflite_light.data import Source
 from tflite_light.errors import UserError
-from tflite_light.export import Mode
-from tflite_light.measure.accuracy import Measured, answers, measure_file
+from tflite_light.measure.accuracy import Measured, answers, measure_file, pair_files
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import Floats
-from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, packed_beside
+from tflite_light.runs.evaluating import labelled, remark, source_at
 from tflite_light.runs.folder import Run, require_finished
 from tflite_light.runs.phases import measure_phase
-from tflite_light.sockets import names
 
 
 def export(
@@ -36,7 +34,8 @@ def export(
     require_finished(run)
     out = Path(out) if out else None
     files.require_writable(out or run.folder)
-    recipe = _recipe_at(run, data)
+    recipe = run.recipe_at(data)
+    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
     chosen = recipe.modes(modes)
     run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
@@ -53,6 +52,7 @@ def export(
             phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
             made = mode, models[phase], logits[phase], pictures, chain.promises(run), path
             rows[path] = deliver(*made, run.recipe.license)
+        pair_files([*rows.values()])
         if not out:
             run.write_rows(list(rows.values()))
     return rows
@@ -64,58 +64,63 @@ def evaluate(
     """Every Keras model and every exported file of a finished run, on the same test pictures.
 
     They are the run's own, which must be as they were, at `data` if they were moved; or those of
-    other pictures at `data`, of the same classes, which are then not divided to validate, too.
+    other pictures at `data`, of some of its classes, which are then not divided to validate, too.
     """
     require_finished(run)
-    recipe = _recipe_at(run, data, skip_strangers)
-    others = data and not run.has_same_data(recipe)
-    parts = read(_measured(recipe.source, bool(others)), recipe.image)
+    recipe = run.recipe
+    if not data:
+        run.require_same_data(recipe)
+    parts = read(_measured(run, _source_at(run, data, skip_strangers)), recipe.image)
     if not data:
         run.require_same_contents(parts)
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
     val, test = parts.get("val"), parts["test"]
+    remark(test, run.classes)
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     for phase, model in zip(run.phases, chain.models(run), strict=True):
         row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
-    for mode in recipe.modes([*names("export")]):
+    for mode in recipe.possible_modes():
         path = run.export_path(mode.stem)
         if not path.exists():
             continue
         predictor, agreed = open_file(path)
-        _require_own(run, mode, agreed)
+        require_own(run, path, agreed)
         reference = logits[chain.source_phase(run, mode)]
-        rows.append(measure_file(mode.stem, path.read_bytes(), predictor, test, reference))
+        content = path.read_bytes()
+        rows.append(measure_file(mode.stem, content, predictor, test, run.classes, reference))
         packed = packed_beside(path)
         rows[-1].packed_bytes = packed.stat().st_size if packed.exists() else None
+    pair_files(rows)
     return rows
 
 
-def _measured(source: Source, others: bool) -> dict[str, Pictures]:
+def _source_at(run: Run, data: str | Path | None, skip_strangers: bool) -> Source:
+    """The run's own source, at `data` if that is given; of one without files, whatever is there."""
+    own = run.recipe.source
+    if data is None or own.reads_files:
+        return run.recipe_at(data, skip_strangers).source
+    return source_at(Path(data), skip_strangers)
+
+
+def _measured(run: Run, source: Source) -> dict[str, Pictures]:
     """What a run's models are measured on: its val and test pictures, or all of others."""
-    if others:
-        return {"test": source.measured()}
+    if not run.has_same_data(source):
+        return {"test": labelled(source, run.classes)}
     return {"val": source.split("val"), "test": source.split("test")}
 
 
-def _recipe_at(run: Run, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
-    """The run's recipe on its own pictures, which must be as they were, or on others' at `data`."""
-    recipe = run.recipe_at(data, skip_strangers)
-    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
-    return recipe
-
-
-def _require_own(run: Run, mode: Mode, agreed: Contract) -> None:
-    """Raises UserError where the exported file with this contract is of another run."""
+def require_own(run: Run, path: Path, agreed: Contract) -> None:
+    """Raises UserError where the file with this contract, among the exports, is of another run."""
     exported, network = run.exported(), agreed.flatbuffer and agreed.flatbuffer.sha256
     problem = ""
     if agreed.image != run.recipe.image or agreed.labels != run.classes:
         problem = "its contract has other pixels or labels"
-    elif mode.stem not in exported or exported[mode.stem] not in (None, network):
+    elif path.stem not in exported or exported[path.stem] not in (None, network):
         problem = "metrics.json records another network, or none"
     if problem:
         raise UserError(
-            f"{run.export_path(mode.stem)} is not this run's: {problem}.",
-            f"Write it again with `tflite-light export {run.folder} --{mode.key}`.",
+            f"{path} is not this run's: {problem}.",
+            f"Write the files again with `tflite-light export {run.folder}`.",
         )

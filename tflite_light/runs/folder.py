@@ -1,17 +1,22 @@
 """The folder of a run: the only place that knows its paths, and what it was made by.
 
     recipe.yaml       the resolved recipe, absolute data paths
-    environment.json  versions (the kit's own too), machine, seed, and the recipe once more
+    NAME.py ...       copies of its parts outside the package, by which the run is opened
+    environment.json  versions (the kit's own too), machine, seed, the recipe once more, and
+                      SHA-256 of these copies
     data.json         class names in the order of the logits; digests and counts of the pictures,
                       digest of a teacher's weights
-    history.csv, tensorboard/, checkpoints/, exports/, metrics.json
+    history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
 
 What a run is opened with must fit what is recorded: a recipe or data that was changed since would
 give files whose labels or pixels are not those of the training.
 """
 
 import contextlib
+import csv
+import fcntl
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,14 +25,17 @@ from typing import Any
 from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
+from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
 from tflite_light.pipeline.examples import Examples
+from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.record import counts, require_unchanged
+from tflite_light.runs.record import CHECKSUMS, counts, require_unchanged
 from tflite_light.training.places import Places
 from tflite_light.wording import some
 
+LOCK = ".lock"
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 
@@ -71,6 +79,24 @@ class Run:
             history=self.folder / "history.csv",
             tensorboard=self.folder / "tensorboard" / phase,
         )
+
+    def epochs(self, phase: str) -> int:
+        """As many as a phase is to be trained for."""
+        settings = self.recipe.training
+        if phase == CLASSIFIER_PHASE and settings.freeze:
+            return settings.freeze.epochs
+        return self.stages[phase].epochs if phase in self.stages else settings.epochs
+
+    def epochs_done(self, phase: str) -> int:
+        """As many as a phase has been trained for, by the history."""
+        path = self.places(phase).history
+        lines = path.read_text().splitlines() if path.exists() else []
+        return sum(row["phase"] == phase for row in csv.DictReader(lines))
+
+    @property
+    def current_phase(self) -> str | None:
+        """The first phase that is not trained to its end; None where only the export is left."""
+        return next((one for one in self.phases if not self.weights_path(one).exists()), None)
 
     def begun(self, phase: str) -> bool:
         return self.weights_path(phase).exists() or self.places(phase).state.exists()
@@ -127,10 +153,10 @@ class Run:
         source = self.recipe.source.located(Path(data), skip_strangers)
         return self.recipe.model_copy(update={"data": source})
 
-    def has_same_data(self, recipe: Recipe) -> bool:
+    def has_same_data(self, source: Source) -> bool:
         """Whether the pictures and their parts are those that the run was started on."""
         try:
-            return bool(recipe.source.listing_digest() == self._data["digest"])
+            return bool(source.listing_digest() == self._data["digest"])
         except UserError:  # pictures to measure on alone, which cannot be divided for a training
             return False
 
@@ -138,7 +164,7 @@ class Run:
         """Raises UserError where the pictures are not those that the run was started on."""
         self.require_same_classes(recipe)
         now = counts(recipe)
-        if self.has_same_data(recipe):
+        if self.has_same_data(recipe.source):
             return
         then = self._data["pictures"]
         changes = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
@@ -149,7 +175,10 @@ class Run:
         )
 
     def require_same_contents(self, parts: Mapping[str, Examples]) -> None:
-        """Raises UserError where pictures, by now read, hold other bytes than in the training."""
+        """Raises UserError where pictures, by now seen, hold other bytes than in the training."""
+        if self._data.get("checksums") != CHECKSUMS:
+            say(f"{self.folder}: an earlier version made it; pictures go by name and size")
+            return
         changed = [name for name in parts if parts[name].digest() != self.contents.get(name)]
         if changed:
             raise UserError(
@@ -192,6 +221,10 @@ class Run:
         """Of each row of metrics.json, the SHA-256 of its file's network, if known."""
         return {name: row.get("sha256") for name, row in self._metrics()[1].items()}
 
+    def measured(self) -> list[Measured]:
+        """The rows of metrics.json."""
+        return [Measured.from_json(row) for row in self._metrics()[1].values()]
+
     def _metrics(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What metrics.json holds, and its rows by name."""
         found = files.read_json(self.metrics_path)
@@ -206,33 +239,47 @@ class Run:
 
     def progress(self) -> str:
         """How far an unfinished run came, for a person."""
-        for phase in self.phases:
-            if not self.weights_path(phase).exists():
-                return f"it stopped in phase {phase}"
-        return "it stopped at the export"
+        phase = self.current_phase
+        return f"it stopped in phase {phase}" if phase else "it stopped at the export"
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the run for this process; what a killed one left half-written is removed.
+    def locked(self) -> AbstractContextManager[None]:
+        return locked(self.folder)
 
-        The system frees the lock when its process ends, however it ends. Raises UserError where
-        another process works on the run.
-        """
-        from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{self.folder} is being written by another process.",
-                "Wait until it has finished, or stop it first.",
-            ) from None
-        try:
-            files.remove_unfinished(self.folder)
-            yield
-        finally:
-            lock.release()
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds a run for this process; what a killed one left half-written is removed.
+
+    The system frees the lock when its process ends, however it ends. Raises UserError where another
+    process works on the run.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(
+            f"{folder} is being written by another process.",
+            "Wait until it has finished, or stop it first.",
+        ) from None
+    try:
+        files.remove_unfinished(folder)
+        yield
+    finally:
+        lock.release()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process works on the run; nothing is written, so that anyone may ask."""
+    try:
+        with (folder / LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no process has worked on it, or none that this user may know of
+        return False
+    return False
 
 
 def open_run(folder: str | Path) -> Run:

@@ -10,7 +10,7 @@ from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.graph.build import build
-from tflite_light.measure.accuracy import Measured, answers
+from tflite_light.measure.accuracy import Measured, answers, pair_files
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import Data, read
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
@@ -41,10 +41,12 @@ def export(
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
     paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
-    return {
+    rows = {
         file: deliver(mode, model, logits, data, [], file, recipe.license)
         for file, mode in paths.items()
     }
+    pair_files([*rows.values()])
+    return rows
 
 
 def opened(recipe: Recipe) -> tuple[Any, Data]:
@@ -128,7 +130,7 @@ def _load_weights(recipe: Recipe, model: object, labels: list[str] | None) -> No
     if not recipe.weights:
         say("no weights: they are drawn from the seed, so that only size and speed mean anything")
         return
-    if problem := recipe.weights.misfit(recipe.image):
+    if problem := recipe.weights.misfit(recipe.image, recipe.model):
         raise UserError(f"{problem}.", "Write theirs under `image:`.")
     for remark in recipe.weights.load(model, recipe.model, labels, whole=True):
         say(remark)

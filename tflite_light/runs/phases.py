@@ -21,7 +21,7 @@ def measure_phase(
     """
     pictures = f"{len(val)} val and {len(test)} test" if val else f"{len(test)}"
     say(f"{phase}: measuring on {pictures} pictures")
-    row, logits = measure_model(phase, model, val, test)
+    row, logits = measure_model(phase, model, val, test, run.classes)
     rounded = phase in run.stages and run.stages[phase].yields == "quantised"
     row.multiply_adds = before[-1].multiply_adds if rounded else multiply_adds(model)
     return row, logits

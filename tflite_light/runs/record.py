@@ -27,6 +27,8 @@ PACKAGES = (
     "pillow",
 )
 
+CHECKSUMS = "ends and middle"  # of what in each picture; earlier versions read all of it
+
 
 def record(
     folder: Path, recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None
@@ -34,10 +36,13 @@ def record(
     """Write what the run in `folder` is made by; `recipe` is as it was typed, `parts` its data,
     `teacher` a digest of its teacher's weights."""
     resolved = recipe.absolute()
-    files.write(folder / "recipe.yaml", recipes.to_yaml(resolved))
+    for name, file in recipe.own_files.items():
+        files.write(folder / name, file.content)
+    files.write(folder / "recipe.yaml", recipes.to_yaml(resolved, beside=True))
     data = {
         "classes": recipe.source.classes(),
         "digest": recipe.source.listing_digest(),
+        "checksums": CHECKSUMS,
         "contents": {name: part.digest() for name, part in parts.items()},
         "pictures": counts(recipe),
         "teacher": teacher,
@@ -53,7 +58,11 @@ def require_unchanged(folder: Path, recipe: Recipe) -> None:
     then = files.read_json(folder / "environment.json")
     if not isinstance(then, dict) or "recipe" not in then:
         return
-    changes = differences(completed(then["recipe"]), recipe.model_dump(mode="json"))
+    if changed := changed_files(then.get("parts"), recipe):
+        raise UserError(
+            f"{folder} was begun with another {changed}.", "Restore it there, or train again."
+        )
+    changes = differences(completed(then["recipe"], folder), recipe.model_dump(mode="json"))
     if changes:
         raise UserError(
             f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
@@ -61,12 +70,32 @@ def require_unchanged(folder: Path, recipe: Recipe) -> None:
         )
 
 
-def completed(recorded: Any) -> Any:
-    """A recipe as a run recorded it, with the keys that came since at their defaults."""
+def completed(recorded: Any, folder: Path) -> Any:
+    """A recipe as the run in `folder` recorded it, with the keys that came since at their
+    defaults."""
     try:
-        return Recipe.model_validate_json(json.dumps(recorded)).model_dump(mode="json")
-    except ValueError:  # of another time, or damaged: compared as it is
+        found = json.dumps(recipes.rooted(recorded, folder))
+        return Recipe.model_validate_json(found).model_dump(mode="json")
+    except (ValueError, AttributeError):  # of another time, or damaged: compared as it is
         return recorded
+
+
+def own_digests(recipe: Recipe) -> dict[str, str]:
+    """SHA-256, in hex, of each file of a part outside the package."""
+    return {name: file.sha256 for name, file in recipe.own_files.items()}
+
+
+def changed_files(recorded: Any, recipe: Recipe) -> str:
+    """Which of a recipe's own files are not as recorded, with both digests; nothing where all are.
+
+    Names that one side lacks are differences of the recipes.
+    """
+    known = recorded if isinstance(recorded, dict) else {}
+    return ", ".join(
+        f"{name} (SHA-256 {known[name]} then, {now} now)"
+        for name, now in own_digests(recipe).items()
+        if known.get(name, now) != now
+    )
 
 
 def differences(one: Any, other: Any, place: str = "") -> list[str]:
@@ -94,4 +123,5 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
         "recipe": recipe.model_dump(mode="json"),
+        "parts": own_digests(recipe),
     }

@@ -12,6 +12,7 @@ from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.stack import keras, tf
+from tflite_light.training import distribution
 from tflite_light.training.judge import FILE_ACCURACY
 from tflite_light.training.places import Places
 
@@ -77,16 +78,16 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
             "epoch": epoch + 1,
             **{key: float(value) for key, value in (logs or {}).items()},
         }
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = float(self.model.optimizer.learning_rate.numpy())
         row["seconds"] = time.monotonic() - self._start
         self.history.append({name: row.get(name) for name in COLUMNS})
         self._keep_best()
         self._save()
-        write_history(self._places.history, self.history)
+        self._write_history()
 
     def finish(self) -> None:
         """Leave in the model what the phase is to end with, and its history on disk."""
-        write_history(self._places.history, self.history)
+        self._write_history()
         if self._best:
             checkpoint.set_weights(self.model, self._best, self._places.state)
         else:
@@ -113,7 +114,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         """Early on the average looks back over a tenth of the steps, so that short runs work."""
         if not self._average:
             self._set_average([variable.numpy() for variable in self.model.trainable_variables])
-        steps = int(self.model.optimizer.iterations)
+        steps = int(self.model.optimizer.iterations.numpy())
         keep = min(self._momentum, (1 + steps) / (10 + steps)) ** AVERAGE_EVERY
         self._move(tf.constant(keep, tf.float32))
 
@@ -147,8 +148,14 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         arrays = dict(zip(variables, values, strict=True))
         arrays |= {f"best/{name}": array for name, array in self._best.items()}
         self._require_finite(arrays)
+        if not distribution.writes():  # it has read its share of them all the same
+            return
         note = {"history": self.history, "stopped": self.stopped, **self._facts}
         checkpoint.write(self._places.state, arrays, note)
+
+    def _write_history(self) -> None:
+        if distribution.writes():
+            write_history(self._places.history, self.history)
 
     def _variables(self) -> dict[str, Any]:
         """What training goes on from, by its name in the state."""

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from tflite_light.models import CLASSIFIER
-from tflite_light.pipeline.batches import evaluation, picture_errors, steps_per_epoch, training
+from tflite_light.pipeline.batches import (
+    evaluation,
+    evaluation_steps,
+    picture_errors,
+    steps_per_epoch,
+    training,
+)
 from tflite_light.pipeline.examples import Data
 from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
@@ -33,6 +39,8 @@ class Phase:
     classifier_only: bool = False
     callbacks: list[Any] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)  # JSON that goes into the state's note
+    precision: str = "float32"  # a Keras policy; what the model's layers compute in
+    jit_compile: bool = False
 
 
 def train_phase(
@@ -49,27 +57,36 @@ def train_phase(
     if settings.freeze:
         _freeze(model, phase.classifier_only)
     _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
-    with distribution.scope():
+    with distribution.strategy().scope():
         _compile(model, phase, recipe, steps)
     journal = Journal(model, phase.name, phase.average, phase.patience, places, phase.facts)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
-        classes = len(data.classes)
-        batches = training(data.train, classes, settings.batch_size, recipe.augment, seed, todo)
         with picture_errors():
             model.fit(
-                phase.objective.labelled(batches),
+                distribution.feed(lambda: _batches(phase, recipe, data, seed, todo)),
                 steps_per_epoch=steps,
                 initial_epoch=todo.start,
                 epochs=todo.stop,
-                validation_data=evaluation(data.val, classes),
+                validation_data=distribution.feed(lambda: _validation(data)),
+                validation_steps=evaluation_steps(data.val, distribution.shares()),
                 class_weight=_class_weights(data) if settings.class_weights else None,
-                callbacks=[*phase.callbacks, _tensorboard(places), journal, display],
+                callbacks=[*phase.callbacks, *_tensorboard(places), journal, display],
                 verbose=0,
             )
     journal.finish()
     model.trainable = True
     return journal.history
+
+
+def _batches(phase: Phase, recipe: Recipe, data: Data, seed: int, epochs: range) -> Any:
+    size, shares = recipe.training.batch_size, distribution.shares()
+    made = training(data.train, len(data.classes), size, recipe.augment, seed, epochs, shares)
+    return phase.objective.labelled(made)
+
+
+def _validation(data: Data) -> Any:
+    return evaluation(data.val, len(data.classes), shares=distribution.shares())
 
 
 def _freeze(model: Any, classifier_only: bool) -> None:
@@ -82,10 +99,14 @@ def _freeze(model: Any, classifier_only: bool) -> None:
 
 
 def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
+    chosen = optimizer(recipe.training, rate(phase, steps))
+    if phase.precision == "mixed_float16":  # whose gradients would vanish
+        chosen = keras.mixed_precision.LossScaleOptimizer(chosen)
     model.compile(
-        optimizer=optimizer(recipe.training, rate(phase, steps)),
+        optimizer=chosen,
         loss=phase.objective.loss(),
         metrics=["accuracy"],
+        jit_compile=phase.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -121,5 +142,7 @@ def _class_weights(data: Data) -> dict[int, float]:
     }
 
 
-def _tensorboard(places: Places) -> Any:
-    return keras.callbacks.TensorBoard(str(places.tensorboard), write_graph=False)
+def _tensorboard(places: Places) -> list[Any]:
+    if not distribution.writes():
+        return []
+    return [keras.callbacks.TensorBoard(str(places.tensorboard), write_graph=False)]

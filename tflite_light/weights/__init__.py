@@ -7,7 +7,7 @@ tests a small one, which fits `example_architecture`.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from tflite_light.contract import Image
 from tflite_light.models import Architecture, Names
@@ -38,16 +38,25 @@ class Weights(Part):
         """What the logits stand for, in their order; None where it is not known."""
         return None
 
-    def image(self) -> Image | None:
+    def image(self, architecture: Architecture) -> Image | None:
         """What their pictures went through; None where it is not known."""
         return None
 
-    def misfit(self, image: Image) -> str:
+    @classmethod
+    def at_hand(cls, architecture: Architecture) -> Self | None:
+        """Published weights of the network that lie on this machine already."""
+        return None
+
+    def fills(self, architecture: Architecture) -> dict[str, Any]:
+        """What `image:` is where a recipe does not write it: of weights that are known by table."""
+        return {}
+
+    def misfit(self, image: Image, architecture: Architecture) -> str:
         """What is wrong with a recipe's pixels for these weights; nothing where all is well.
 
         Differences of less than ALIKE are: 128 is as good as 127.5.
         """
-        known = self.image()
+        known = self.image(architecture)
         if not known or (known.channels == image.channels and known.distance(image) < ALIKE):
             return ""
         there, here = (

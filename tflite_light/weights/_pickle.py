@@ -1,56 +1,26 @@
 """PyTorch's checkpoint files, read without PyTorch and without executing anything in them.
 
-A `.pth` is a zip archive: `*/data.pkl` describes tensors, `*/data/N` holds their bytes. A pickle is
-a program for a stack machine that may call any function. Python's own machine is not used: the one
-here knows only the operations that torch.save writes, and calls nothing that a file names.
+A `.pth` is a zip archive: `*/data.pkl` describes tensors, `*/data/N` holds their bytes. Before
+PyTorch 1.6, as many published files are, it was five pickles, the fourth of which describes tensors
+and the last names their storages, which follow.
 
-Memory stays near the size of the file: members are stored plainly, no tensor has more elements
-than the bytes it is made of, and tensors are views.
+Memory stays near the size of the file: members are stored plainly, and tensors are views.
 """
 
-import pickletools
+import io
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tflite_light.errors import UserError
+from tflite_light.weights._machine import DTYPES, Machine, RefusedError
 
-DTYPES = {
-    "torch.FloatStorage": "<f4",
-    "torch.DoubleStorage": "<f8",
-    "torch.HalfStorage": "<f2",
-    "torch.BFloat16Storage": "<u2",
-    "torch.LongStorage": "<i8",
-    "torch.IntStorage": "<i4",
-    "torch.ShortStorage": "<i2",
-    "torch.CharStorage": "i1",
-    "torch.ByteStorage": "u1",
-    "torch.BoolStorage": "?",
-}
-MAKERS = (
-    "collections.OrderedDict",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_tensor_v2",
-)
 DESCRIPTION_BYTES = 2 << 20  # a thousand tensors and their optimiser take a quarter of it
 DEEPEST = 20  # mappings within mappings; checkpoints of trainers have three or four
+_STREAM = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # its first pickle: PyTorch's magic number
 SAVE_AGAIN = "Save `model.state_dict()` alone, or as .safetensors."
-
-
-class _RefusedError(Exception):
-    """What a state dict has no need of."""
-
-
-class _Global(NamedTuple):
-    """Something a pickle names; nothing is imported."""
-
-    name: str
-
-
-class _Storage(NamedTuple):
-    values: Any
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -58,22 +28,16 @@ def read(path: Path) -> dict[str, Any]:
 
     Raises UserError when it holds what could run code, is damaged, or holds no tensors.
     """
-    if not zipfile.is_zipfile(path):
-        raise UserError(
-            f"weights {path}: not a checkpoint of PyTorch 1.6 or later, or damaged.",
-            "Load it in PyTorch and save it again with torch.save, or as .safetensors.",
-        )
     try:
-        with zipfile.ZipFile(path) as archive:
-            value = _Machine(_Members(path, archive)).run()
-            found = _flat(value) if isinstance(value, dict) else {}
-    except _RefusedError as error:
+        value = _unpickled(path)
+        found = _flat(value) if isinstance(value, dict) else {}
+    except RefusedError as error:
         raise UserError(
             f"weights {path} hold more than tensors ({error}). They are not read, since a pickle "
             "can run code.",
             SAVE_AGAIN,
         ) from error
-    except UserError:
+    except (UserError, OSError):
         raise
     except Exception as error:  # a damaged file fails in any way it likes
         raise UserError(
@@ -83,6 +47,21 @@ def read(path: Path) -> dict[str, Any]:
     if not found:
         raise UserError(f"weights {path} hold no named tensors.", SAVE_AGAIN)
     return found
+
+
+def _unpickled(path: Path) -> Any:
+    with path.open("rb") as file:
+        head = file.read(len(_STREAM))
+    if head == _STREAM:
+        return _streamed(path.read_bytes())
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            members = _Members(path, archive)
+            return Machine(members.storage).run(members.description)
+    raise UserError(
+        f"weights {path}: not a checkpoint of PyTorch, or damaged.",
+        "Fetch it again; or load it in PyTorch and save it again with torch.save.",
+    )
 
 
 class _Members:
@@ -109,145 +88,51 @@ class _Members:
     def _order(self) -> bytes:
         return self._archive.read(f"{self._folder}byteorder")
 
-    def storage(self, kind: str, name: str) -> Any:
+    def storage(self, kind: str, name: str, count: int) -> Any:
         """The numbers of one member; a member is read once."""
         if (kind, name) not in self._storages:
-            values = np.frombuffer(self._archive.read(f"{self._folder}data/{name}"), DTYPES[kind])
-            if kind == "torch.BFloat16Storage":  # the upper half of a float32
-                values = (values.astype("<u4") << 16).view("<f4")
-            self._storages[kind, name] = values
+            content = self._archive.read(f"{self._folder}data/{name}")
+            self._storages[kind, name] = _numbers(content, kind)
         return self._storages[kind, name]
 
 
-class _Machine:
-    """The stack machine of pickles, less whatever calls, imports or sets attributes."""
+def _streamed(content: bytes) -> Any:
+    """What the five pickles and the storages behind them make.
 
-    def __init__(self, members: _Members):
-        self._members = members
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
-        self._memo: dict[int, Any] = {}
+    The description is run twice: its first run says of which kind each storage is.
+    """
+    storages: dict[tuple[str, str], Any] = {}
+    kinds: dict[str, tuple[str, int]] = {}
 
-    def run(self) -> Any:
-        for operation, argument, _ in pickletools.genops(self._members.description):
-            self._step(operation.name, argument)
-        (result,) = self._stack
-        return result
+    def unread(kind: str, name: str, count: int) -> Any:
+        if kinds.setdefault(name, (kind, count)) != (kind, count):
+            raise ValueError("a storage is of two kinds")
+        return np.broadcast_to(np.zeros((), DTYPES[kind]), max(count, 0))
 
-    def _step(self, operation: str, argument: Any) -> None:
-        stack = self._stack
-        match operation:
-            case "PROTO" | "FRAME" | "STOP":
-                pass
-            case "MARK":
-                self._marks.append(len(stack))
-            case "NONE" | "NEWTRUE" | "NEWFALSE":
-                stack.append({"NONE": None, "NEWTRUE": True, "NEWFALSE": False}[operation])
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
-                stack.append(argument)
-            case "BINUNICODE" | "SHORT_BINUNICODE":
-                stack.append(argument)
-            case "EMPTY_DICT" | "EMPTY_LIST" | "EMPTY_TUPLE":
-                stack.append({"EMPTY_DICT": {}, "EMPTY_LIST": [], "EMPTY_TUPLE": ()}[operation])
-            case "BINPUT" | "LONG_BINPUT" | "MEMOIZE":
-                self._memo[len(self._memo) if argument is None else argument] = stack[-1]
-            case "BINGET" | "LONG_BINGET":
-                stack.append(self._memo[argument])
-            case "TUPLE":
-                stack.append(tuple(self._marked()))
-            case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                stack.append(tuple(self._popped(int(operation[-1]))))
-            case "APPEND" | "APPENDS":
-                items = self._popped(1) if operation == "APPEND" else self._marked()
-                _of(list, stack[-1]).extend(items)
-            case "SETITEM" | "SETITEMS":
-                items = self._popped(2) if operation == "SETITEM" else self._marked()
-                pairs = zip(items[::2], items[1::2], strict=True)
-                _of(dict, stack[-1]).update((_key(key), value) for key, value in pairs)
-            case "GLOBAL" | "STACK_GLOBAL":
-                words = argument.split(" ") if argument else self._popped(2)
-                stack.append(_global(".".join(_of(str, word) for word in words)))
-            case "BINPERSID":
-                stack.append(self._storage(stack.pop()))
-            case "REDUCE":
-                stack.append(_made(*self._popped(2)))
-            case "BUILD":  # a state dict's metadata
-                stack.pop()
-                _of(dict, stack[-1])
-            case _:
-                raise _RefusedError(f"it does {operation}")
-
-    def _popped(self, count: int) -> list[Any]:
-        items = self._stack[len(self._stack) - count :]
-        del self._stack[len(self._stack) - count :]
-        return items
-
-    def _marked(self) -> list[Any]:
-        return self._popped(len(self._stack) - self._marks.pop())
-
-    def _storage(self, key: Any) -> _Storage:
-        match key:
-            case ("storage", _Global(kind), str(name), _, int(count)) if kind in DTYPES:
-                values = self._members.storage(kind, name)
-                if 0 <= count <= len(values):
-                    return _Storage(values[:count])
-                raise ValueError("a storage is shorter than it says")
-        raise _RefusedError("it asks for something that is no storage")
+    stream = io.BytesIO(content[:DESCRIPTION_BYTES])
+    _, _, system = (Machine(unread).run(stream) for _ in range(3))
+    if not system["little_endian"]:
+        raise RefusedError("it is big-endian")
+    begin = stream.tell()
+    Machine(unread).run(stream)
+    described = stream.tell()
+    names = Machine(unread).run(stream)
+    end = stream.tell()
+    for name in names:
+        kind, count = kinds[name]
+        size = count * np.dtype(DTYPES[kind]).itemsize
+        if int.from_bytes(content[end : end + 8], "little") != count or size < 0:
+            raise ValueError("a storage is not as long as it says")
+        storages[kind, name] = _numbers(content[end + 8 : end + 8 + size], kind)
+        end += 8 + size
+    return Machine(lambda kind, name, _: storages[kind, name]).run(content[begin:described])
 
 
-def _global(name: str) -> _Global:
-    if name not in MAKERS and name not in DTYPES:
-        raise _RefusedError(f"it asks for {name[:80]!a}")
-    return _Global(name)
-
-
-def _made(maker: Any, arguments: Any) -> Any:
-    """What the three functions that a state dict may name would return."""
-    match maker, arguments:
-        case _Global("collections.OrderedDict"), ():
-            return {}
-        case _Global("torch._utils._rebuild_parameter"), (np.ndarray() as tensor, *_):
-            return tensor
-        case _Global("torch._utils._rebuild_tensor_v2"), (
-            _Storage(values),
-            int(offset),
-            tuple(shape),
-            tuple(strides),
-            *_,
-        ):
-            return _tensor(values, offset, shape, strides)
-    raise _RefusedError("it calls something")
-
-
-def _tensor(values: Any, offset: int, shape: Any, strides: Any) -> Any:
-    """A view of a storage. Its bounds are checked: a file may claim any."""
-    if not all(isinstance(number, int) and number >= 0 for number in (offset, *shape, *strides)):
-        raise ValueError("a tensor's shape is no shape")
-    if 0 in shape:
-        return values[:0].reshape(0)
-    last = offset + sum((side - 1) * step for side, step in zip(shape, strides, strict=True))
-    elements = 1
-    for side in shape:
-        elements *= side
-    if last >= len(values):
-        raise ValueError("a tensor reaches beyond its storage")
-    if elements > len(values):  # it would cost memory that the file does not
-        raise _RefusedError("a tensor repeats its storage")
-    steps = [step * values.itemsize for step in strides]
-    return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
-
-
-def _of(kind: type, value: Any) -> Any:
-    if type(value) is not kind:
-        raise _RefusedError(f"it changes a {type(value).__name__}")
-    return value
-
-
-def _key(key: Any) -> Any:
-    """Names, and the numbers of an optimiser; tuples could take for ever to hash."""
-    if type(key) not in (str, int):
-        raise _RefusedError(f"a key is a {type(key).__name__}")
-    return key
+def _numbers(content: bytes, kind: str) -> Any:
+    values = np.frombuffer(content, DTYPES[kind])
+    if kind == "torch.BFloat16Storage":  # the upper half of a float32
+        return (values.astype("<u4") << 16).view("<f4")
+    return values
 
 
 def _flat(value: Any) -> dict[str, Any]:
@@ -266,7 +151,7 @@ def _flat(value: Any) -> dict[str, Any]:
             continue
         seen.add(id(mapping))
         if depth > DEEPEST:
-            raise _RefusedError("its mappings are nested too deep")
+            raise RefusedError("its mappings are nested too deep")
         for key, one in mapping.items():
             name = f"{prefix}{key}"
             if isinstance(one, dict):

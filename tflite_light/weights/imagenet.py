@@ -1,8 +1,6 @@
-"""Google's ImageNet weights, as Keras publishes them."""
+"""Weights for ImageNet as others publish them, fetched when they are first needed."""
 
-import contextlib
-import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,32 +11,81 @@ from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Names
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Arrays, Weights
+from tflite_light.weights._published import NONE_OF, TABLE, Published
 
 APPLICATIONS = {
-    "mobilenet_v1": ("MobileNet", (128, 160, 192, 224)),
-    "mobilenet_v2": ("MobileNetV2", (96, 128, 160, 192, 224)),
-    "xception": ("Xception", (299,)),
+    "mobilenet_v1": "MobileNet",
+    "mobilenet_v2": "MobileNetV2",
+    "xception": "Xception",
 }
 
 
 class Imagenet(Weights):
-    """`tf_keras.applications` of MobileNet v1, v2 and Xception, through Keras' cache.
+    """Files of Google, torchvision, timm and Huawei, as docs/weights.md lists them.
 
-    They expect pixels / 127.5 - 1: `image: {mean: 127.5, std: 127.5}`.
+    What `image:` does not say is as they were trained: size, crop, filter, mean and std.
     """
+
+    variant = "torchvision"  # of ShuffleNet v2
 
     size: Literal[96, 128, 160, 192, 224, 299] | None = Field(
         None, description="side they were trained at; default: the largest"
     )
 
     def arrays(self, architecture: Architecture) -> Arrays:
-        return _named(self._application(architecture))
+        from tflite_light.weights._fetching import fetched
+        from tflite_light.weights.torch import Torch
+
+        file = self.published(architecture)
+        path = fetched(file)
+        return (
+            _of_keras(file, path) if file.by_keras else Torch(path=str(path)).arrays(architecture)
+        )
 
     def references(self, architecture: Architecture) -> dict[str, Names]:
-        return {"keras": architecture.references().get("keras", {})}
+        mine = self.published(architecture).by_keras
+        known = architecture.references()
+        return {name: names for name, names in known.items() if (name == "keras") == mine}
 
-    def image(self) -> Image | None:
-        return Image(mean=(127.5,) * 3, std=(127.5,) * 3)
+    def image(self, architecture: Architecture) -> Image | None:
+        return self.published(architecture).image
+
+    def fills(self, architecture: Architecture) -> dict[str, Any]:
+        return self.published(architecture).image.model_dump(exclude_unset=True)
+
+    def published(self, architecture: Architecture) -> Published:
+        """The file for a network. Raises UserError that names those there are, if there is none."""
+        rows = [row for row in TABLE if row.model == architecture.key]
+        if not rows:
+            known = ", ".join(sorted({row.model for row in TABLE}))
+            reason = NONE_OF.get(architecture.key, f"there are some of {known}")
+            raise UserError(
+                f"weights.imagenet: of {architecture.key} there are none: {reason}.",
+                "Give `torch` or `npz` a file.",
+            )
+        fitting = _fitting(architecture)
+        if not fitting:
+            fields = _words(architecture.model_dump())
+            raise UserError(
+                f"weights.imagenet: of {architecture.key} there are none with {fields}.",
+                f"There are {_either(rows)}; or give `torch` or `npz` a file.",
+            )
+        sizes = {row.image.size: row for row in fitting}
+        if self.size and self.size not in sizes:
+            raise UserError(
+                f"weights.imagenet.size: {architecture.key} with {_words(fitting[0].fields)} was "
+                f"not published at {self.size}.",
+                f"Choose among {', '.join(map(str, sorted(sizes)))}.",
+            )
+        return sizes[self.size or max(sizes)]
+
+    @classmethod
+    def at_hand(cls, architecture: Architecture) -> Self | None:
+        """In the cache; of several sizes the largest."""
+        from tflite_light.weights._fetching import cache
+
+        rows = [row for row in _fitting(architecture) if (cache() / row.name).is_file()]
+        return cls.model_validate({"size": max(row.image.size for row in rows)}) if rows else None
 
     @classmethod
     def example_architecture(cls) -> Architecture:
@@ -46,65 +93,51 @@ class Imagenet(Weights):
 
     @classmethod
     def example(cls, folder: Path) -> Self:
-        """Its file lies in Keras' cache, where `folder` is the home of the user."""
+        """Its file lies in the cache, where `folder` is the home of the user."""
         from tflite_light.stack import keras
+        from tflite_light.weights._fetching import cache
 
-        model = keras.applications.MobileNet((128, 128, 3), 0.25, weights=None)
-        (folder / ".keras" / "models").mkdir(parents=True)
-        model.save_weights(folder / ".keras" / "models" / "mobilenet_2_5_128_tf.h5")
-        return cls(size=128)
-
-    def _application(self, architecture: Architecture) -> Any:
-        from tflite_light.stack import keras
-
-        if (
-            architecture.key not in APPLICATIONS
-            or getattr(architecture, "variant", "keras") != "keras"
-        ):
-            raise UserError(
-                f"weights.imagenet: Keras has none for {architecture.key} with these fields, only "
-                f"for {', '.join(APPLICATIONS)}.",
-                "Use `torch` or `npz` with a file of your own.",
-            )
-        name, sizes = APPLICATIONS[architecture.key]
-        size = self.size or sizes[-1]
-        if size not in sizes:
-            raise UserError(
-                f"weights.imagenet.size: {name} was not published at {size}.",
-                f"Choose among {', '.join(map(str, sizes))}.",
-            )
-        keras.backend.reset_uids()  # Xception's shortcuts are numbered
-        width = {} if name == "Xception" else {"alpha": architecture.alpha}  # type: ignore[attr-defined]
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # where progress belongs
-                return getattr(keras.applications, name)(
-                    (size, size, 3), weights="imagenet", **width
-                )
-        except ValueError as error:
-            raise UserError(
-                f"weights.imagenet: {error}.",
-                "Choose fields that Keras published, or give `torch` or `npz` a file.",
-            ) from error
-        except Exception as error:
-            raise UserError(
-                f"weights.imagenet cannot be fetched: {str(error).splitlines()[0]}.", _put()
-            ) from error
+        made = cls(size=128)
+        path = cache() / made.published(cls.example_architecture()).name
+        path.parent.mkdir(parents=True)
+        keras.applications.MobileNet((128, 128, 3), 0.25, weights=None).save_weights(path)
+        return made
 
 
-def _put() -> str:
-    """What to do without a network, by the folder in which Keras looks."""
-    home = Path.home() / ".keras"
-    usable = os.access(home if home.exists() else home.parent, os.W_OK)
-    folder = (home if usable else Path("/tmp/.keras")) / "models"
-    other = "" if usable else ", or set HOME to a folder that can be written"
-    return f"Without a network put that file into {folder} under its own name{other}."
+def _fitting(architecture: Architecture) -> list[Published]:
+    """The files for a network, one for each size of pictures that it was trained at."""
+    mine = architecture.model_dump()
+    rows = [row for row in TABLE if row.model == architecture.key]
+    return [row for row in rows if {**mine, **row.fields} == mine]
 
 
-def _named(application: Any) -> Arrays:
+def _of_keras(file: Published, path: Path) -> Arrays:
+    """By the names of Keras' application, into which the file is read."""
+    from tflite_light.stack import keras
     from tflite_light.weights._plan import short_name
 
+    keras.backend.reset_uids()  # Xception's shortcuts are numbered
+    width = {"alpha": file.fields["alpha"]} if file.model != "xception" else {}
+    side = file.image.size
+    try:
+        application = getattr(keras.applications, APPLICATIONS[file.model])(
+            (side, side, 3), weights=str(path), **width
+        )
+    except Exception as error:  # a damaged file fails in any way it likes
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"weights.imagenet: {path} cannot be read: {reason}.", "Remove it, and try again."
+        ) from error
     return {
         f"{layer.name}/{short_name(variable)}": variable.numpy()
         for layer in application.layers
         for variable in layer.weights
     }
+
+
+def _words(fields: dict[str, Any]) -> str:
+    return " ".join(f"{name} {value}" for name, value in fields.items())
+
+
+def _either(rows: Sequence[Published]) -> str:
+    return "; ".join(dict.fromkeys(_words(row.fields) for row in rows))

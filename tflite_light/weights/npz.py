@@ -41,7 +41,7 @@ class Npz(Weights):
 
         return _checkpoint.classes(Path(self.path)) if self._is_checkpoint() else None
 
-    def image(self) -> Image | None:
+    def image(self, architecture: Architecture) -> Image | None:
         from tflite_light.weights import _checkpoint
 
         return _checkpoint.image(Path(self.path)) if self._is_checkpoint() else None

@@ -29,7 +29,7 @@ class Run(Weights):
 
         return _checkpoint.classes(self._file())
 
-    def image(self) -> Image | None:
+    def image(self, architecture: Architecture) -> Image | None:
         from tflite_light.weights import _checkpoint
 
         return _checkpoint.image(self._file())

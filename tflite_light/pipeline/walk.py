@@ -1,6 +1,6 @@
-"""Which files below a folder are pictures: one rule for every source that reads folders.
+"""Which files below a folder are pictures: one rule for all that reads folders.
 
-* A file whose name or first bytes are a JPEG's, PNG's, BMP's or WebP's is a picture.
+* A file whose name or first bytes are those of a format in `formats.py` is a picture.
 * Hidden files and folders (`.ipynb_checkpoints`, `._photo.jpg`) and what systems leave behind
   (`Thumbs.db`, `@eaDir`, `__MACOSX`) are ignored at any depth.
 * Linked files and folders are followed; a link to a folder that holds it is not, since all that is
@@ -8,25 +8,28 @@
 * What cannot be read (a dangling link, a folder of another user) is refused by count and name.
 * Strangers are refused by count and name, or left out and named where the source is set to
   `skip_strangers`: other files among pictures, pictures outside the class folders, empty classes.
+* What the source's `leave_out` names is left out, and counted.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tflite_light.classes import plain
 from tflite_light.errors import UserError
+from tflite_light.pipeline import formats
 from tflite_light.progress import say
 from tflite_light.wording import count, some
 
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp"}
 LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
     *("icon\r", "__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "lost+found"),
     "__pycache__",
 }
 SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
+LEAVE_OUT = "pictures, or folders of them, to leave out: paths below the folder, with /"
+SKIP_BROKEN = "a picture that cannot be decoded: have the next of its class stand in, else refused"
 SHOWN = 10  # of what is refused or left out
 
 Identity = tuple[int, int]
@@ -35,9 +38,11 @@ Identity = tuple[int, int]
 class Walk:
     """Finds pictures below `root`, and keeps account of what lies among them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, leave_out: Iterable[str] = ()) -> None:
         self.root = root
-        self.broken: list[str] = []
+        self.leave_out = {plain(name) for name in leave_out}
+        self.left_out: set[str] = set()
+        self.broken: list[tuple[Path, str]] = []  # and why
         self.others: list[Path] = []
         self.outside: list[Path] = []
         self.classes: dict[str, Path] = {}  # folders that were taken for classes
@@ -45,7 +50,11 @@ class Walk:
 
     def pictures(self, folder: Path) -> list[Path]:
         """Pictures below a folder, at any depth, sorted by name in each."""
-        return list(self._below(folder, self._above(folder)))
+        return list(self.below(folder))
+
+    def below(self, folder: Path) -> Iterator[Path]:
+        """The same, one by one; the account is whole at the end."""
+        yield from self._below(folder, self._above(folder))
 
     def folders(self, folder: Path) -> dict[str, Path]:
         """Folders directly in a folder by their names, sorted; pictures beside them are outside.
@@ -73,9 +82,9 @@ class Walk:
 
         `place` is how a recipe sets the option. What is left out is named.
         """
-        require_read(where, self.broken)
+        require_read(where, [f"{path} ({reason})" for path, reason in self.broken])
         strangers = (
-            (self.others, "file that is", "files that are", "no JPEG, PNG, BMP or WebP"),
+            (self.others, "file that is", "files that are", f"no {formats.NAMES}"),
             (self.outside, "picture", "pictures", "outside the class folders"),
             (self.empty, "class folder", "class folders", "without a picture"),
         )
@@ -92,6 +101,10 @@ class Walk:
             )
         for line in found:
             say(f"{where}: left out {line}")
+        if self.leave_out:
+            say(f"{where}: left out {len(self.left_out)} by `{place}.leave_out`")
+        if absent := sorted(self.leave_out - self.left_out):
+            say(f"{where}: `{place}.leave_out` names what is not there: {some(absent, SHOWN)}")
 
     def _below(self, folder: Path, above: set[Identity]) -> Iterator[Path]:
         for path, status in self._entries(folder):
@@ -116,32 +129,37 @@ class Walk:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: plain(entry.name))
         except OSError as error:
-            self.broken.append(f"{folder} ({error.strerror})")
+            self.broken.append((folder, error.strerror or str(error)))
             return
         for entry in entries:
             if entry.name.startswith(".") or entry.name.casefold() in LITTER:
                 continue
             path = Path(entry.path)
+            if self.leave_out and self._is_left_out(path):
+                continue
             try:
                 status = entry.stat()
             except OSError as error:
                 link = f"links to {path.readlink()}: " if entry.is_symlink() else ""
-                self.broken.append(f"{path} ({link}{error.strerror})")
+                self.broken.append((path, f"{link}{error.strerror}"))
             else:
                 yield path, status
 
+    def _is_left_out(self, path: Path) -> bool:
+        name = plain(path.relative_to(self.root).as_posix())
+        if name in self.leave_out:
+            self.left_out.add(name)
+        return name in self.leave_out
+
     def _is_picture(self, path: Path) -> bool:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in formats.SUFFIXES:
             return True
         try:
             with path.open("rb") as file:
-                head = file.read(12)
+                return formats.is_picture(path, file.read(formats.HEAD))
         except OSError as error:
-            self.broken.append(f"{path} ({error.strerror})")
+            self.broken.append((path, error.strerror or str(error)))
             return False
-        webp = head[:4] == b"RIFF" and head[8:] == b"WEBP"
-        bmp = head[:2] == b"BM" and head[6:10] == b"\0\0\0\0"  # two reserved words
-        return webp or bmp or head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
 
 
 def require_read(where: str, problems: list[str]) -> None:

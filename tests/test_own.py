@@ -1,0 +1,233 @@
+"""Parts outside the package: the page's examples train, a run keeps them, mistakes have places."""
+
+import json
+import os
+import re
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Call, as_json, complaint, invoke
+
+from tflite_light import own
+from tflite_light import recipe as recipes
+from tflite_light.sockets import SOCKETS
+
+PAGE = (ROOT / "docs" / "own.md").read_text()
+RECIPE = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
+FILES = dict(re.findall(r"```python\n# (\w+\.py)\n(.*?)```", PAGE, re.DOTALL))
+NET = FILES["my_net.py"]
+SMALL = "model: {./my_net.py: {width: 4}}\nclasses: 3\nimage: {size: 32}\nexport: [float32]\n"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder, its name as people give them, with the page's parts and a run of its recipe.
+
+    The parts have gone since; the tests only read the run.
+    """
+    folder = tmp_path_factory.mktemp("own") / "Zoës parts"
+    (folder / "elsewhere").mkdir(parents=True)
+    for name, content in FILES.items():
+        (folder / name).write_text(content)
+    (folder / "mine.yaml").write_text(RECIPE)
+    before = Path.cwd()
+    os.chdir(folder / "elsewhere")  # a path is relative to the recipe
+    try:
+        report = as_json(invoke("train", "../mine.yaml", "--json"))
+    finally:
+        os.chdir(before)
+    assert [row["name"] for row in report["rows"]] == [
+        "fit", "my_stage", "qat", "my_mode", "int8",
+    ]  # fmt: skip
+    for name in FILES:
+        (folder / name).unlink()
+    return folder / "elsewhere" / "runs" / "mine"
+
+
+def write(folder: Path, recipe: str = SMALL, **parts: str) -> Path:
+    for name, content in parts.items():
+        (folder / f"{name}.py").write_text(content)
+    (folder / "mine.yaml").write_text(recipe)
+    return folder / "mine.yaml"
+
+
+def test_the_page_has_an_example_of_each_kind() -> None:
+    assert len(FILES) == len(SOCKETS) == 5
+
+
+def test_a_run_keeps_its_parts_with_their_digests(home: Path) -> None:
+    recorded = json.loads((home / "environment.json").read_text())["parts"]
+    assert recorded == {name: sha256(text.encode()).hexdigest() for name, text in FILES.items()}
+    assert {name: (home / name).read_text() for name in FILES} == FILES
+
+
+def test_a_run_is_measured_and_exported_when_its_parts_are_gone(home: Path, call: Call) -> None:
+    rows = as_json(call("evaluate", home, "--json"))["rows"]
+    assert [row["name"] for row in rows] == ["fit", "my_stage", "qat", "int8", "my_mode"]
+    as_json(call("export", home, "--out", "app", "--json"))
+    again = Path("app/mine_my_mode.tflite").read_bytes()
+    assert again == (home / "exports" / "my_mode.tflite").read_bytes()
+    assert as_json(call("inspect", home, "--json"))["parameters"] > 0
+
+
+def test_a_run_goes_on_with_its_copies(home: Path, call: Call) -> None:
+    shutil.copytree(home, "runs/mine")
+    for path in ("metrics.json", "checkpoints/qat.npz"):
+        Path("runs/mine", path).unlink()
+    report = as_json(call("train", "runs/mine", "--resume", "--json"))
+    assert report["rows"][0]["top1"] is not None
+    whole = json.loads((home / "metrics.json").read_text())
+    assert [row["sha256"] for row in report["rows"]] == [row["sha256"] for row in whole["rows"]]
+
+
+def test_a_part_that_changed_is_named_with_both_digests(home: Path, call: Call) -> None:
+    shutil.copytree(home, "runs/mine")
+    Path("runs/mine/metrics.json").unlink()
+    recipe = write(Path.cwd(), RECIPE, **{Path(name).stem: FILES[name] for name in FILES})
+    changed = FILES["my_stage.py"] + "\n# changed\n"
+    Path("my_stage.py").write_text(changed)
+    digests = [sha256(one.encode()).hexdigest() for one in (FILES["my_stage.py"], changed)]
+    named = f"another my_stage.py (SHA-256 {digests[0]} then, {digests[1]} now).\n"
+    message = complaint(call("train", recipe, "--resume"))
+    assert message.startswith(f"runs/mine was started with {named}")
+    assert "hint: Go on with its own: `tflite-light train runs/mine --resume`" in message
+    Path("runs/mine/my_stage.py").write_text(changed)
+    for command in (["evaluate"], ["export"], ["train", "--resume"]):
+        message = complaint(call(command[0], "runs/mine", *command[1:]))
+        assert message.startswith(f"runs/mine was begun with {named}")
+    Path("runs/mine/my_stage.py").unlink()
+    assert "my_stage.py does not exist" in complaint(call("evaluate", "runs/mine"))
+
+
+def test_a_check_shows_where_a_part_is_and_loads_back_equal(call: Call, tmp_path: Path) -> None:
+    recipe = write(tmp_path, my_net=NET)
+    assert str(tmp_path / "my_net.py") in as_json(call("check", recipe, "--json"))["model"]
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "again.yaml").write_text(recipes.to_yaml(recipes.load(recipe)))
+    assert recipes.load(tmp_path / "sub" / "again.yaml") == recipes.load(recipe)
+
+
+def test_set_names_a_part_by_its_file_and_a_path_by_where_it_is_typed(
+    call: Call, tmp_path: Path
+) -> None:
+    recipe = write(tmp_path, my_net=NET)
+    (tmp_path / "elsewhere").mkdir()
+    os.chdir(tmp_path / "elsewhere")
+    shutil.copy("../my_net.py", "other.py")
+
+    def model(*changes: str) -> dict[str, object]:
+        found: dict[str, object] = recipes.load(recipe, changes).model_dump(mode="json")["model"]
+        return found
+
+    assert model("model.my_net.width=7") == {"my_net.py": {"width": 7}}
+    assert model("model=./other.py") == {"other.py": {"width": 8}}
+    assert model("model=../my_net.py", "model.my_net.width=6") == {"my_net.py": {"width": 6}}
+    assert "does not exist" in complaint(call("check", recipe, "--set=model=my_net.py"))
+
+
+def test_list_shows_a_file_s_fields(call: Call, tmp_path: Path) -> None:
+    write(tmp_path, my_net=NET)
+    shown = as_json(call("list", "my_net.py", "--json"))["my_net.py"]["my_net"]
+    assert shown["summary"] == "Two convolutions and a mean."
+    assert shown["fields"]["width"]["range"] == ">= 1, <= 256"
+    assert complaint(call("list", "lost.py")).startswith("lost.py does not exist")
+
+
+BROKEN = {
+    "no class": ("x = 1", "has no public class; a part's file has one"),
+    "two classes": (NET + "\n\nclass Other: ...\n", "has 2 public classes, MyNet and Other; "),
+    "a syntax error": ("x = 1\nclass My(:\n    pass\n", "my_net.py, line 2: invalid syntax"),
+    "an odd indent": ("if True:\nx = 1\n", "my_net.py, line 2: expected an indented block"),
+    "a zero": ("x = 1 \0", "source code"),
+    "another charset": ("x = 'é'".encode("latin-1"), "my_net.py, line 1: "),
+    "an exception": ("x = 1\n\nprint(y)", "line 3, in <module>: NameError: name 'y' is not"),
+    "a neighbour": ("import other_file_of_mine", "line 1, in <module>: ModuleNotFoundError: "),
+    "an exit": ("import sys\nsys.exit('bye')", "line 2, in <module>: SystemExit: bye"),
+    "a stage": (FILES["my_stage.py"], "MyStage belongs to compress; here stands a class derived "
+                "from tflite_light.models.Architecture"),
+    "no part": ("class Mine:\n    pass\n", "Mine derives from no class of the kit; here stands"),
+    "half a class": (NET.replace("def logits", "def logit"), "MyNet lacks logits, which its base"),
+    "an odd field": (NET.replace("width: int", "width: 'Lost'"), "the fields of MyNet: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_file_that_is_no_part_is_refused_with_its_place(
+    case: str, call: Call, tmp_path: Path
+) -> None:
+    content, problem = BROKEN[case]
+    recipe = write(tmp_path)
+    (tmp_path / "my_net.py").write_bytes(
+        content if isinstance(content, bytes) else content.encode()
+    )
+    message = complaint(call("check", recipe))
+    assert f"\n  model.my_net: {tmp_path}/my_net.py" in message
+    assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("lost.py", "lost.py does not exist; a recipe names a part's file relative to itself"),
+        ("folder.py", "folder.py cannot be read: Is a directory"),
+        ("my net.py", "'my net.py' cannot name a part: it needs letters, digits and _"),
+        ("größe.py", "'größe.py' cannot name a part"),
+        ("tiny.py", "tiny.py has the name of a part of the kit, tiny; give the file another name"),
+        (".py", "'.py' cannot name a part"),
+        ("fit.py", "fit.py: a run calls something else so; rename the file"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused(
+    name: str, problem: str, call: Call, tmp_path: Path
+) -> None:
+    (tmp_path / "folder.py").mkdir()
+    for one in ("tiny.py", "my net.py", "größe.py", "fit.py"):
+        (tmp_path / one).write_text(NET)
+    recipe = write(tmp_path, f'model: "./{name}"\nclasses: 3\n')
+    assert problem in complaint(call("check", recipe))
+
+
+def test_two_files_of_one_name_are_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    recipe = write(tmp_path, SMALL + "weights: sub/my_net.py\n", my_net=NET)
+    (tmp_path / "sub" / "my_net.py").write_text(FILES["my_weights.py"])
+    message = complaint(call("check", recipe))
+    assert "two different files are called my_net.py; rename one of them" in message
+
+
+def test_mistakes_in_a_part_s_fields_come_together_with_their_places(
+    call: Call, tmp_path: Path
+) -> None:
+    text = "model: {my_net.py: {width: wide, depth: 3}}\ndata: {lost.py: {}}\nimage: {size: 3}"
+    message = complaint(call("check", write(tmp_path, text, my_net=NET)))
+    assert "mine.yaml has 4 mistakes:" in message
+    assert "\n  model.my_net.width: needs a whole number\n" in message
+    assert "\n  model.my_net.depth: unknown name, did you mean width?" in message
+    assert f"\n  data.lost: {tmp_path}/lost.py does not exist" in message
+
+
+@pytest.mark.parametrize("command", [["check", "--graph"], ["export", "--out", "app"]])
+def test_what_goes_wrong_in_a_part_s_code_is_named_with_its_line(
+    command: list[str], call: Call, tmp_path: Path
+) -> None:
+    broken = NET.replace("2 * self.width", "2 * self.breadth")
+    recipe = write(tmp_path, my_net=broken)
+    line = 1 + broken.splitlines().index('        x = _conv(x, 2 * self.breadth, "second")')
+    if "--graph" in command:
+        trains = SMALL.replace("classes: 3", "data: synthetic\ntrain: {}")
+        recipe.write_text(trains)
+    message = complaint(call(command[0], recipe, *command[1:]))
+    assert f"my_net.py, line {line}, in logits: AttributeError: " in message
+    assert "\nhint: It is code of yours: correct it there." in message
+
+
+def test_equal_content_is_one_class(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "my_net.py").write_text(NET)
+    one, two = (own.load(tmp_path / name / "my_net.py") for name in ("one", "two"))
+    assert one is two
+    (tmp_path / "two" / "my_net.py").write_text(NET + "\n")
+    assert own.load(tmp_path / "two" / "my_net.py") is not one

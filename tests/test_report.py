@@ -1,0 +1,133 @@
+"""The page about a run or a file, as a browser reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Dom, opened
+from conftest import TINY, Call, as_json, complaint, invoke
+
+from tflite_light.data._examples import write_photographs
+from tflite_light.runs.reporting import SHOWN
+
+in_browser = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
+
+
+NAMES = ["<b>bold", 'quo"ted', "black & white"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, of photographs in classes whose names are like HTML."""
+    folder = tmp_path_factory.mktemp("home")
+    photos = write_photographs(folder / "photos", classes=3, each=20)
+    for old, new in zip(sorted(photos.iterdir()), NAMES, strict=True):
+        old.rename(photos / new)
+    data = f"data: {{directory: {{path: {photos}}}}}"
+    recipe = "\n".join(data if line.startswith("data:") else line for line in TINY.splitlines())
+    (folder / "tiny.yaml").write_text(recipe)
+    as_json(invoke("train", folder / "tiny.yaml", "--runs", folder / "runs", "--json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> Path:
+    return home / "runs" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def page(run: Path) -> Dom:
+    return Dom((run / "report.html").read_text())
+
+
+def by_name(dom: Dom, place: int = 0) -> dict[str, dict[str, str]]:
+    heads, *lines = dom.tables[place].lines
+    return {line[0]: dict(zip(heads, line, strict=True)) for line in lines}
+
+
+@in_browser
+def test_a_browser_shows_the_figures_of_metrics_json(run: Path) -> None:
+    dom, console = opened(run / "report.html")
+    assert console == []
+    shown = {name: cells | by_name(dom, 1)[name] for name, cells in by_name(dom).items()}
+    rows = json.loads((run / "metrics.json").read_text())["rows"]
+    assert [name.removesuffix(".tflite") for name in shown] == [row["name"] for row in rows]
+    for (name, cells), row in zip(shown.items(), rows, strict=True):
+        assert cells["top-1 (95 %)"].split()[0] == f"{row['top1']:.4f}"
+        assert cells["zeros"] == f"{row['zeros']:.4f}"
+        if name.endswith(".tflite"):
+            assert cells["agreement"] == f"{row['agreement']:.4f}"
+            assert cells["KiB"] == f"{row['size_bytes'] / 1024:.0f}"
+
+
+def test_classes_have_the_figures_of_the_confusion_matrix(run: Path, page: Dom) -> None:
+    rows = {row["name"]: row for row in json.loads((run / "metrics.json").read_text())["rows"]}
+    tables = {
+        one.attributes["data-row"]: one for one in page.tables if "data-row" in one.attributes
+    }
+    assert list(tables) == list(rows)[::-1]
+    for name, table in tables.items():
+        classes = {one["name"]: one for one in rows[name]["confusion"]["classes"]}
+        assert {line[0] for line in table.lines[1:]} == set(classes)
+        for label, pictures, recall, _, precision, _ in table.lines[1:]:
+            assert int(pictures) == classes[label]["pictures"]
+            assert recall == f"{classes[label]['recall']:.4f}"
+            found = classes[label]["precision"]
+            assert precision == ("" if found is None else f"{found:.4f}")
+
+
+def test_a_page_needs_nothing_beside_itself(page: Dom) -> None:
+    assert {one.partition(":")[0] for one in page.loaded if not one.startswith("#")} == {"data"}
+
+
+def test_a_page_can_be_read_aloud(page: Dom) -> None:
+    assert all(one["alt"] for one in page.pictures)
+    assert page.headings[0] == "tiny"
+    sections = [
+        "Result",
+        "Learning curves",
+        "Classes",
+        "Mistakes",
+        "Where files and their model disagree",
+        "Pictures as training saw them",
+        "Layers",
+        "How it was made",
+    ]
+    assert page.headings[1:] == [one for one in sections if one in page.headings]
+    assert set(sections) - set(page.headings) <= set(sections[3:5])  # where there are none
+
+
+def test_names_are_shown_as_they_are(page: Dom) -> None:
+    table = next(one for one in page.tables if "data-row" in one.attributes)
+    assert {line[0] for line in table.lines[1:]} == set(NAMES)
+
+
+def test_a_file_has_a_page_of_its_own(home: Path, run: Path, call: Call) -> None:
+    file = run / "exports" / "int8.tflite"
+    made = as_json(call("report", file, "--data", home / "photos", "-o", "page.html", "--json"))
+    assert made == {"page": "page.html"}
+    dom = Dom(Path("page.html").read_text())
+    rows = as_json(call("evaluate", file, "--data", home / "photos", "--json"))["rows"]
+    assert by_name(dom)["int8.tflite"]["top-1 (95 %)"].split()[0] == f"{rows[0]['top1']:.4f}"
+    assert dom.headings[:2] == ["int8.tflite", "Result"]
+    assert "Learning curves" not in dom.headings
+    wrong = rows[0]["pictures"] - rows[0]["confusion"]["right"]
+    assert len(dom.pictures) == min(wrong, SHOWN)
+
+
+def test_the_page_of_a_run_is_made_again(run: Path, call: Call) -> None:
+    before = Dom((run / "report.html").read_text())
+    call("report", run, "-o", "again.html")
+    again = Dom(Path("again.html").read_text())
+    assert again.headings == before.headings
+    assert [line[:3] for line in again.tables[0].lines] == [
+        line[:3] for line in before.tables[0].lines
+    ]
+
+
+def test_what_cannot_be_reported_is_said(run: Path, call: Call) -> None:
+    file = run / "exports" / "int8.tflite"
+    assert "missing option `--data`" in complaint(call("report", file))
+    assert "nowhere does not exist" in complaint(call("report", "nowhere"))
+    Path("there").mkdir()
+    assert "a folder has this name" in complaint(call("report", run, "-o", "there"))

@@ -1,0 +1,174 @@
+"""`runs` lists, shows, renames and deletes runs, and touches nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import TINY, Call, as_json, complaint, invoke
+
+from tflite_light.cli import main
+from tflite_light.runs.overview import overview
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two phases and two files."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "tiny.yaml").write_text(TINY)
+    quick = ["compress=[prune: {epochs: 1}]", "train.epochs=2"]
+    options = [f"--set={one}" for one in quick]
+    as_json(invoke("train", folder / "tiny.yaml", "--runs", folder / "runs", *options, "--json"))
+    return folder / "runs" / "tiny"
+
+
+@pytest.fixture
+def runs(trained: Path, call: Call) -> Path:
+    """`runs` with one that is finished, one that stopped in prune, and one that is broken."""
+    for name in ("done", "half", "torn"):
+        shutil.copytree(trained, Path("runs", name))
+    for name in ("metrics.json", "checkpoints/prune.npz"):
+        Path("runs/half", name).unlink()
+    rows = Path("runs/half/history.csv").read_text().splitlines()
+    Path("runs/half/history.csv").write_text("\n".join(rows[:-1]))
+    Path("runs/torn/recipe.yaml").write_text("model: [")
+    Path("runs/notes").mkdir()
+    return Path("runs")
+
+
+def listed() -> dict[str, Any]:
+    return {one["name"]: one for one in as_json(invoke("runs", "--json"))["runs"]}
+
+
+def test_runs_are_listed_with_what_they_reached(runs: Path, call: Call) -> None:
+    found = listed()
+    assert {name: one["state"] for name, one in found.items()} == {
+        "done": "finished",
+        "half": "stopped",
+        "torn": "broken",
+    }
+    metrics = json.loads((runs / "done/metrics.json").read_text())
+    rows = {row["name"]: row for row in metrics["rows"]}
+    done, half = found["done"], found["half"]
+    best = rows[done["best_file"]]
+    assert done["top1"] == rows["fit"]["top1"]
+    assert (
+        done["best_top1"] == best["top1"] == max(rows[key]["top1"] for key in ("int8", "float32"))
+    )
+    assert done["best_bytes"] == (runs / f"done/exports/{best['name']}.tflite").stat().st_size
+    assert done["network"] == "tiny width=4, 32 px"
+    assert done["size_bytes"] == sum(
+        path.stat().st_size for path in (runs / "done").rglob("*") if path.is_file()
+    )
+    assert (half["phase"], half["epoch"], half["epochs"], half["top1"]) == ("prune", 0, 1, None)
+    assert "recipe.yaml" in found["torn"]["problem"]
+    text = call("runs")
+    assert [line.split()[0] for line in text.stdout.splitlines()[1:]] == ["done", "half", "torn"]
+    assert "stopped in prune, epoch 0 of 1" in text.stdout
+    assert text.stderr.startswith("torn is broken: ")
+
+
+def test_no_runs_are_an_empty_list(call: Call) -> None:
+    done = call("runs")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no run in runs yet; make one: `tflite-light train mobilenet_v2`\n"
+    assert as_json(call("runs", "--json")) == {"runs": []}
+
+
+def test_one_run_is_shown_by_name_or_path(runs: Path, call: Call) -> None:
+    shown = call("runs", "show", "done").stdout
+    assert "phases    fit 2/2, prune 1/1\n" in shown
+    assert "files     float32.tflite, int8.tflite\n" in shown
+    assert "on 24 test pictures" in shown
+    assert call("runs", "show", "runs/done").stdout == shown
+    assert call("runs", "--runs", "runs", "show", "done").stdout == shown
+    rows = as_json(call("runs", "show", "done", "--json"))["rows"]
+    assert [row["name"] for row in rows] == ["fit", "prune", "float32", "int8"]
+    assert "problem   " in call("runs", "show", "torn").stdout
+    message = complaint(call("runs", "show", "none"))
+    assert message.startswith("run none does not exist.\nhint: `tflite-light runs --runs runs`")
+
+
+def test_a_renamed_run_is_measured_as_before(runs: Path, call: Call) -> None:
+    assert call("runs", "rename", "done", "Ü 2").stdout == "runs/Ü 2 it is\n"
+    assert not (runs / "done").exists()
+    found = as_json(call("evaluate", "runs/Ü 2", "--json"))["rows"]
+    assert [row["name"] for row in found] == ["fit", "prune", "float32", "int8"]
+    assert "half exists." in complaint(call("runs", "rename", "Ü 2", "half"))
+    for name in ("a/b", "..", "-x", ""):
+        assert "cannot name a run" in complaint(call("runs", "rename", "--", "half", name))
+
+
+def test_deleting_asks_and_takes_all_or_nothing(runs: Path, call: Call) -> None:
+    answers = {"n\n": 0, "": 2}
+    for answer, code in answers.items():
+        done = CliRunner().invoke(main, ["runs", "delete", "done", "torn"], input=answer)
+        assert (done.exit_code, len(listed())) == (code, 3)
+    message = complaint(call("runs", "delete", "done", "none", "--yes"))
+    assert "run none does not exist" in message
+    assert len(listed()) == 3
+    found = as_json(call("runs", "delete", "done", "torn", "runs/torn", "--yes", "--json"))
+    assert found == {"deleted": ["runs/done", "runs/torn"]}
+    assert sorted(path.name for path in runs.iterdir()) == ["half", "notes"]
+
+
+def test_what_is_no_run_or_holds_more_is_never_deleted(
+    runs: Path, call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("notes", ".", "..", "../runs", str(tmp_path)):
+        assert "is not a run" in complaint(call("runs", "delete", name, "--yes")), name
+    (runs / "done/thoughts.txt").write_text("mine")
+    (runs / "link").symlink_to("half")
+    for name, problem in {"done": "not a run's: thoughts.txt.", "link": "a link to a run"}.items():
+        assert problem in complaint(call("runs", "delete", "half", name, "--yes"))
+    monkeypatch.chdir("runs/half")
+    message = complaint(call("runs", "delete", "half", "--runs", "..", "--yes"))
+    assert "is the folder you are in" in message
+    assert (tmp_path / "runs/half/recipe.yaml").exists()
+    assert (tmp_path / "runs/done/thoughts.txt").read_text() == "mine"
+
+
+def test_a_teacher_of_an_unfinished_run_stays(runs: Path, call: Call) -> None:
+    text = (
+        Path("runs/half/recipe.yaml")
+        .read_text()
+        .replace("distil: null", f"distil: {{teacher: {Path('runs/done').absolute()}}}")
+    )
+    if "teacher" not in text:
+        text += f"distil: {{teacher: {Path('runs/done').absolute()}}}\n"
+    Path("runs/half/recipe.yaml").write_text(text)
+    record = json.loads(Path("runs/half/environment.json").read_text())
+    del record["recipe"]
+    Path("runs/half/environment.json").write_text(json.dumps(record))
+    for command in (("delete", "done", "--yes"), ("rename", "done", "other")):
+        message = complaint(call("runs", *command))
+        assert "runs/half is unfinished and needs runs/done: its recipe names it." in message
+    as_json(call("runs", "delete", "done", "half", "--yes", "--json"))
+    assert listed().keys() == {"torn"}
+
+
+def test_a_run_that_trains_is_running_and_stays(tmp_path: Path, call: Call) -> None:
+    (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 900"))
+    command = [sys.executable, "-m", "tflite_light", "train", "tiny.yaml"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not Path("runs/tiny/history.csv").exists():
+            assert process.poll() is None
+            time.sleep(0.2)
+        found = listed()["tiny"]
+        assert (found["state"], found["phase"], found["epochs"]) == ("running", "fit", 900)
+        assert found["epoch"] >= 1
+        for arguments in (("delete", "tiny", "--yes"), ("rename", "tiny", "other")):
+            message = complaint(call("runs", *arguments))
+            assert "runs/tiny is being written by another process." in message
+    finally:
+        process.kill()
+        process.wait()
+    assert overview(Path("runs/tiny")).state == "stopped"
+    as_json(call("runs", "delete", "tiny", "--yes", "--json"))
+    assert list(Path("runs").iterdir()) == []

@@ -1,0 +1,54 @@
+"""`tflite-light report`"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tflite_light.commands._options import reports
+from tflite_light.errors import UserError
+
+
+@click.command()
+@click.argument("target", metavar="RUN|FILE.tflite", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Class folders or a .csv table, for a FILE; where the pictures of a RUN are now.",
+)
+@click.option(
+    "--out",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="PAGE.html",
+    help="Where the page goes.  [default: report.html in the run, FILE.html beside a file]",
+)
+@reports
+def command(target: Path, data: Path | None, out: Path | None) -> dict[str, Any]:
+    """Measure RUN or FILE, as `evaluate` does, and write what is found as one page of HTML.
+
+    It has accuracy by class, mistakes, learning curves and layers, and needs nothing beside itself.
+    """
+    if not target.exists():
+        raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
+
+    from tflite_light import files
+    from tflite_light.report.html import html
+    from tflite_light.runs import finished, folder, reporting
+    from tflite_light.runs.evaluating import evaluate_file
+
+    out = out or (target / "report.html" if target.is_dir() else target.with_suffix(".html"))
+    files.require_writable(out.parent)
+    if target.is_dir():
+        run = folder.open_run(target)
+        page = reporting.of_run(run, finished.evaluate(run, data), data)
+    elif data:
+        page = reporting.of_file(target, evaluate_file(target, data), str(data))
+    else:
+        raise UserError(
+            "missing option `--data`: the pictures to measure on.",
+            f"`tflite-light report {target} --data FOLDER|LABELS.csv`",
+        )
+    files.write(out, html(page))
+    click.echo(f"{out} is written: open it in a browser.")
+    return {"page": str(out)}

@@ -1,0 +1,66 @@
+"""What makes a division into train, val and test unfit for training."""
+
+import itertools
+from collections import Counter
+
+from tflite_light.classes import require_printable
+from tflite_light.data._split import FEWEST
+from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.wording import count, some
+
+
+def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where a class cannot be trained or measured."""
+    if len(classes) < 2:
+        found = f"only {classes[0]!r}" if classes else "none: these pictures have no labels"
+        raise UserError(
+            f"{where}: at least two classes are needed, found {found}.",
+            "Give pictures of two classes or more.",
+        )
+    require_printable(where, classes)
+    for one, other in itertools.combinations(SPLITS, 2):
+        for kind in ("names", "groups"):
+            both = set(getattr(parts[one], kind) or ()) & set(getattr(parts[other], kind) or ())
+            if both:
+                what = f"{kind.removesuffix('s')} " if kind == "groups" else ""
+                raise UserError(
+                    f"{where}: {what}{some(sorted(both), 3)} is in both {one} and {other}.",
+                    "Keep it in one.",
+                )
+    _require_enough(where, classes, parts)
+    if not len(parts["val"]):
+        raise UserError(
+            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
+        )
+
+
+def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where a class has too few pictures, or none to train or to measure on."""
+    counts = {name: Counter(parts[name].labels) for name in SPLITS}
+    for label, class_name in enumerate(classes):
+        total = sum(counts[name][label] for name in SPLITS)
+        missing = [name for name in ("train", "test") if not counts[name][label]]
+        if total < FEWEST or missing:
+            lack = " and ".join(missing or ["val"])
+            groups = _groups(parts, label)
+            of = f" of {count(groups, 'group')}" if groups else ""
+            raise UserError(
+                f"{where}: class {class_name!r} has {count(total, 'picture')}{of}, too few to "
+                f"split: none for {lack}.",
+                f"A class needs {FEWEST} pictures that differ, 20 or more are better"
+                f"{', of two groups or more' if groups else ''}. Add some, or sort them into "
+                "train, val and test yourself.",
+            )
+
+
+def _groups(parts: dict[Split, Pictures], label: int) -> int:
+    """How many groups the pictures of a class are of; 0 where none are known."""
+    return len(
+        {
+            group
+            for part in parts.values()
+            for group, mine in zip(part.groups or (), part.labels, strict=False)
+            if mine == label
+        }
+    )

@@ -1,0 +1,95 @@
+"""A recipe's pictures as shards: sized once, for trainings that read them again and again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflite_light import classes
+from tflite_light.errors import UserError
+from tflite_light.pipeline import shards
+from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.pictures import SPLITS
+from tflite_light.pipeline.shards import Index, Shard
+from tflite_light.pipeline.streaming import streamed
+from tflite_light.progress import counted
+from tflite_light.recipe import Recipe
+from tflite_light.stack import tf
+
+LABELS = "labels.txt"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a folder of shards has come to."""
+
+    folder: str
+    pictures: dict[str, int]
+    shards: int
+    size_bytes: int
+
+    @property
+    def data(self) -> dict[str, object]:
+        """A recipe's `data` that reads it."""
+        parts: dict[str, str] = {name: f"{self.folder}/{name}-*" for name in SPLITS}
+        return {"tfrecord": parts | {"labels": f"{self.folder}/{LABELS}"}}
+
+
+def pack(recipe: Recipe, folder: str) -> Packed:
+    """Write a recipe's pictures, sized by its contract, into a new folder, on any path that
+    TensorFlow opens. Raises UserError where that is not empty, or a picture cannot be read.
+
+    The index is written last: without it the folder is no finished pack.
+    """
+    folder = folder.rstrip("/") or "/"
+    _require_new(folder)
+    data = recipe.source.load(recipe.image)
+    text = "".join(f"{name}\n" for name in data.classes)
+    if classes.parse(LABELS, text) != data.classes:
+        raise UserError(
+            f"{recipe.source.where}: class names that begin with numbers cannot be kept in a list.",
+            "Rename the classes.",
+        )
+    try:
+        tf.io.gfile.makedirs(folder)
+        found: dict[str, Shard] = {}
+        for name, examples in data.parts.items():
+            found |= _write(folder, name, examples)
+        with tf.io.gfile.GFile(f"{folder}/{LABELS}", "w") as file:
+            file.write(text)
+        shards.write_index(folder, Index(shards.geometry(recipe.image), found))
+    except tf.errors.OpError as error:
+        reason = str(error.message).splitlines()[0].rstrip(".")
+        raise UserError(f"cannot write {folder}: {reason}.", "Choose another folder.") from error
+    pictures: dict[str, int] = {name: len(part) for name, part in data.parts.items()}
+    return Packed(folder, pictures, len(found), sum(shard.size for shard in found.values()))
+
+
+def _require_new(folder: str) -> None:
+    there = tf.io.gfile.exists(folder)
+    if there and (not tf.io.gfile.isdir(folder) or tf.io.gfile.listdir(folder)):
+        what = "is not empty" if tf.io.gfile.isdir(folder) else "is a file"
+        raise UserError(f"{folder} {what}.", "Give `-o` a new folder.")
+
+
+def _write(folder: str, name: str, examples: Examples) -> dict[str, Shard]:
+    """One part's shards, in an order drawn once: pictures that lie together are of all classes."""
+    mixed = np.random.default_rng(0).permutation(len(examples)).tolist()
+    count = max(1, round(len(examples) * _size(examples) / shards.SHARD_BYTES))
+    count = min(len(examples), max(count, min(shards.TOGETHER, len(examples))))
+    found: dict[str, Shard] = {}
+    content = streamed(lambda index: shards.encoded(examples.sized(index)), mixed)
+    pictures = counted(content, len(examples), f"packing {name}")
+    bounds = [number * len(examples) // count for number in range(count + 1)]
+    for number in range(count):
+        file = f"{name}-{number:05}-of-{count:05}.tfrecord"
+        own = mixed[bounds[number] : bounds[number + 1]]
+        records = ((next(pictures), int(examples.labels[index])) for index in own)
+        found[file] = shards.write_shard(f"{folder}/{file}", records)
+    next(pictures, None)  # so that its line on the terminal is taken away
+    return found
+
+
+def _size(examples: Examples) -> float:
+    """Bytes of a picture, by some of them."""
+    chosen = examples.sample(20)
+    return sum(len(shards.encoded(examples.sized(index))) for index in chosen) / len(chosen)

@@ -1,0 +1,115 @@
+"""Renaming and deleting runs, and nothing but runs that nobody works on."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tflite_light.errors import UserError
+from tflite_light.runs.finding import require_name
+from tflite_light.runs.folder import LOCK, Run, locked, open_run
+from tflite_light.runs.overview import is_run
+from tflite_light.wording import some
+
+OWN = {
+    *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
+    "report.html",
+    *("tensorboard", "checkpoints", "exports", LOCK),
+}
+
+
+def named(name: str, runs: Path) -> Path:
+    """The run of this name in `runs`, or at this path. Raises UserError where there is none."""
+    found = next((path for path in (runs / name, Path(name)) if is_run(path)), None)
+    if found is None:
+        there = os.path.lexists(runs / name) or os.path.lexists(name)
+        problem = "is not a run: it has no environment.json" if there else "does not exist"
+        raise UserError(f"run {name} {problem}.", f"`tflite-light runs --runs {runs}` lists them.")
+    return found
+
+
+def rename(name: str, new: str, runs: Path) -> Path:
+    """Give a run another name in its folder; the new path. Files that it exported keep theirs.
+
+    Raises UserError where another process works on it, an unfinished run needs it, or the name is
+    taken.
+    """
+    require_name(new)
+    folder = named(name, runs)
+    target = folder.parent / new
+    if os.path.lexists(target):
+        raise UserError(f"{target} exists.", "Choose another name, or rename that first.")
+    _require_unneeded([folder])
+    with locked(folder):
+        folder.rename(target)
+    return target
+
+
+def require_deletable(folders: Sequence[Path]) -> None:
+    """Raises UserError where one of them is to stay: nothing is deleted then.
+
+    That is a link, a run that holds files that are not a run's, that another process works on, or
+    that an unfinished one needs.
+    """
+    for folder in folders:
+        if folder.is_symlink() or folder.resolve() == Path.cwd():
+            what = "a link to a run" if folder.is_symlink() else "the folder you are in"
+            raise UserError(f"{folder} is {what}.", "Delete the run by its own path, from outside.")
+        if strange := sorted({path.name for path in folder.iterdir()} - OWN):
+            raise UserError(
+                f"{folder} holds what is not a run's: {some(strange)}.",
+                "Move it elsewhere first.",
+            )
+        with locked(folder):
+            pass
+    _require_unneeded(folders)
+
+
+def delete(folders: Sequence[Path]) -> None:
+    """Remove runs with all that they hold; what cannot be removed is named.
+
+    Each vanishes from the list at once: it is renamed first.
+    """
+    require_deletable(folders)
+    for folder in folders:
+        going = folder.with_name(f".{folder.name}.deleted")
+        with locked(folder):
+            folder.rename(going)
+            try:
+                shutil.rmtree(going)
+            except OSError as error:
+                raise UserError(
+                    f"cannot delete all of {folder}: {error.filename}: {error.strerror}.",
+                    f"What is left lies in {going}.",
+                ) from error
+
+
+def _require_unneeded(folders: Sequence[Path]) -> None:
+    """Raises UserError where an unfinished run beside them names one of them in its recipe."""
+    others = {path for folder in folders for path in folder.parent.glob("*")} - {*folders}
+    for run in filter(None, map(_unfinished, sorted(others))):
+        texts = list(_texts(run.recipe.model_dump(mode="json")))
+        for folder in folders:
+            if any(Path(text).is_relative_to(folder.absolute()) for text in texts):
+                raise UserError(
+                    f"{run.folder} is unfinished and needs {folder}: its recipe names it.",
+                    f"Finish it with `tflite-light train {run.folder} --resume`; or delete both.",
+                )
+
+
+def _unfinished(folder: Path) -> Run | None:
+    try:
+        run = open_run(folder)
+    except UserError:
+        return None
+    return None if run.finished else run
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a recipe, at any depth."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _texts(one)
