@@ -35,6 +35,7 @@ slow: setup runtimes  ## the claims that take minutes
 bench: setup  ## ratios of times, within one run
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/steps.py
+	$(BIN)/python benchmarks/streaming.py
 	$(BIN)/python benchmarks/channels.py
 	$(BIN)/python benchmarks/converting.py
 	$(BIN)/python benchmarks/predicting.py

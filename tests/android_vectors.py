@@ -17,8 +17,10 @@ import numpy as np
 from android_answers import UNITS, answers
 from PIL import Image as Pillow
 
-from tflite_light.contract import Contract, Image, Tensor, sha256, to_json
+from tflite_light.contract import Confidence, Contract, Image, Tensor, sha256, to_json
+from tflite_light.measure.confidence import rejects, scores
 from tflite_light.measure.goldens import input_of
+from tflite_light.measure.runners import dequantise, probabilities
 from tflite_light.pipeline.decode import decode
 
 SIZES = 200
@@ -149,6 +151,37 @@ def tiff(head: bytes, order: str, entry: bytes) -> bytes:
     return b"Exif\0\0" + head + struct.pack(f"{order}I", 12) + bytes(4) + directory
 
 
+def confident() -> dict[str, Any]:
+    """Outputs of a file with a temperature and a threshold, of which half are none of the labels."""
+    output = Tensor(shape=[1, 10], dtype="uint8", scale=0.14123325049877167, zero_point=133)
+    raw = data(10 * SIZES, 7).reshape(SIZES, 10) // 4 + 100
+    logits = dequantise(raw, output)
+    agreed = Contract(
+        model="m",
+        image=Image(size=32),
+        labels=[str(number) for number in range(10)],
+        input=QUANTISED.model_copy(update={"shape": [1, 32, 32, 3]}),
+        output=output,
+        confidence=Confidence(
+            temperature=1.38,
+            threshold=float(np.median(scores(logits))),
+            pictures=SIZES,
+            rejected=SIZES // 2,
+            calibration_error=(0.0, 0.0),
+        ),
+    )
+    assert agreed.confidence
+    shares = probabilities(logits, agreed.confidence.temperature).max(axis=1).tolist()
+    none = rejects(agreed.confidence, logits).tolist()
+    return {
+        "contract": to_json(agreed),
+        "cases": [
+            {"output": one, "probability": share, "none": is_none}
+            for one, share, is_none in zip(raw.tolist(), shares, none, strict=True)
+        ],
+    }
+
+
 def export(folder: Path) -> None:
     """`model.tflite` and `model.json`: an untrained network with three classes and golden pictures."""
     from tflite_light.data.synthetic import Synthetic
@@ -172,6 +205,7 @@ def main(folder: Path) -> None:
         "turned": turned(),
         "exif": exif(),
         "frames": frames(),
+        "confidence": confident(),
         "answers": answers(folder / "answers"),
     }
     for name, cases in written.items():

@@ -92,7 +92,7 @@ def test_the_contract_names_its_flatbuffer_inside_and_beside(model: Path) -> Non
     assert side.flatbuffer == contract.Flatbuffer.of(content[:start], network(content))
     assert side.flatbuffer.size_bytes == start
     assert side.bare() == inside
-    assert (side.version, side.minor, side.calibration_pictures) == (1, 2, 20)
+    assert (side.version, side.minor, side.calibration_pictures) == (1, 3, 20)
 
 
 def test_labels_permuted_beside_a_file_are_refused(model: Path, call: Call) -> None:
@@ -402,15 +402,15 @@ def test_a_predictor_takes_paths_images_and_arrays(made: Path) -> None:
     predictor = Predictor(str(made / "int8.tflite"))
     path = made / "int8_golden" / "0.png"
     image = Pillow.open(path)
-    (answer,) = predictor.predict(path)
+    (answer,) = predictor.predict(path).answers
     assert isinstance(answer, Answer)
     assert answer.label == LABELS[answer.index]
     for picture in (str(path), image, np.asarray(image), image.convert("RGBA")):
-        assert predictor.predict(picture) == [answer]
-    assert len(predictor.predict(image.convert("CMYK"), top=9)) == 3
+        assert predictor.predict(picture).answers == [answer]
+    assert len(predictor.predict(image.convert("CMYK"), top=9).answers) == 3
     turned = image.transpose(Pillow.Transpose.ROTATE_90)
     turned.getexif()[0x0112] = 6
-    assert predictor.predict(turned) == [answer]
+    assert predictor.predict(turned).answers == [answer]
     for wrong in (np.zeros((40, 40, 3), np.float32), np.zeros((40, 40), np.uint8), [[1]]):
         with pytest.raises(UserError, match=r"Give uint8 RGB \[height, width, 3\]"):
             predictor.predict(wrong)  # type: ignore[arg-type]

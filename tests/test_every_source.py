@@ -64,6 +64,28 @@ def test_every_class_is_in_train_and_test(source: Source) -> None:
         assert set(source.split(name).labels) == set(classes)
 
 
+def test_outliers_are_set_apart_and_are_no_class(source: Source) -> None:
+    """Every picture keeps its class, whose number may change, or becomes an outlier of its part."""
+    if not (classes := source.classes()):
+        pytest.skip("it has no classes")
+    fields = source.model_dump(exclude_unset=True) | {"outliers": classes[1]}
+    apart = type(source).model_validate(fields)
+    assert apart.classes() == [classes[0], *classes[2:]]
+    for name in SPLITS:
+        strange = apart.outlier_parts[name].names
+        expected = named(source, name)
+        assert named(apart, name) | dict.fromkeys(strange, classes[1]) == expected
+        assert len(apart.split(name)) + len(strange) == len(expected)
+        assert strange or name == "val"  # of 20 pictures a class, it may get none
+    assert apart.listing_digest() != source.listing_digest()
+
+
+def named(source: Source, name: Split) -> dict[str, str]:
+    """The pictures of a part, and their classes."""
+    part, classes = source.split(name), source.classes()
+    return {one: classes[label] for one, label in zip(part.names, part.labels, strict=True)}
+
+
 def test_reading_twice_gives_the_same(source: Source) -> None:
     one, other = source.split("test"), source.split("test")
     assert (one.names, one.labels) == (other.names, other.labels)

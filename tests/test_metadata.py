@@ -145,7 +145,7 @@ def test_a_delivered_file_says_what_its_contract_says(home: Path) -> None:
     agreed, content = contract.read(path), path.read_bytes()
     found = metadata.read(content)
     assert found == metadata.Found([128.0] * 3, [128.0] * 3, "contract_labels.txt")
-    assert agreed.minor == 2
+    assert agreed.minor == 3
     assert agreed.flatbuffer
     assert agreed.flatbuffer.network_sha256 == network(content)
     with zipfile.ZipFile(path) as archive:

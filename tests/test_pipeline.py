@@ -22,7 +22,7 @@ from tflite_light.pipeline import examples as pipeline
 from tflite_light.pipeline import look
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, picture_errors, training
-from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.decode import decode, upright
 from tflite_light.pipeline.examples import Examples, read
 from tflite_light.pipeline.pictures import Pictures, pictures_of
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
@@ -85,6 +85,16 @@ def test_palette_transparency_lies_on_white() -> None:
 
 
 TURNS = [None, "FLIP_LEFT_RIGHT", "ROTATE_180", "FLIP_TOP_BOTTOM", "TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize("resize", ["crop", "stretch"])
+def test_pillow_s_own_picture_is_sized_to_the_same_bits(kind: str, resize: Any) -> None:
+    content, image = LOSSLESS[kind][0](), Image(size=32, resize=resize)
+    assert isinstance(upright(content), Pillow.Image) == (kind in ("png", "bmp", "webp", "jpeg"))
+    assert np.array_equal(
+        crop_and_resize(upright(content), image), crop_and_resize(decode(content), image)
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -369,7 +379,7 @@ def decoded_by(patch: pytest.MonkeyPatch) -> list[int]:
 
     def noted(content: bytes) -> Any:
         sizes.append(len(content))
-        return decode(content)
+        return upright(content)
 
     patch.setattr(pipeline, "upright", noted)
     return sizes

@@ -21,6 +21,7 @@ from tflite_light.tflite.file import read
 
 pytestmark = pytest.mark.slow
 MAIN = ROOT / "recipes" / "mobilenet_v2.yaml"
+PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "imagenet_samples"
 
 
 def train(folder: Path, *options: str) -> dict[str, Any]:
@@ -42,6 +43,24 @@ def test_the_int8_file_keeps_the_main_recipe_s_promises(uninterrupted: dict[str,
     assert int8["agreement"] >= 0.99
     assert int8["zeros"] >= 0.5
     assert read(uninterrupted["run"] / "exports" / "int8.tflite").float_operators() == []
+
+
+def test_the_int8_file_says_how_sure_it_is(uninterrupted: dict[str, Any]) -> None:
+    assert uninterrupted["int8"]["calibration_error"] <= 0.02
+    assert uninterrupted["int8"]["rejected"] <= 0.03
+
+
+@pytest.mark.skipif(
+    not PHOTOGRAPHS.exists(), reason="the licence of ImageNet's photographs keeps them out"
+)
+def test_the_int8_file_rejects_photographs_of_other_things(uninterrupted: dict[str, Any]) -> None:
+    """None of which was learnt: the recipe's outliers are made ones."""
+    done = tflite_light(
+        "evaluate", uninterrupted["run"], "--outliers", PHOTOGRAPHS, "--json", cwd=ROOT
+    )
+    rows = {row["name"]: row for row in json.loads(done.stdout)["rows"]}
+    assert rows["int8"]["outliers"] == 200
+    assert rows["int8"]["outliers_rejected"] >= 0.95
 
 
 def test_a_folder_of_the_same_pictures_trains_as_well(

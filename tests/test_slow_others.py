@@ -90,16 +90,19 @@ def test_mediapipe_gives_the_answers_of_predict(
     predictor = Predictor(exports / f"{mode}.tflite")
     ours = predictor.predict_files([*pictures], top=10)
     step = predictor.contract.output.scale or 1e-4
-    for theirs, answers in zip(
+    assert predictor.contract.confidence
+    heat = predictor.contract.confidence.temperature  # which MediaPipe does not know
+    for theirs, predicted in zip(
         mediapipe("mediapipe", exports / f"{mode}.tflite", *pictures), ours, strict=True
     ):
         scores = np.array([score for _, _, score in theirs])
-        assert theirs[0][:2] == [answers[0].label, answers[0].index]
-        chances = {answer.index: answer.probability for answer in answers}
-        logits = np.log([chances[index] for _, index, _ in theirs])
+        assert theirs[0][:2] == [predicted.answers[0].label, predicted.answers[0].index]
+        chances = {answer.index: answer.probability for answer in predicted.answers}
+        shares = np.array([chances[index] for _, index, _ in theirs])
+        logits = heat * np.log(shares)
         assert np.abs((scores - scores[0]) - (logits - logits[0])).max() < 1.01 * step
-        powers = np.exp(scores - scores.max())
-        assert np.abs(powers / powers.sum() - np.exp(logits)).max() < 1e-4
+        powers = np.exp((scores - scores.max()) / heat)
+        assert np.abs(powers / powers.sum() - shares).max() < 1e-4
         assert {name for name, _, _ in theirs} == set(predictor.contract.labels)
 
 

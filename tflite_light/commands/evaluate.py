@@ -19,15 +19,22 @@ from tflite_light.errors import UserError
 @click.option(
     "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
 )
+@click.option(
+    "--outliers",
+    type=click.Path(path_type=Path),
+    help="A folder of pictures that show none of the classes, of which files should reject many.",
+)
 @reports
-def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, Any]:
+def command(
+    target: Path, data: Path | None, skip_strangers: bool, outliers: Path | None
+) -> dict[str, Any]:
     """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
     if not target.exists():
         raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
     if target.is_dir():
         from tflite_light.runs import finished, folder
 
-        rows = finished.evaluate(folder.open_run(target), data, skip_strangers)
+        rows = finished.evaluate(folder.open_run(target), data, skip_strangers, outliers)
     else:
         from tflite_light.runs.evaluating import evaluate_file
 
@@ -36,6 +43,6 @@ def command(target: Path, data: Path | None, skip_strangers: bool) -> dict[str, 
                 "missing option `--data`: the pictures to measure on.",
                 f"`tflite-light evaluate {target} --data FOLDER|LABELS.csv`",
             )
-        rows = [evaluate_file(target, data, skip_strangers)]
+        rows = [evaluate_file(target, data, skip_strangers, outliers)]
     show_measured(rows)
     return {"rows": [row.to_json() for row in rows]}

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     Show = Callable[[Prediction], None]
 
-COLUMNS = ("picture", "label", "index", "probability", "error")
+COLUMNS = ("picture", "label", "index", "probability", "none_of_these", "error")
+NONE = "none of these"
 
 
 @click.command()
@@ -32,8 +33,10 @@ def command(model: Path, pictures: tuple[str, ...], top: int, as_csv: bool, as_j
     """Name what is on each PICTURE, as an app that obeys the file's contract would.
 
     A PICTURE is a file, a folder, a pattern such as 'photos/**/*.jpg', or - for a list of files and
-    folders on stdin. Of a RUN, its int8 file answers, or its only one. Answers come one by one, in
-    the order given; pictures that cannot be read are named, and end it with exit code 2.
+    folders on stdin. Of a RUN, its int8 file answers, or its only one. A picture below the file's
+    threshold is "none of these"; --csv and --json have its likeliest labels all the same. Answers
+    come one by one, in the order given; pictures that cannot be read are named, and end it with
+    exit code 2.
     """
     if as_csv and as_json:
         raise UserError("`--csv` and `--json` are two forms of one answer.", "Choose one.")
@@ -63,6 +66,9 @@ def command(model: Path, pictures: tuple[str, ...], top: int, as_csv: bool, as_j
 
 def _text(predictor: "Predictor") -> "Show":
     def show(found: "Prediction") -> None:
+        if found.none_of_these:
+            click.echo(f"{found.picture}\t{NONE}\t")
+            return
         for one in found.answers:
             click.echo(f"{found.picture}\t{predictor.title(one)}\t{one.probability:.4f}")
 
@@ -71,8 +77,10 @@ def _text(predictor: "Predictor") -> "Show":
 
 def _lines(_: "Predictor") -> "Show":
     def show(found: "Prediction") -> None:
-        answers = {"answers": [asdict(answer) for answer in found.answers]}
-        said = {"error": found.problem} if found.problem else answers
+        said: dict[str, Any] = {"error": found.problem}
+        if not found.problem:
+            answers = [asdict(answer) for answer in found.answers]
+            said = {"none_of_these": found.none_of_these, "answers": answers}
         click.echo(json.dumps({"picture": found.picture, **said}))
 
     return show
@@ -83,10 +91,11 @@ def _table(_: "Predictor") -> "Show":
     table.writerow(COLUMNS)
 
     def show(found: "Prediction") -> None:
+        none = "" if found.none_of_these is None else json.dumps(found.none_of_these)
         for one in found.answers:
-            table.writerow((found.picture, one.label, one.index, one.probability, ""))
+            table.writerow((found.picture, one.label, one.index, one.probability, none, ""))
         if found.problem:
-            table.writerow((found.picture, "", "", "", found.problem))
+            table.writerow((found.picture, "", "", "", "", found.problem))
         sys.stdout.flush()
 
     return show

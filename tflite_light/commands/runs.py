@@ -94,6 +94,7 @@ def delete(names: tuple[str, ...], yes: bool, runs: Path) -> dict[str, Any]:
             click.echo("nothing was deleted", err=True)
             return {"deleted": []}
     except click.Abort:
+        click.echo(err=True)  # behind the question
         raise UserError("nothing was deleted: there was no answer.", "Give `--yes`.") from None
     tidying.delete(folders)
     deleted = [str(folder) for folder in folders]

@@ -13,6 +13,7 @@ from tflite_light.contract.image import Image
 from tflite_light.contract.reading import beside, find, missing, read, read_inside
 from tflite_light.contract.values import (
     MINOR,
+    Confidence,
     Contract,
     Flatbuffer,
     Golden,
@@ -25,6 +26,7 @@ __all__ = [
     "CONTRACT",
     "LABELS",
     "MINOR",
+    "Confidence",
     "Contract",
     "Flatbuffer",
     "Golden",

@@ -10,7 +10,7 @@ from pydantic import FailFast, Field
 from tflite_light.contract.image import Image
 from tflite_light.parts import Part
 
-MINOR = 2  # of version 1; it grows when keys are added, which older readers ignore
+MINOR = 3  # of version 1; it grows when keys are added, which older readers ignore
 
 
 class Tensor(Part):
@@ -69,6 +69,27 @@ class Golden(Part):
     runtime: str | None = Field(None, description="what gave the output, its version and processor")
 
 
+class Confidence(Part):
+    """How sure the file's answers are, fitted to its own logits on validation pictures.
+
+    Probabilities are softmax(logits / `temperature`). A picture shows none of the labels where its
+    score is below `threshold`. The score is of the logits before the temperature: `energy` is
+    log(sum(exp(logits))) (Liu et al. 2020, arXiv 2010.03759, where it has the other sign).
+    """
+
+    temperature: float = Field(gt=0)
+    score: Literal["energy"] = "energy"
+    threshold: float | None = Field(
+        description="null where too few pictures are known to set one: all pass"
+    )
+    pictures: int = Field(ge=1, description="validation pictures that it was fitted to")
+    rejected: int = Field(ge=0, description="of them, those below the threshold")
+    calibration_error: tuple[float, float] = Field(
+        strict=False,
+        description="on them, expected, in 15 bins of equal width: before the temperature and with",
+    )
+
+
 class Contract(Part):
     """All that a consumer of the file needs to know.
 
@@ -87,6 +108,9 @@ class Contract(Part):
     output_is: Literal["logits", "probabilities"] = "logits"  # the latter in others' files alone
     integers_inside: bool = Field(
         False, description="whether runtimes round some of it otherwise; false before minor 2"
+    )
+    confidence: Confidence | None = Field(
+        None, description="null before minor 3, and where no labelled pictures were there"
     )
     calibration_pictures: int | None = Field(
         None, ge=0, description="that set the int8 ranges; 0: they were trained; null: not known"

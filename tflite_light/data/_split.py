@@ -10,7 +10,7 @@ from tflite_light.data import ALL, Given
 from tflite_light.data._groups import joined, share_out
 from tflite_light.errors import UserError
 from tflite_light.pipeline.encoded import essence
-from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.pipeline.pictures import NO_PICTURE, SPLITS, Pictures, Split
 from tflite_light.pipeline.streaming import streamed
 from tflite_light.pipeline.walk import require_read
 from tflite_light.progress import counted, say
@@ -19,6 +19,11 @@ from tflite_light.wording import count, some
 if TYPE_CHECKING:
     import numpy as np
 
+NAMES: dict[str, Split] = {  # what parts are called by their owners, in lower case
+    **{"train": "train", "training": "train"},
+    **{"val": "val", "valid": "val", "validation": "val", "dev": "val"},
+    **{"test": "test", "testing": "test"},
+}
 FEWEST = 3  # pictures in a class: one for each part
 Key = TypeVar("Key", str, bytes)
 
@@ -139,16 +144,21 @@ def _borrow(cut: Cut, parts: dict[bytes, Split], mine: set[bytes], free: set[byt
 def _digests(where: str, pictures: Pictures) -> list[bytes]:
     """SHA-256 of each picture; of those that differ in metadata alone, the smallest.
 
-    Raises UserError that names those that cannot be read.
+    Raises UserError that names those that cannot be read. A place without a picture counts as a
+    broken one where such are replaced: it goes to a part by its number.
     """
-    problems = []
+    problems, empty = [], []
 
     def digests(index: int) -> tuple[bytes, bytes]:
         try:
             content = _bytes(pictures.read(index))
         except OSError as error:
-            problems.append(f"{pictures.names[index]} ({error.strerror})")
-            return b"", b""
+            problem = f"{pictures.names[index]} ({error.strerror})"
+            if error.errno != NO_PICTURE:
+                problems.append(problem)
+            elif not pictures.skip_broken:
+                empty.append(problem)
+            content = f"no picture {index}".encode()
         whole, shown = (hashlib.sha256(one).digest() for one in (content, essence(content)))
         return whole, shown
 
@@ -156,6 +166,10 @@ def _digests(where: str, pictures: Pictures) -> list[bytes]:
     doing = f"{where}: dividing pictures by content"
     pairs = list(counted(found, len(pictures), doing))
     require_read(where, sorted(problems))
+    if empty:
+        from tflite_light.pipeline.examples import REPAIR, unreadable  # not for `list`: NumPy
+
+        raise unreadable(empty, REPAIR)
     smallest: dict[bytes, bytes] = {}
     for whole, shown in pairs:
         smallest[shown] = min(whole, smallest.get(shown, whole))

@@ -19,6 +19,27 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
             "Give pictures of two classes or more.",
         )
     require_printable(where, classes)
+    _require_disjoint(where, parts)
+    _require_enough(where, classes, parts)
+    if not len(parts["val"]):
+        raise UserError(
+            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
+        )
+
+
+def require_outliers(where: str, parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where there are none to learn, or to measure; val needs none."""
+    if lacking := [name for name, part in parts.items() if not len(part) and name != "val"]:
+        raise UserError(
+            f"{where}: of {sum(map(len, parts.values()))} outliers none fell to {lacking[0]}.",
+            "Twenty or more are enough; or sort them into train, val and test yourself.",
+        )
+    if parts:
+        _require_disjoint(where, parts)
+
+
+def _require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where two parts have a picture, or pictures of a group."""
     for one, other in itertools.combinations(SPLITS, 2):
         for kind in ("names", "groups"):
             both = set(getattr(parts[one], kind) or ()) & set(getattr(parts[other], kind) or ())
@@ -28,11 +49,6 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
                     f"{where}: {what}{some(sorted(both), 3)} is in both {one} and {other}.",
                     "Keep it in one.",
                 )
-    _require_enough(where, classes, parts)
-    if not len(parts["val"]):
-        raise UserError(
-            f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
-        )
 
 
 def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:

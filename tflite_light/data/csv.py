@@ -12,6 +12,7 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
+from tflite_light.data._repository import is_repository
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
 from tflite_light.pipeline.walk import SHOWN, SKIP_BROKEN, require_read
@@ -54,7 +55,7 @@ class CSV(Source):
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
-        return cls(path=str(path)) if path.is_file() else None
+        return cls(path=str(path)) if path.is_file() and not is_repository(path) else None
 
     @classmethod
     def example(cls, folder: Path) -> Self:

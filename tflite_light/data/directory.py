@@ -9,16 +9,13 @@ from pydantic import AfterValidator, Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
+from tflite_light.data._repository import is_repository
+from tflite_light.data._split import NAMES
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
 from tflite_light.pipeline.walk import LEAVE_OUT, SKIP, SKIP_BROKEN, Walk
 from tflite_light.wording import count, some
 
-NAMES: dict[str, Split] = {  # in lower case
-    **{"train": "train", "training": "train"},
-    **{"val": "val", "valid": "val", "validation": "val", "dev": "val"},
-    **{"test": "test", "testing": "test"},
-}
 ByClass = dict[str, list[Path]]
 
 
@@ -60,7 +57,9 @@ class Directory(Source):
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
-        return cls(path=str(path), skip_strangers=skip_strangers) if path.is_dir() else None
+        if not path.is_dir() or is_repository(path):
+            return None
+        return cls(path=str(path), skip_strangers=skip_strangers)
 
     @classmethod
     def example(cls, folder: Path) -> Self:

@@ -33,7 +33,7 @@ class TFDS(Source):
     def absent(self) -> dict[str, str]:
         return {}  # where a data set is not prepared yet, it is
 
-    def classes(self) -> list[str]:
+    def _names(self) -> list[str]:
         return _names(self, _builder(self, prepared=False))
 
     def scan(self) -> Scan:

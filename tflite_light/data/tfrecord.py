@@ -71,7 +71,7 @@ class TFRecord(Source):
         named = super().absent().items()
         return {key: path for key, path in named if not is_remote(path) and not _matching(path)}
 
-    def classes(self) -> list[str]:
+    def _names(self) -> list[str]:
         if not is_remote(self.labels):
             return classes.read(Path(self.labels), self.first_label)
         try:
@@ -83,7 +83,7 @@ class TFRecord(Source):
             ) from error
 
     def scan(self) -> Scan:
-        names = self.classes()
+        names = self._names()
         return names, {part: _pictures(self, getattr(self, part), len(names)) for part in SPLITS}
 
 

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
 
 from tflite_light import contract
+from tflite_light.contract import Confidence
+from tflite_light.measure.confidence import calibration_error, rejects
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
 from tflite_light.measure.runners import KerasModel, Runner, probabilities
@@ -55,6 +57,8 @@ class Measured:
     `confusion` is None where labels are unknown; `val_interval` is of `val_top1`, 95 % by Wilson.
     `paired` compares a file with the report's first one, picture by picture; `answered` has
     what was said of each picture, and is not in the JSON.
+    `calibration_error` is that of a file's probabilities, `rejected` the share of the pictures, and
+    `outliers_rejected` of `outliers` pictures of no class, that it answers with none of its labels.
     """
 
     name: str
@@ -76,6 +80,10 @@ class Measured:
     val_interval: tuple[float, float] | None = None
     confusion: Confusion | None = None
     paired: Paired | None = None
+    calibration_error: float | None = None
+    rejected: float | None = None
+    outliers: int | None = None
+    outliers_rejected: float | None = None
     answered: Answered | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -170,11 +178,40 @@ def measure_file(
     examples: Examples,
     classes: Sequence[str],
     reference: Floats | None,
+    confidence: Confidence | None = None,
+    outliers: Examples | None = None,
 ) -> Measured:
-    """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given."""
+    """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given.
+
+    Its `confidence` says which pictures, and which `outliers`, it answers with none of its labels.
+    """
     row, logits = measure(name, runner, examples, classes)
     row.agreement = None if reference is None else agreement(logits, reference)
+    if confidence:
+        judge(row, confidence, logits, examples.labels)
+        judge_outliers(row, confidence, runner, outliers)
     return weigh(row, content)
+
+
+def judge(
+    row: Measured, confidence: Confidence, logits: Floats, labels: np.ndarray[Any, Any]
+) -> None:
+    """Put into the row how sure a file is of pictures with labels, and which it rejects."""
+    shares = probabilities(logits, confidence.temperature)
+    if row.answered:
+        row.answered = replace(row.answered, sure=shares.max(axis=1))
+    if confidence.threshold is not None:
+        row.rejected = float(rejects(confidence, logits).mean())
+    if UNKNOWN not in labels:
+        row.calibration_error = calibration_error(shares, labels)
+
+
+def judge_outliers(
+    row: Measured, confidence: Confidence, runner: Runner, outliers: Examples | None
+) -> None:
+    if outliers and confidence.threshold is not None:
+        row.outliers = len(outliers)
+        row.outliers_rejected = float(rejects(confidence, answers(runner, outliers)).mean())
 
 
 def pair_files(rows: Sequence[Measured]) -> None:

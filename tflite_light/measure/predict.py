@@ -19,6 +19,7 @@ from tflite_light import contract
 from tflite_light.contract import Contract
 from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
+from tflite_light.measure.confidence import rejects
 from tflite_light.measure.runners import TFLiteModel, dequantise, probabilities
 from tflite_light.pipeline.decode import Pixels, decode, upright
 from tflite_light.pipeline.examples import reason, unreadable
@@ -48,10 +49,15 @@ class Answer:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A picture's path and answers, the likeliest first; or none, and why."""
+    """A picture's path, "" where it has none, and answers, the likeliest first; or none, and why.
+
+    `none_of_these`: by the file's own threshold the picture shows none of its labels; None where
+    the file has no threshold.
+    """
 
     picture: str
     answers: list[Answer]
+    none_of_these: bool | None = None
     problem: str = ""
 
 
@@ -66,7 +72,7 @@ class Predictor:
         self.model, self.contract = open_file(Path(path))
         self._counts = Counter(self.contract.labels)
 
-    def predict(self, picture: Picture, top: int = 1) -> list[Answer]:
+    def predict(self, picture: Picture, top: int = 1) -> Prediction:
         """The `top` likeliest labels of a picture, the likeliest first.
 
         A picture is the path of a file, a Pillow image, or uint8 RGB [height, width, 3]. Raises
@@ -75,9 +81,9 @@ class Predictor:
         if isinstance(picture, str | Path):
             return _require_read([self._named(self.model, str(picture), top)])[0]
         pixels = decode(_encoded(picture)) if isinstance(picture, Pillow.Image) else picture
-        return self._answers(self.model, _checked(pixels), top)
+        return self._answers(self.model, "", _checked(pixels), top)
 
-    def predict_files(self, paths: Sequence[str | Path], top: int = 1) -> list[list[Answer]]:
+    def predict_files(self, paths: Sequence[str | Path], top: int = 1) -> list[Prediction]:
         """The answers to each picture, in order.
 
         Raises UserError when any picture cannot be read; they are all tried first.
@@ -93,7 +99,7 @@ class Predictor:
 
         def ask(one: Listed) -> Prediction:
             if one.problem:
-                return Prediction(one.path, [], one.problem)
+                return Prediction(one.path, [], problem=one.problem)
             model = idle.get()
             try:
                 return self._named(model, one.path, top)
@@ -119,15 +125,20 @@ class Predictor:
         try:
             pixels = upright(Path(path).read_bytes())
         except (OSError, ValueError) as error:
-            return Prediction(path, [], reason(error))
-        return Prediction(path, self._answers(model, pixels, top))
+            return Prediction(path, [], problem=reason(error))
+        return self._answers(model, path, pixels, top)
 
-    def _answers(self, model: TFLiteModel, pixels: Pixels | Pillow.Image, top: int) -> list[Answer]:
+    def _answers(
+        self, model: TFLiteModel, path: str, pixels: Pixels | Pillow.Image, top: int
+    ) -> Prediction:
         answer = model.answer(goldens.input_of(pixels, self.contract))
-        share = dequantise(answer, model.output)
-        if self.contract.output_is == "logits":
-            share = probabilities(share)
-        return self._top(share, top)
+        output, confidence = dequantise(answer, model.output), self.contract.confidence
+        if self.contract.output_is == "probabilities":
+            return Prediction(path, self._top(output, top))
+        share = probabilities(output, confidence.temperature if confidence else 1.0)
+        if not confidence or confidence.threshold is None:
+            return Prediction(path, self._top(share, top))
+        return Prediction(path, self._top(share, top), bool(rejects(confidence, output[None])[0]))
 
     def _top(self, share: Floats, top: int) -> list[Answer]:
         labels = self.contract.labels
@@ -195,11 +206,11 @@ def _require_own(agreed: Contract, model: TFLiteModel, path: Path) -> None:
         )
 
 
-def _require_read(found: Iterable[Prediction]) -> list[list[Answer]]:
+def _require_read(found: Iterable[Prediction]) -> list[Prediction]:
     found = list(found)
     if problems := [f"{one.picture} ({one.problem})" for one in found if one.problem]:
         raise unreadable(problems)
-    return [one.answers for one in found]
+    return found
 
 
 def _encoded(picture: Pillow.Image) -> bytes:

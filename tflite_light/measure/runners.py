@@ -93,8 +93,9 @@ def dequantise(values: np.ndarray[Any, Any], tensor: Tensor) -> Floats:
     return (values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
 
 
-def probabilities(logits: Floats) -> Floats:
-    """Softmax over the last axis."""
+def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
+    """Softmax over the last axis of logits / temperature."""
+    logits = logits / np.float32(temperature)
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     softmax: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
     return softmax

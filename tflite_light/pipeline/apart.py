@@ -1,27 +1,30 @@
 """The same picture in two parts: figures on what was trained on are too good."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.examples import Examples, outlier_part
+from tflite_light.pipeline.pictures import Split
 from tflite_light.progress import say
 from tflite_light.wording import some
 
 SHARED = 0.01  # share of a part that may be elsewhere, too: public sets have a few such pictures
 SHOWN = 3
-EARLIER = {"val": ("train",), "test": ("train", "val")}  # that must not know a part's pictures
+# That must not know a part's pictures.
+EARLIER: dict[Split, tuple[Split, ...]] = {"val": ("train",), "test": ("train", "val")}
 
 
 def require_apart(where: str, parts: Mapping[str, Examples]) -> None:
-    """Name pictures of val and test that are also in a part before them, equal to the pixel.
+    """Name pictures of val and test, outliers too, that are also in a part before them, equal to
+    the pixel.
 
     They are compared as the network sees them, so copies in other formats, with other metadata or
     turned by EXIF are found; of more pictures than are decoded at the start, copies of files alone.
     Raises UserError where they are more than `SHARED` of a part.
     """
-    for part, names in EARLIER.items():
+    for part, names in _compared(parts):
         before = {
             fingerprint: name
             for earlier in (parts[name] for name in names)
@@ -33,6 +36,15 @@ def require_apart(where: str, parts: Mapping[str, Examples]) -> None:
         known = np.isin(parts[part].fingerprints, np.fromiter(before, np.uint64, len(before)))
         if known.any():
             _report(where, part, names, parts[part], before, np.flatnonzero(known).tolist())
+
+
+def _compared(parts: Mapping[str, Examples]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Parts, each with those that must not have its pictures, as far as they are there."""
+    for part, names in EARLIER.items():
+        before = *names, *map(outlier_part, names)
+        for own in (part, outlier_part(part)):
+            if own in parts:
+                yield own, tuple(name for name in before if name in parts)
 
 
 def _report(

@@ -10,6 +10,7 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline import shards
 from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.made import Outliers
 from tflite_light.pipeline.preprocess import Floats, normalise
 from tflite_light.pipeline.streaming import CORES
 from tflite_light.stack import tf
@@ -54,6 +55,7 @@ def training(
     seed: int,
     epochs: range,
     shares: tuple[range, int] = ALL,
+    outliers: Outliers | None = None,
 ) -> Any:
     """A dataset of (input, one-hot label) batches for all of `epochs`, without a break between
     them.
@@ -62,11 +64,15 @@ def training(
     or not the ones before it ran in this process. What does not fill a batch waits for another
     epoch's order: batch norm cannot use a batch of one. Where several devices train, each batch
     comes as so many equal parts, of which those of this process's devices are given, one by one.
+
+    `outliers` come on top: as many in every part as a quarter of it has, so often as that takes,
+    with labels of zeros. A quarter costs a quarter more time.
     """
     steps = steps_per_epoch(examples, batch_size)
     batch_size = min(batch_size, len(examples))
     mine, devices = shares
     part = batch_size // devices
+    beside = outliers_beside(part) if outliers else 0
     labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
     alter = augmenter(augment, examples.image.size, seed)
 
@@ -82,26 +88,35 @@ def training(
         if counts:
             found = tf.numpy_function(dealt, [epoch], tf.int64)
             parts = tf.ensure_shape(tf.cast(found, tf.int32), parts.shape)
+        if outliers:
+            drawn = _rounds(len(outliers), steps * devices * beside, seed, epoch)
+            parts = tf.concat([parts, tf.reshape(drawn, [steps, devices, beside])], axis=2)
         numbers = tf.range(epoch * steps * devices, (epoch + 1) * steps * devices)
         of_mine = slice(mine.start, mine.stop)
         return tf.data.Dataset.from_tensor_slices(
             (
                 tf.reshape(tf.reshape(numbers, [steps, devices])[:, of_mine], [-1]),
-                tf.reshape(parts[:, of_mine], [-1, part]),
+                tf.reshape(parts[:, of_mine], [-1, part + beside]),
             )
         )
 
     def read(indices: Any) -> Any:
         """From Python, since a tensor of the pictures would be a second copy of them all."""
-        pixels = tf.numpy_function(_noted()(examples.pixels), [indices], tf.uint8, stateful=False)
-        return tf.ensure_shape(pixels, (part, examples.image.size, examples.image.size, 3))
+        pixels = tf.numpy_function(_noted()(pixels_of), [indices], tf.uint8, stateful=False)
+        size = examples.image.size
+        return tf.ensure_shape(pixels, (part + beside, size, size, 3))
+
+    def pixels_of(indices: Any) -> Any:
+        if not outliers:
+            return examples.pixels(indices)
+        return np.concatenate([examples.pixels(indices[:part]), outliers.pixels(indices[part:])])
 
     def picked(number: Any, indices: Any) -> tuple[Any, Any, Any]:
-        return number, read(indices), tf.gather(labels, indices)
+        return number, read(indices), tf.gather(labels, indices[:part])
 
     def batch(number: Any, pixels: Any, chosen: Any) -> tuple[Any, Any]:
         """One after another, since all draw from one generator; in parallel within."""
-        targets = tf.one_hot(chosen, classes)
+        targets = tf.pad(tf.one_hot(chosen, classes), [[0, beside], [0, 0]])
         pixels, targets = alter(number, tf.cast(pixels, tf.float32), targets)
         return normalise(pixels, examples.image), targets
 
@@ -172,6 +187,17 @@ def evaluation(examples: Examples, classes: int, shares: tuple[range, int] = ALL
 def evaluation_steps(examples: Examples, shares: tuple[range, int] = ALL) -> int:
     """Batches of `evaluation`, each counted once for all devices."""
     return -(-len(examples) // (EVALUATED * shares[1]))
+
+
+def outliers_beside(part: int) -> int:
+    """How many outliers a device's part of a batch, of so many other pictures, gets."""
+    return max(1, part // 4)
+
+
+def _rounds(count: int, wanted: int, seed: int, epoch: Any) -> Any:
+    """Indices below `count`, each as often as the others but for one, in a random order."""
+    rounds = tf.range(count * -(-wanted // count)) % count
+    return tf.random.experimental.stateless_shuffle(rounds, seed=[seed, epoch])[:wanted]
 
 
 def steps_per_epoch(examples: Examples, batch_size: int) -> int:

@@ -3,8 +3,8 @@
 import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -14,21 +14,20 @@ from PIL import Image as Pillow
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.pipeline import memory
-from tflite_light.pipeline.decode import Pixels, decode, upright
+from tflite_light.pipeline.decode import Pixels, upright
 from tflite_light.pipeline.look import look
-from tflite_light.pipeline.pictures import UNKNOWN, Pictures
+from tflite_light.pipeline.pictures import UNKNOWN, Pictures, Split
 from tflite_light.pipeline.preprocess import Floats, crop_and_resize, normalise
 from tflite_light.pipeline.streaming import POOL, streamed
 from tflite_light.progress import counted, say
 from tflite_light.wording import count, some
 
 Name = TypeVar("Name", bound=str)
-Decoder = Callable[[bytes], "Pixels | Pillow.Image"]
 
 MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
 FEW = 5_000  # pictures that are all decoded at the start, seconds; of more the ends are looked at
 _BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
-_REPAIR = (
+REPAIR = (
     "Repair or remove them, or have others of their class stand in for them: set `skip_broken` of "
     "the recipe's data."
 )
@@ -63,7 +62,7 @@ class Examples:
         try:
             content = self.pictures.read(index)
             self.checksums[index] = self._checksum(content)
-            pixels = self._size(_decoded(content, upright))
+            pixels = self._size(_decoded(content))
         except (OSError, ValueError) as error:
             self.broken[index] = reason(error)
         else:
@@ -90,14 +89,13 @@ class Examples:
 
         Raises UserError where it is gone, not what it was when first seen, or broken.
         """
-        found = self._whole(index, decode)
-        return found if isinstance(found, np.ndarray) else np.asarray(found)
+        return np.asarray(self._whole(index))
 
-    def _whole(self, index: int, decoder: Decoder) -> "Pixels | Pillow.Image":
+    def _whole(self, index: int) -> "Pixels | Pillow.Image":
         while True:
             index = self._present(index)
             try:
-                return _decoded(self._content(index), decoder)
+                return _decoded(self._content(index))
             except ValueError as error:
                 self._note_broken(index, str(error))
 
@@ -115,7 +113,7 @@ class Examples:
         """Raises UserError unless broken pictures are to be replaced."""
         problem = f"{self.pictures.names[index]} ({reason})"
         if not self.pictures.skip_broken:
-            raise UserError(f"1 picture cannot be read: {problem}.", _REPAIR)
+            raise UserError(f"1 picture cannot be read: {problem}.", REPAIR)
         if index not in self.broken:
             self.broken[index] = reason
             say(f"{count(len(self.broken), 'broken picture')} replaced so far: {problem}")
@@ -160,7 +158,7 @@ class Examples:
         if self.cached is not None and self.kept[index]:
             cached: Pixels = self.cached[index]
             return cached
-        pixels = self._size(self._whole(index, upright))
+        pixels = self._size(self._whole(index))
         self._keep(index, pixels)
         return pixels
 
@@ -212,15 +210,35 @@ class Data:
     train: Examples
     val: Examples
     test: Examples
+    outliers: Mapping[Split, Examples] = field(default_factory=dict)  # of no class; {}: none
 
     @property
     def parts(self) -> dict[str, Examples]:
-        return {"train": self.train, "val": self.val, "test": self.test}
+        """All that was read; outliers by names such as `outlier val`."""
+        beside = {outlier_part(name): part for name, part in self.outliers.items()}
+        return {"train": self.train, "val": self.val, "test": self.test, **beside}
 
     def label(self, part: Examples, index: int) -> str | None:
         """The class of a picture of one part, where it is known."""
         label = part.labels[index]
         return None if label == UNKNOWN else self.classes[label]
+
+
+def read_data(
+    classes: list[str],
+    parts: Mapping[Split, Pictures],
+    outliers: Mapping[Split, Pictures],
+    image: Image,
+) -> Data:
+    """Raises UserError as `read` does."""
+    found = read({**parts, **{outlier_part(name): part for name, part in outliers.items()}}, image)
+    apart = {name: found[outlier_part(name)] for name in outliers}
+    return Data(classes, found["train"], found["val"], found["test"], apart)
+
+
+def outlier_part(name: Split) -> str:
+    """What the outliers of a part are called among the parts."""
+    return f"outlier {name}"
 
 
 def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
@@ -276,7 +294,7 @@ def _require_whole(parts: list[Examples]) -> None:
         if not part.pictures.skip_broken
     ]
     if found:
-        raise unreadable(found, _REPAIR)
+        raise unreadable(found, REPAIR)
 
 
 def _report_broken(part: Examples) -> None:
@@ -312,8 +330,8 @@ def _unseen(pictures: Pictures, image: Image, keep: bool, by_ends: bool) -> Exam
     return Examples(pictures, image, cache, kept, by_ends, checksums, fingerprints, {})
 
 
-def _decoded(content: "bytes | Pixels", decoder: Decoder) -> "Pixels | Pillow.Image":
-    return decoder(content) if isinstance(content, bytes) else content
+def _decoded(content: "bytes | Pixels") -> "Pixels | Pillow.Image":
+    return upright(content) if isinstance(content, bytes) else content
 
 
 def reason(error: Exception) -> str:

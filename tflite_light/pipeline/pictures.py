@@ -1,5 +1,6 @@
 """The pictures of a split before they are decoded."""
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 UNKNOWN = -1  # the label of a picture that has none
+OUTLIER = -2  # of a picture that is of no class
+NO_PICTURE = errno.ENODATA  # of an OSError by `read`: nothing was ever there
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Pictures:
     """The pictures of one split, read one by one when needed.
 
     `read(i)` gives the encoded file (bytes) or decoded pixels (uint8, height x width x 3) of
-    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN.
+    picture `names[i]`, whose class is `labels[i]`, an index into the source's classes, or UNKNOWN;
+    OUTLIER until a source has set those pictures apart, and of the outliers after.
     `open(i)` opens the encoded file, where less than all of it can be read.
     """
 

@@ -128,6 +128,11 @@ class Recipe(Part):
                 raise ValueError(
                     "train.freeze needs weights: it would keep what was drawn at random"
                 )
+            if self.distil and self.distil.loss == "dist" and (where := self._outliers):
+                raise ValueError(
+                    f"distil.loss: dist compares the pictures of a batch, and {where} adds some "
+                    "that the teacher does not know; set distil.loss to kd"
+                )
             if self.distil and self.distil.loss == "dist" and self.train.batch_size < 2:
                 raise ValueError(
                     "distil.loss: dist compares the pictures of a batch; set train.batch_size to 2 "
@@ -182,6 +187,17 @@ class Recipe(Part):
     def shown(self) -> dict[str, Any]:
         """As JSON, parts outside the package by their paths."""
         return self.model_dump(mode="json", context=WHERE_IT_IS)
+
+    @property
+    def _outliers(self) -> str | None:
+        """What brings pictures of no class into the training, if anything does."""
+        if self.data and self.data.outliers:
+            return f"data.{self.data.key}.outliers"
+        return "train.made_outliers" if self.train and self.train.made_outliers else None
+
+    @property
+    def learns_outliers(self) -> bool:
+        return self._outliers is not None
 
     @property
     def training(self) -> Train:

@@ -74,6 +74,13 @@ class Train(Part):
         description="stop the fit after epochs without better val accuracy; keep the best",
     )
     class_weights: bool = Field(False, description="weigh pictures by the rarity of their class")
+    outlier_weight: float = Field(
+        0.5, gt=0, le=10, description="of the loss of outliers beside that of other pictures"
+    )
+    made_outliers: bool = Field(
+        False,
+        description="learn drawn pictures as outliers; beside others, half of each",
+    )
     freeze: Freeze | None = Field(
         None, description="train the classifier alone first, for weights that were loaded"
     )

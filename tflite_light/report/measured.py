@@ -20,6 +20,9 @@ ANSWERS: Columns = {
     "balanced": lambda row: _uneven(row.confusion, "balanced_accuracy"),
     "macro F1": lambda row: _uneven(row.confusion, "macro_f1"),
     "agreement": lambda row: share(row.agreement),
+    "ECE": lambda row: share(row.calibration_error),
+    "rejected": lambda row: share(row.rejected),
+    "outliers rejected": lambda row: share(row.outliers_rejected),
     "worst class": lambda row: _worst(row.confusion),
 }
 COSTS: Columns = {

@@ -13,7 +13,7 @@ from tflite_light.contract import Contract
 from tflite_light.cost.inspection import Inspected
 from tflite_light.data import Source
 from tflite_light.errors import UserError
-from tflite_light.measure.accuracy import Measured, measure, pair_files, weigh
+from tflite_light.measure.accuracy import Measured, judge, measure, pair_files, weigh
 from tflite_light.measure.latency import RUNS, in_turn
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import TFLiteModel
@@ -147,4 +147,6 @@ def _measured(one: _Contestant, first: bool) -> tuple[Measured, Names]:
     if first:
         remark(examples["test"], classes)
     row, logits = measure(str(one.path), one.model, examples["test"], classes)
+    if one.agreed.confidence:
+        judge(row, one.agreed.confidence, logits, examples["test"].labels)
     return weigh(row, one.path.read_bytes()), np.array(classes)[logits.argmax(axis=1)]

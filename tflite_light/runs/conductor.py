@@ -15,7 +15,7 @@ from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
 from tflite_light.pipeline.apart import require_apart
-from tflite_light.pipeline.batches import steps_per_epoch
+from tflite_light.pipeline.batches import outliers_beside, steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
@@ -30,6 +30,7 @@ from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training import distribution
 from tflite_light.training.display import Display
 from tflite_light.training.distillation import Distillation
+from tflite_light.training.exposure import Exposure
 from tflite_light.training.journal import Row
 from tflite_light.training.judge import Judge
 from tflite_light.training.objective import CrossEntropy, Objective
@@ -126,6 +127,11 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     """Do what is still to be done of a run; the rows of its report."""
     interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
+    if data.outliers:
+        beside = ", ".join(f"{len(part)} {name}" for name, part in data.outliers.items())
+        counts += f"; {beside} outliers"
+    if run.recipe.training.made_outliers:
+        counts += "; made outliers"
     say(f"{run.folder}: {counts}")
     if not distribution.writes():
         for _ in _trained(run, data, teacher):
@@ -247,6 +253,15 @@ def _callbacks(run: Run, stage: Stage, trained: Any, wrapped: Any, data: Data) -
 
 
 def _objective(recipe: Recipe, teacher: Teacher | None) -> Objective:
+    settings, objective = recipe.training, _of_classes(recipe, teacher)
+    if not recipe.learns_outliers:
+        return objective
+    # Mean over all pictures of a device's part; the weight is that of the outliers' own mean.
+    part = settings.batch_size // distribution.shares()[1]
+    return Exposure(objective, settings.outlier_weight * part / outliers_beside(part))
+
+
+def _of_classes(recipe: Recipe, teacher: Teacher | None) -> Objective:
     smoothing = recipe.training.label_smoothing
     if recipe.distil and teacher:
         return Distillation(teacher, recipe.distil, smoothing)

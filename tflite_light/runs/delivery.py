@@ -5,12 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tflite_light import contract, files
-from tflite_light.contract import MINOR, Contract, Flatbuffer
+from tflite_light.contract import MINOR, Confidence, Contract, Flatbuffer
+from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.measure.accuracy import Measured, agreement, measure, top1, weigh
+from tflite_light.measure.accuracy import (
+    Measured,
+    agreement,
+    answers,
+    judge,
+    judge_outliers,
+    measure,
+    top1,
+    weigh,
+)
+from tflite_light.measure.confidence import FEWEST, fit, share_interval
 from tflite_light.measure.runners import TFLiteModel
-from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.examples import Data, Examples
+from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.runs.describing import description, misfit
@@ -21,6 +35,7 @@ from tflite_light.tflite import file as tflite
 from tflite_light.tflite.identity import network
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
+from tflite_light.wording import count
 
 JUDGED = 500  # validation pictures that an epoch's file is judged by
 
@@ -48,6 +63,10 @@ def deliver(
     runner = TFLiteModel(bare)
     row, logits = measure(mode.stem, runner, data.test, data.classes)
     row.agreement = agreement(logits, reference)
+    confidence = _confidence(mode, runner, data.val)
+    if confidence:
+        judge(row, confidence, logits, data.test.labels)
+        judge_outliers(row, confidence, runner, data.outliers.get("test"))
     calibrated = mode.calibrated_on(model, data.train)
     agreed = Contract(
         minor=MINOR,
@@ -57,6 +76,7 @@ def deliver(
         input=runner.input,
         output=runner.output,
         integers_inside=runner.in_integers,
+        confidence=confidence,
         calibration_pictures=None if calibrated is None else len(calibrated),
         calibration_sha256=data.train.digest(calibrated) if calibrated else None,
     )
@@ -75,6 +95,29 @@ def deliver(
     _write(path, content, packed, agreed, pictures)
     row.seconds = time.monotonic() - start
     return row
+
+
+def _confidence(mode: Mode, runner: TFLiteModel, val: Examples) -> Confidence | None:
+    """Fitted to a file's answers to `val`, and how sure its threshold is; None without labels."""
+    if not len(val) or UNKNOWN in val.labels:
+        return None
+    logits = answers(runner, val)
+    if not np.isfinite(logits).all():
+        raise UserError(
+            f"{mode.stem}: the network answers val pictures with NaN or infinity.",
+            "Its training diverged: a smaller `train.learning_rate` may help.",
+        )
+    found = fit(logits, val.labels)
+    number = count(len(val), "val picture")
+    if found.threshold is None:
+        say(f"{mode.stem}: {number} set no threshold for none of the labels: {FEWEST} do")
+        return found
+    low, high = share_interval(found)
+    say(
+        f"{mode.stem}: its threshold, set by {number}, rejects {low:.1%} to {high:.1%} of such "
+        "pictures (95 % interval)"
+    )
+    return found
 
 
 def accuracy_as(mode: Mode, model: Any, data: Data) -> float:

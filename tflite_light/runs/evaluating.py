@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from tflite_light.classes import distinct, plain
+from tflite_light.contract import Image
 from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, measure_file
 from tflite_light.measure.balance import Balance
+from tflite_light.measure.confidence import FEWEST
 from tflite_light.measure.predict import open_file
 from tflite_light.pipeline.examples import Examples, read
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures, Split
@@ -17,20 +19,40 @@ from tflite_light.progress import say
 from tflite_light.sockets import load, names
 from tflite_light.wording import some
 
+NO_THRESHOLD = "has no threshold, so it gives every picture a label"
 
-def evaluate_file(path: str | Path, data: str | Path, skip_strangers: bool = False) -> Measured:
+
+def evaluate_file(
+    path: str | Path,
+    data: str | Path,
+    skip_strangers: bool = False,
+    outliers: str | Path | None = None,
+) -> Measured:
     """Accuracy of a `.tflite` on the labelled pictures of a folder or a table.
 
-    They may be of some of its classes, in any order: names are matched. Raises UserError when
-    they have labels that are not the file's, or a picture cannot be read.
+    They may be of some of its classes, in any order: names are matched. `outliers` is a folder of
+    pictures of no class. Raises UserError when the pictures have labels that are not the file's, or
+    one cannot be read.
     """
     path, data = Path(path), Path(data)
     model, contract = open_file(path)
+    if outliers and not (contract.confidence and contract.confidence.threshold is not None):
+        hint = f"Export it again, by {FEWEST} val pictures or more."
+        raise UserError(f"{path} {NO_THRESHOLD}.", hint)
     pictures = labelled(source_at(data, skip_strangers), contract.labels)
     examples = read({"test": pictures}, contract.image)["test"]
+    strange = outliers_at(outliers, contract.image, skip_strangers) if outliers else None
     classes = distinct(str(path), contract.labels)
     remark(examples, classes)
-    return measure_file(path.name, path.read_bytes(), model, examples, classes, None)
+    made = path.name, path.read_bytes(), model, examples, classes, None
+    return measure_file(*made, contract.confidence, strange)
+
+
+def outliers_at(folder: str | Path, image: Image, skip_strangers: bool) -> Examples:
+    """The pictures of a folder, at any depth, that show none of a file's classes."""
+    fields = {"path": str(folder), "skip_strangers": skip_strangers}
+    pictures = load("data", "pictures").model_validate(fields).measured()
+    return read({"outliers": pictures}, image)["outliers"]
 
 
 def remark(examples: Examples, classes: list[str]) -> None:

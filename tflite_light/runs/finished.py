@@ -10,12 +10,13 @@ from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, answers, measure_file, pair_files
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
-from tflite_light.pipeline.examples import read
+from tflite_light.pipeline.examples import outlier_part, read
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.progress import say
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, packed_beside
-from tflite_light.runs.evaluating import labelled, remark, source_at
+from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, remark, source_at
 from tflite_light.runs.folder import Run, require_finished
 from tflite_light.runs.phases import measure_phase
 
@@ -35,7 +36,11 @@ def export(
     out = Path(out) if out else None
     files.require_writable(out or run.folder)
     recipe = run.recipe_at(data)
-    run.require_same_classes(recipe) if data else run.require_same_data(recipe)
+    if data:  # which need not have a class of outliers
+        recipe = recipe.model_copy(update={"data": recipe.source.with_outliers_there()})
+        run.require_same_classes(recipe)
+    else:
+        run.require_same_data(recipe)
     chosen = recipe.modes(modes)
     run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
@@ -59,12 +64,16 @@ def export(
 
 
 def evaluate(
-    run: Run, data: str | Path | None = None, skip_strangers: bool = False
+    run: Run,
+    data: str | Path | None = None,
+    skip_strangers: bool = False,
+    outliers: str | Path | None = None,
 ) -> list[Measured]:
     """Every Keras model and every exported file of a finished run, on the same test pictures.
 
     They are the run's own, which must be as they were, at `data` if they were moved; or those of
     other pictures at `data`, of some of its classes, which are then not divided to validate, too.
+    So are outliers, unless a folder of others is given.
     """
     require_finished(run)
     recipe = run.recipe
@@ -74,7 +83,9 @@ def evaluate(
     if not data:
         run.require_same_contents(parts)
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
-    val, test = parts.get("val"), parts["test"]
+    val, test, strange = parts.get("val"), parts["test"], parts.get(outlier_part("test"))
+    if outliers:
+        strange = outliers_at(outliers, recipe.image, skip_strangers)
     remark(test, run.classes)
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
@@ -88,8 +99,10 @@ def evaluate(
         predictor, agreed = open_file(path)
         require_own(run, path, agreed)
         reference = logits[chain.source_phase(run, mode)]
-        content = path.read_bytes()
-        rows.append(measure_file(mode.stem, content, predictor, test, run.classes, reference))
+        made = mode.stem, path.read_bytes(), predictor, test, run.classes, reference
+        rows.append(measure_file(*made, agreed.confidence, strange))
+        if strange and rows[-1].outliers is None:
+            say(f"{mode.stem} {NO_THRESHOLD}, outliers too")
         packed = packed_beside(path)
         rows[-1].packed_bytes = packed.stat().st_size if packed.exists() else None
     pair_files(rows)
@@ -105,10 +118,16 @@ def _source_at(run: Run, data: str | Path | None, skip_strangers: bool) -> Sourc
 
 
 def _measured(run: Run, source: Source) -> dict[str, Pictures]:
-    """What a run's models are measured on: its val and test pictures, or all of others."""
-    if not run.has_same_data(source):
-        return {"test": labelled(source, run.classes)}
-    return {"val": source.split("val"), "test": source.split("test")}
+    """What a run's models are measured on: its val and test pictures, or all of others; and
+    outliers, if there are any.
+    """
+    if run.has_same_data(source):
+        found = {"val": source.split("val"), "test": source.split("test")}
+        strange = source.outlier_parts.get("test")
+    else:
+        found = {"test": labelled(source, run.classes)}
+        strange = source.measured(outliers=True)
+    return found | ({outlier_part("test"): strange} if strange else {})
 
 
 def require_own(run: Run, path: Path, agreed: Contract) -> None:

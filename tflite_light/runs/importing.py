@@ -12,7 +12,7 @@ from tflite_light.export import Mode
 from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers, pair_files
 from tflite_light.measure.runners import KerasModel
-from tflite_light.pipeline.examples import Data, read
+from tflite_light.pipeline.examples import Data, read_data
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
@@ -52,7 +52,8 @@ def export(
 def opened(recipe: Recipe) -> tuple[Any, Data]:
     """The model of an import, and its pictures."""
     labels = recipe.class_names()
-    data = Data(labels, **read(_parts(recipe, labels), recipe.image))
+    outliers = recipe.data.outlier_parts if recipe.data else {}
+    data = read_data(labels, _parts(recipe, labels), outliers, recipe.image)
     return network(recipe, labels), data
 
 

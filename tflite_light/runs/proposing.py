@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tflite_light.measure.confidence import FEWEST
 from tflite_light.models import Architecture
 from tflite_light.recipe import yaml
 from tflite_light.runs.surveying import Survey
@@ -105,6 +106,8 @@ def _fit(survey: Survey, weights: Weights | None) -> Iterator[str]:
     epochs = FINE_TUNING if weights else min(max(EPOCHS[0], -(-STEPS // steps)), EPOCHS[1])
     yield f"train:\n  epochs: {epochs}  # {epochs * steps:,} steps on {count(number, 'picture')}"
     yield f"  batch_size: {batch}  # {count(steps, 'step')} an epoch"
+    if survey.counts["val"].total() >= FEWEST and survey.grey < 1:
+        yield "  made_outliers: true  # pictures of nothing, so that other things get no label"
     if weights:
         yield "  learning_rate: 0.001  # small, since the weights are good already"
         yield "  warmup_epochs: 0.5"

@@ -10,9 +10,13 @@ from tflite_light.stack import keras
 class Objective(ABC):
     """A loss of logits against what the batches bring as labels."""
 
+    def accuracy(self) -> Any:
+        """A Keras metric of that name."""
+        return "accuracy"
+
     @abstractmethod
     def loss(self) -> Any:
-        """A Keras loss: (labels, logits) -> a value a picture."""
+        """(labels, logits) -> a value a picture."""
 
     def labelled(self, batches: Any) -> Any:
         """A training's dataset of (input, one-hot label), with all that the loss compares with.
@@ -30,6 +34,9 @@ class CrossEntropy(Objective):
     label_smoothing: float = 0.0
 
     def loss(self) -> Any:
-        return keras.losses.CategoricalCrossentropy(
-            from_logits=True, label_smoothing=self.label_smoothing
-        )
+        def cross_entropy(labels: Any, logits: Any) -> Any:
+            return keras.losses.categorical_crossentropy(
+                labels, logits, from_logits=True, label_smoothing=self.label_smoothing
+            )
+
+        return cross_entropy

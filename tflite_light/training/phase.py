@@ -14,6 +14,7 @@ from tflite_light.pipeline.batches import (
     training,
 )
 from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.made import Both, Made, Outliers
 from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
 from tflite_light.stack import keras
@@ -69,7 +70,7 @@ def train_phase(
                 initial_epoch=todo.start,
                 epochs=todo.stop,
                 validation_data=distribution.feed(lambda: _validation(data)),
-                validation_steps=evaluation_steps(data.val, distribution.shares()),
+                validation_steps=_validation_steps(data),
                 class_weight=_class_weights(data) if settings.class_weights else None,
                 callbacks=[*phase.callbacks, *_tensorboard(places), journal, display],
                 verbose=0,
@@ -81,12 +82,26 @@ def train_phase(
 
 def _batches(phase: Phase, recipe: Recipe, data: Data, seed: int, epochs: range) -> Any:
     size, shares = recipe.training.batch_size, distribution.shares()
-    made = training(data.train, len(data.classes), size, recipe.augment, seed, epochs, shares)
-    return phase.objective.labelled(made)
+    given = data.train, len(data.classes), size, recipe.augment, seed, epochs, shares
+    return phase.objective.labelled(training(*given, _outliers(recipe, data)))
+
+
+def _outliers(recipe: Recipe, data: Data) -> Outliers | None:
+    given, made = data.outliers.get("train"), Made(recipe.image.size)
+    if not recipe.training.made_outliers:
+        return given
+    return Both(given, made) if given else made
 
 
 def _validation(data: Data) -> Any:
     return evaluation(data.val, len(data.classes), shares=distribution.shares())
+
+
+def _validation_steps(data: Data) -> int | None:
+    """Keras asks for them where devices share the pictures. Told of them, it does not read on to
+    the end, without which nothing stays cached."""
+    shares = distribution.shares()
+    return None if distribution.alone() else evaluation_steps(data.val, shares)
 
 
 def _freeze(model: Any, classifier_only: bool) -> None:
@@ -105,7 +120,7 @@ def _compile(model: Any, phase: Phase, recipe: Recipe, steps: int) -> None:
     model.compile(
         optimizer=chosen,
         loss=phase.objective.loss(),
-        metrics=["accuracy"],
+        metrics=[phase.objective.accuracy()],
         jit_compile=phase.jit_compile,
     )
     model.optimizer.build(model.trainable_variables)
@@ -137,9 +152,9 @@ def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> 
 
 def _class_weights(data: Data) -> dict[int, float]:
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
-    return {
-        label: len(data.train) / (len(counts) * int(count)) for label, count in enumerate(counts)
-    }
+    weights = [len(data.train) / (len(counts) * int(count)) for count in counts]
+    # Behind the labels may stand a teacher's answers, and what marks outliers: they weigh 1.
+    return dict(enumerate([*weights, *[1.0] * (len(counts) + 1)]))
 
 
 def _tensorboard(places: Places) -> list[Any]:

@@ -20,12 +20,26 @@ class Answers(private val view: View) {
         view.findViewById<TextView>(R.id.warning).say(ready?.refused?.let(context::warning))
     }
 
-    fun show(best: List<Label>, times: String) {
+    fun show(answer: Answer, times: String) {
+        show(if (answer.isNone) emptyList() else answer.best, times)
+        if (answer.isNone) sayNone(bars.getChildAt(0))
+    }
+
+    private fun show(best: List<Label>, times: String) {
         for (place in 0 until bars.childCount) show(bars.getChildAt(place), best.getOrNull(place))
         view.findViewById<TextView>(R.id.times).say(times)
     }
 
     fun clear() = show(emptyList(), "")
+
+    private fun sayNone(row: View) {
+        val none = context.getString(R.string.none_of_these)
+        row.visibility = View.VISIBLE
+        row.findViewById<TextView>(R.id.label).say(none)
+        row.findViewById<TextView>(R.id.percent).say(null)
+        row.findViewById<ProgressBar>(R.id.bar).progress = 0
+        row.contentDescription = none
+    }
 
     private fun show(row: View, label: Label?) {
         row.visibility = if (label == null) View.INVISIBLE else View.VISIBLE

@@ -7,9 +7,10 @@ import org.tflitelight.demo.core.Picture
 import org.tflitelight.demo.core.Preprocess
 import org.tflitelight.demo.core.Session
 import org.tflitelight.demo.core.best
+import org.tflitelight.demo.core.isNoneOfThese
 
-/** The best labels first, and how long they took. */
-class Answer(val best: List<Label>, val preprocessMs: Double, val inferenceMs: Double)
+/** The best labels first, or none of them, and how long they took. */
+class Answer(val best: List<Label>, val isNone: Boolean, val preprocessMs: Double, val inferenceMs: Double)
 
 /** A model that answers. Its buffers are filled anew with each picture: nothing is allocated for a frame. */
 class Live(private val model: Model, private val session: Session) : AutoCloseable by session {
@@ -35,7 +36,7 @@ class Live(private val model: Model, private val session: Session) : AutoCloseab
         val filled = System.nanoTime()
         session.run(input, output)
         val ran = System.nanoTime()
-        return Answer(best(model.contract, output, SHOWN), (filled - start) / 1e6, (ran - filled) / 1e6)
+        return Answer(best(model.contract, output, SHOWN), isNoneOfThese(model.contract, output), (filled - start) / 1e6, (ran - filled) / 1e6)
     }
 }
 

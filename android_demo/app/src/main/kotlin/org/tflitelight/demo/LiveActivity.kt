@@ -103,7 +103,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
         if (camera == null) return // closed meanwhile
         val rate = rate.count(System.nanoTime())
         val times = getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs))
-        answers.show(answer.best, if (rate > 0) getString(R.string.times_live, times, rate) else times)
+        answers.show(answer, if (rate > 0) getString(R.string.times_live, times, rate) else times)
     }
 
     /** On the camera's thread. */

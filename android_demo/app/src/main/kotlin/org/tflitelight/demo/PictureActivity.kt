@@ -80,7 +80,7 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
     private fun show(bitmap: Bitmap, answer: Answer) {
         content.notice(null)
         findViewById<ImageView>(R.id.picture).setImageBitmap(bitmap)
-        answers.show(answer.best, getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs)))
+        answers.show(answer, getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs)))
     }
 
     private fun fail(chosen: Uri, problem: Int, hint: Int) = tell(chosen) {

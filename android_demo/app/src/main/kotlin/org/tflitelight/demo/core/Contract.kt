@@ -21,6 +21,9 @@ data class Golden(val picture: String, val label: String?, val inputSha256: Stri
     override fun hashCode() = picture.hashCode()
 }
 
+/** How sure the file's answers are: probabilities are softmax(logits / temperature), and below the threshold it knows none. */
+data class Confidence(val temperature: Double, val threshold: Double?)
+
 /** All that a file's consumer needs to know; it comes with the file itself. */
 data class Contract(
     val model: String,
@@ -32,6 +35,8 @@ data class Contract(
     private val network: Network?,
     /** Whether some of it is computed in integers, whatever its ends are. */
     val integersInside: Boolean = false,
+    /** null before minor 3, and where no labelled pictures were there. */
+    val confidence: Confidence? = null,
 ) {
     /** The file's first bytes, which the contract was written for. */
     data class Network(val sizeBytes: Int, val sha256: String) {

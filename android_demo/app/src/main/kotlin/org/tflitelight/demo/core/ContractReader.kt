@@ -21,7 +21,8 @@ internal class ContractReader(private val where: String) {
         if (text("output_is") != "logits") damaged("output_is")
         val golden = if ("golden" in this) list("golden").map { golden(it) } else emptyList()
         val network = if (has("flatbuffer")) fields("flatbuffer").network() else null
-        return Contract(text("model"), image, labels, input, output, golden, network, flag("integers_inside"))
+        val confidence = if (has("confidence")) fields("confidence").confidence() else null
+        return Contract(text("model"), image, labels, input, output, golden, network, flag("integers_inside"), confidence)
     }
 
     private fun Fields.image() =
@@ -44,6 +45,12 @@ internal class ContractReader(private val where: String) {
     }
 
     private fun Fields.network() = Contract.Network(whole("size_bytes", 8..Int.MAX_VALUE), text("sha256"))
+
+    private fun Fields.confidence(): Confidence {
+        if (text("score") != "energy") damaged("score")
+        val temperature = number("temperature").also { if (it <= 0) damaged("temperature") }
+        return Confidence(temperature, if (has("threshold")) number("threshold") else null)
+    }
 
     private fun golden(value: Any?): Golden {
         val one = Fields("golden.", value as? Map<*, *> ?: throw damage("golden"))

@@ -52,7 +52,7 @@ class ContractTest {
     @Test
     fun `a newer version is refused, newer keys are passed by`() {
         assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
-        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 2,", "\"minor\": 7, \"colour\": {},")).golden.size)
+        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 3,", "\"minor\": 7, \"colour\": {},")).golden.size)
     }
 
     @Test
@@ -124,6 +124,40 @@ class ContractTest {
     private fun patched(archive: ByteArray, offset: Int, vararg value: Byte): ByteArray {
         val entry = String(archive, Charsets.ISO_8859_1).indexOf("PK\u0001\u0002")
         return archive.copyOf().also { value.copyInto(it, entry + offset) }
+    }
+
+    @Test
+    fun `probabilities and none of these follow the temperature and the threshold`() {
+        val contract = Contract.read("signs.tflite", file, null).copy(output = Tensor(listOf(1, 3), Tensor.Type.FLOAT32, 0f, 0))
+        val output = direct(12).apply { putFloat(0, 1f).putFloat(4, 2f).putFloat(8, 4f) }
+        val (warm, energy) = contract.copy(confidence = Confidence(2.0, null)) to 4.169846
+        assertEquals(listOf(0.8438, 0.1142, 0.0420), best(contract.copy(confidence = null), output, 3).map { rounded(it.probability) })
+        assertEquals(listOf(0.6285, 0.2312, 0.1402), best(warm, output, 3).map { rounded(it.probability) })
+        assertEquals(listOf(false, false, true), listOf(null, energy - 1e-6, energy + 1e-6).map { isNoneOfThese(contract.copy(confidence = Confidence(2.0, it)), output) })
+    }
+
+    @Test
+    fun `200 outputs get the probabilities of Python, and none of these as there`() {
+        val read = Json.parse(Vector.folder.resolve("confidence.json").readText()) as Map<*, *>
+        val contract = ContractReader("the vector's contract").read((read["contract"] as String).toByteArray())!!
+        val cases = (read["cases"] as List<*>).map { it as Map<*, *> }
+        assertEquals(listOf(200, 100), listOf(cases.size, cases.count { it["none"] == true }))
+        for (case in cases) {
+            val output = direct(contract.output.count)
+            (case["output"] as List<*>).forEachIndexed { at, value -> output.put(at, (value as Double).toInt().toByte()) }
+            assertEquals("$case", case["none"], isNoneOfThese(contract, output))
+            assertEquals("$case", case["probability"] as Double, best(contract, output, 1)[0].probability.toDouble(), 1e-6)
+        }
+    }
+
+    private fun rounded(share: Float) = Math.round(share * 1e4) / 1e4
+
+    @Test
+    fun `a confidence that is damaged is named`() {
+        for (key in listOf("score", "temperature")) {
+            val spoilt = edited("\"$key\":", "\"$key\": [], \"was\":")
+            assertTrue(key, problem(file, spoilt).message.endsWith("is damaged at confidence.$key."))
+        }
     }
 
     @Test
