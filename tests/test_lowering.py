@@ -170,6 +170,21 @@ def test_pixels_become_int8_by_operators_that_xnnpack_has(examples: Examples) ->
     assert np.array_equal(new, old)
 
 
+def test_relus_that_stand_alone_are_taken_by_xnnpack(examples: Examples) -> None:
+    """Those between a sum that others read and a convolution, as before each block of Xception."""
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3, padding="same")(image))
+    for _ in range(2):
+        inner = keras.layers.Conv2D(8, 3, padding="same")(keras.layers.ReLU()(x))
+        x = keras.layers.Add()([x, inner])
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    converted = Int8().convert(model, examples)
+    made = rewritten(converted)
+    assert (kinds(converted)["RELU"], kinds(made)["RELU"]) == (2, 0)
+    assert kinds(made)["ADD"] == kinds(converted)["ADD"] + 2
+    assert off(made, converted, examples) == 0
+
+
 def test_a_rewrite_that_breaks_a_promise_is_left_out(examples: Examples) -> None:
     """A clustered kernel would get the value zero for the columns that no pixel has."""
     model = settled(load("models", "mobilenet_v2")(alpha=0.35))

@@ -67,7 +67,7 @@ class Int8(Mode):
     )
     rounding: Literal["nearest", "adaptive"] = Field(
         "nearest",
-        description="of weights; adaptive is by what layers answer to 32 pictures, in minutes; "
+        description="of weights; adaptive is by what layers answer to 64 pictures, in minutes; "
         "not after qat",
     )
     weight_bits: Literal[8, 4] = Field(

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,18 @@ def _row(content: bytes, threads: int) -> dict[str, float]:
 def in_turn(contents: Sequence[bytes], threads: int, runs: int) -> list[Latency]:
     """Of each file; one inference of each after the other, so that all share the computer's moods.
 
-    After 10 of each that are not counted.
+    In an order drawn anew each time: what ran before leaves the cache to the next as it does, by
+    which a file was 5 % slower. After 10 of each that are not counted.
     """
     models = [TFLiteModel(content, threads) for content in contents]
     pictures = [np.zeros(model.input.shape[1:], model.input.dtype) for model in models]
-    times = [
-        [_timed_ms(model, picture) for model, picture in zip(models, pictures, strict=True)]
-        for _ in range(WARM_UP + runs)
-    ][WARM_UP:]
-    return [Latency(sorted(own)) for own in zip(*times, strict=True)]
+    times: list[list[float]] = [[] for _ in models]
+    order, random = list(range(len(models))), Random(0)
+    for _ in range(WARM_UP + runs):
+        random.shuffle(order)
+        for place in order:
+            times[place].append(_timed_ms(models[place], pictures[place]))
+    return [Latency(sorted(own[WARM_UP:])) for own in times]
 
 
 def _timed_ms(model: TFLiteModel, picture: np.ndarray[Any, Any]) -> float:
