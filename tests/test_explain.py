@@ -149,7 +149,10 @@ def test_fix_keeps_layers_in_float_until_the_file_is_within_reach(
     Path("spoilt.yaml").write_text(RECIPE)
     as_json(call("export", "spoilt.yaml", "--out", "files", "--json"))
     command = ("explain", "files/spoilt_int8.tflite", "--against", "spoilt.yaml")
-    found = as_json(call(*command, "--fix", "2", "-o", "fixed.yaml", "--json"))
+    Path("fixed.yaml").write_text("old")
+    asked = (*command, "--fix", "2", "-o", "fixed.yaml")
+    assert "fixed.yaml exists already." in complaint(call(*asked))
+    found = as_json(call(*asked, "--force", "--json"))
     assert found["worst"][0] == "last_project_conv"
     assert "last_project_conv" in found["fixed"]
     *_, last = found["fixed"].values()

@@ -258,14 +258,31 @@ def test_pack_and_unpack_by_the_command_line(call: Call, model: Path, tmp_path: 
     assert (tmp_path / "y.tflite").read_bytes() == content
 
 
-def test_unpack_puts_nothing_over_another_file(call: Call, tmp_path: Path) -> None:
+def test_nothing_is_packed_or_unpacked_over_another_file(call: Call, tmp_path: Path) -> None:
     (tmp_path / "a.tflite").write_bytes(FILES["plain"])
     call("pack", "a.tflite")
+    call("pack", "a.tflite")  # the same again
     (tmp_path / "a.tflite").write_bytes(b"mine")
-    message = complaint(call("unpack", "a.tflite.packed"))
-    assert message == "a.tflite exists and is another file.\nhint: Name the new one by `-o`.\n"
-    assert (tmp_path / "a.tflite").read_bytes() == b"mine"
+    (tmp_path / "b.tflite").write_bytes(FILES["plain"])
+    for command in (("unpack", "a.tflite.packed"), ("pack", "b.tflite", "-o", "a.tflite")):
+        assert complaint(call(*command)) == (
+            "a.tflite exists already.\n"
+            "hint: Name another file by `-o`, or write over it by `--force`.\n"
+        )
+        assert (tmp_path / "a.tflite").read_bytes() == b"mine"
+    call("unpack", "a.tflite.packed", "--force")
+    assert (tmp_path / "a.tflite").read_bytes() == FILES["plain"]
     assert complaint(call("unpack", "none.packed")).startswith("none.packed cannot be read: No su")
+
+
+def test_a_packed_file_is_not_unpacked_onto_itself(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(FILES["plain"])
+    call("pack", "a.tflite", "-o", "small.bin")
+    for force in ((), ("--force",)):
+        message = complaint(call("unpack", "small.bin", *force))
+        assert message.startswith(
+            "small.bin does not end in .packed.\nhint: Name the .tflite by `-o`."
+        )
 
 
 def test_damage_writes_nothing(call: Call, tmp_path: Path) -> None:

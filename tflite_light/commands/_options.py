@@ -73,9 +73,10 @@ runs_option = click.option(
 force_option = click.option("--force", is_flag=True, help="Write over a file that is there.")
 
 
-def require_free(path: Path, force: bool) -> None:
-    """Raises UserError where a file would be written over."""
-    if os.path.lexists(path) and not force:
+def require_free(path: Path, force: bool, content: bytes | None = None) -> None:
+    """Raises UserError where a file would be written over, but by the same `content`."""
+    same = content is not None and path.is_file() and path.read_bytes() == content
+    if os.path.lexists(path) and not force and not same:
         raise UserError(
             f"{path} exists already.", "Name another file by `-o`, or write over it by `--force`."
         )

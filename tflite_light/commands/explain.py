@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports, set_option
+from tflite_light.commands._options import force_option, reports, require_free, set_option
 
 
 @click.command()
@@ -31,14 +31,23 @@ from tflite_light.commands._options import reports, set_option
     metavar="RECIPE",
     help="Where to.  [default: FILE_fixed.yaml]",
 )
+@force_option
 @reports
 def command(
-    model: Path, against: Path, changes: tuple[str, ...], fix: float | None, out: Path | None
+    model: Path,
+    against: Path,
+    changes: tuple[str, ...],
+    fix: float | None,
+    out: Path | None,
+    force: bool,
 ) -> dict[str, Any]:
     """Show which layers of an int8 FILE lose what, beside the float network it came from."""
     from tflite_light.report import explained
     from tflite_light.runs.explaining import explain
 
+    out = out or Path(f"{model.stem}_fixed.yaml")
+    if fix is not None:
+        require_free(out, force)
     found = explain(model, against, changes, fix, out)
     explained.show(found)
     return found.to_json()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import force_option, reports, require_free
 from tflite_light.tflite import PACKED
 
 
@@ -17,8 +17,9 @@ from tflite_light.tflite import PACKED
     type=click.Path(path_type=Path),
     help="The packed file.  [default: FILE.tflite.packed]",
 )
+@force_option
 @reports
-def command(path: Path, out: Path | None) -> dict[str, Any]:
+def command(path: Path, out: Path | None, force: bool) -> dict[str, Any]:
     """Make a .tflite smaller for its download; `unpack` restores it to the bit."""
     from tflite_light import files
     from tflite_light.report import packing
@@ -29,6 +30,7 @@ def command(path: Path, out: Path | None) -> dict[str, Any]:
     content = file.read(path)
     made = packed.pack(content)
     sizes = {"size_bytes": len(content.content), "packed_bytes": len(made)} | rivals(content)
+    require_free(out, force, made)
     files.write(out, made)
     packing.show(sizes)
     click.echo(out)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import force_option, reports, require_free
 from tflite_light.errors import UserError
 from tflite_light.tflite import PACKED
 
@@ -18,22 +18,18 @@ from tflite_light.tflite import PACKED
     type=click.Path(path_type=Path),
     help="The .tflite.  [default: FILE without .packed]",
 )
+@force_option
 @reports
-def command(path: Path, out: Path | None) -> dict[str, Any]:
+def command(path: Path, out: Path | None, force: bool) -> dict[str, Any]:
     """Restore the .tflite that `pack` was given, checked to the bit."""
     from tflite_light import files
     from tflite_light.tflite import packed
 
     place = out or path.with_name(path.name.removesuffix(PACKED))
+    if place == path:
+        raise UserError(f"{path} does not end in {PACKED}.", "Name the .tflite by `-o`.")
     content = packed.read(path)
-    if not out:
-        _require_free(place, content)
+    require_free(place, force, content)
     files.write(place, content)
     click.echo(place)
     return {"unpacked": str(place), "size_bytes": len(content)}
-
-
-def _require_free(place: Path, content: bytes) -> None:
-    """Raises UserError where another file has the name that nobody chose."""
-    if place.is_file() and place.read_bytes() != content:
-        raise UserError(f"{place} exists and is another file.", "Name the new one by `-o`.")

@@ -119,7 +119,7 @@ def _mode(recipe: Recipe, path: Path) -> Mode:
 def _fixed(found: Explanation, origin: _Origin, points: float, out: Path) -> Explanation:
     if origin.mode.key != "int8":
         raise UserError(f"{found.file} is not int8, and --fix is for int8.", "Leave out `--fix`.")
-    files.require_writable(out)
+    files.require_writable(out.parent)
     data = origin.data
     chosen = data.val.sample(JUDGED)
     labels, inputs = data.val.labels[chosen], list(data.val.inputs(chosen))
