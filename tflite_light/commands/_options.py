@@ -70,7 +70,16 @@ runs_option = click.option(
 )
 
 
+strangers_option = click.option(
+    "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
+)
 force_option = click.option("--force", is_flag=True, help="Write over a file that is there.")
+
+
+def require_there(target: Path) -> None:
+    """Raises UserError where there is neither a run nor a file."""
+    if not target.exists():
+        raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
 
 
 def require_free(path: Path, force: bool, content: bytes | None = None) -> None:

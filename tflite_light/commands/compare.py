@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports, size_option
+from tflite_light.commands._options import reports, size_option, strangers_option
 from tflite_light.errors import UserError
 from tflite_light.progress import say
 from tflite_light.wording import some
@@ -24,9 +24,7 @@ from tflite_light.wording import some
     type=click.Path(path_type=Path),
     help="Class folders or a .csv table to measure on.  [default: the runs' own test pictures]",
 )
-@click.option(
-    "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
-)
+@strangers_option
 @click.option(
     "--plot",
     type=click.Path(path_type=Path),

@@ -5,7 +5,12 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports, show_measured
+from tflite_light.commands._options import (
+    reports,
+    require_there,
+    show_measured,
+    strangers_option,
+)
 from tflite_light.errors import UserError
 
 
@@ -16,9 +21,7 @@ from tflite_light.errors import UserError
     type=click.Path(path_type=Path),
     help="Class folders or a .csv table, for a FILE; where the pictures of a RUN are now.",
 )
-@click.option(
-    "--skip-strangers", is_flag=True, help="Leave out other files among the pictures of --data."
-)
+@strangers_option
 @click.option(
     "--outliers",
     type=click.Path(path_type=Path),
@@ -29,8 +32,7 @@ def command(
     target: Path, data: Path | None, skip_strangers: bool, outliers: Path | None
 ) -> dict[str, Any]:
     """Measure all models of RUN on its test pictures, or FILE on the pictures of --data."""
-    if not target.exists():
-        raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
+    require_there(target)
     if target.is_dir():
         from tflite_light.runs import finished, folder
 

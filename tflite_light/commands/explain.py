@@ -43,9 +43,9 @@ def command(
 ) -> dict[str, Any]:
     """Show which layers of an int8 FILE lose what, beside the float network it came from."""
     from tflite_light.report import explained
-    from tflite_light.runs.explaining import explain
+    from tflite_light.runs.explaining import explain, fixed_path
 
-    out = out or Path(f"{model.stem}_fixed.yaml")
+    out = out or fixed_path(model)
     if fix is not None:
         require_free(out, force)
     found = explain(model, against, changes, fix, out)

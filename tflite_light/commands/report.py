@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import reports, require_there
 from tflite_light.errors import UserError
 
 
@@ -29,8 +29,7 @@ def command(target: Path, data: Path | None, out: Path | None) -> dict[str, Any]
 
     It has accuracy by class, mistakes, learning curves and layers, and needs nothing beside itself.
     """
-    if not target.exists():
-        raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
+    require_there(target)
 
     from tflite_light import files
     from tflite_light.report.html import html

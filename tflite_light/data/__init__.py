@@ -229,9 +229,11 @@ class Source(Part):
 
     def absolute(self) -> Self:
         """The same source, found from any folder; addresses such as `gs://` stay as they are."""
+        from tflite_light.pipeline.shards import is_remote
+
         return self._with(
             {
-                key: path if "://" in path else str(Path(path).absolute())
+                key: path if is_remote(path) else str(Path(path).absolute())
                 for key, path in self._locations().items()
                 if path
             }

@@ -2,13 +2,23 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
 
 from tflite_light.pipeline.pictures import Split
 
 if TYPE_CHECKING:
     import numpy as np
 
+GroupColumn = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        description="a column that names whom a picture shows: one person, patient or video lies "
+        "in one part alone",
+    ),
+]
 PASSES = 20  # over all groups, each of which may move again; 2 to 5 are enough in practice
 PLACED = 500  # groups in all further orders together: 71 orders of 7 groups found the best shares
 LACK = 1e6  # what a class without train or test costs, in chi-squared

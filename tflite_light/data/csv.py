@@ -12,6 +12,7 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.data import ALL, Location, Scan, Source
+from tflite_light.data._groups import GroupColumn
 from tflite_light.data._repository import is_repository
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, pictures_of
@@ -45,12 +46,7 @@ class CSV(Source):
     path: Location = Field(
         min_length=1, description="the table; relative to where the command is typed"
     )
-    group: str | None = Field(
-        None,
-        min_length=1,
-        description="a column that names whom a picture shows: one person, patient or video lies "
-        "in one part alone",
-    )
+    group: GroupColumn = None
     skip_broken: bool = Field(False, description=SKIP_BROKEN)
 
     @classmethod

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tflite_light.classes import distinct, plain
 from tflite_light.data import ALL, Given, IsLocation, Scan, Source
+from tflite_light.data._groups import GroupColumn
 from tflite_light.data._hub import fetched
 from tflite_light.data._parquet import Encoded, Features, Table, holds_pictures
 from tflite_light.data._repository import (
@@ -72,12 +73,7 @@ class HuggingFace(Source):
     label: str | None = Field(
         None, description="column of the labels; default the only ClassLabel, or `label`"
     )
-    group: str | None = Field(
-        None,
-        min_length=1,
-        description="a column that names whom a picture shows: one person, patient or video lies "
-        "in one part alone",
-    )
+    group: GroupColumn = None
     skip_broken: bool = Field(False, description=SKIP_BROKEN)
     _typed: bool = PrivateAttr(False)  # as `--data`, so that no recipe sets its fields
 

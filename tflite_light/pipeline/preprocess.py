@@ -74,8 +74,8 @@ def _repeated(values: tuple[float, ...], shape: tuple[int, ...]) -> Floats:
     """Kept, since it is a third of the time that normalising one picture takes; one value where all
     are equal, which halves it again.
     """
-    if len({*values}) == 1:
-        return np.array(values[0], np.float32)
-    repeated = np.array(np.broadcast_to(np.array(values, np.float32), shape))
+    several = len({*values}) > 1
+    spread = np.array(values if several else values[0], np.float32)
+    repeated = np.array(np.broadcast_to(spread, shape)) if several else spread
     repeated.setflags(write=False)
     return repeated

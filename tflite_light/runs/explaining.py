@@ -85,7 +85,12 @@ def explain(
     found = Explanation(str(path), _losses(content, origin))
     if fix is None:
         return found
-    return _fixed(found, origin, fix, Path(out) if out else Path(f"{path.stem}_fixed.yaml"))
+    return _fixed(found, origin, fix, Path(out) if out else fixed_path(path))
+
+
+def fixed_path(model: Path) -> Path:
+    """Where the recipe of a model's fix goes where nobody says it."""
+    return Path(f"{model.stem}_fixed.yaml")
 
 
 def _has_kernel(layer: Any) -> bool:
