@@ -28,7 +28,8 @@ CALIBRATION = 4  # pictures
 def main(words: list[str]) -> None:
     stage = Channels(keep=float(words[1])) if len(words) > 1 else Channels()
     pictures = Synthetic(count=20, number_of_classes=2, side=SIZE).load(Image(size=SIZE)).train
-    for part in words[:1] or names("models"):
+    drawn = [name for name in names("models") if not load("models", name).brings_weights]
+    for part in words[:1] or drawn:
         keras.backend.clear_session()
         model = load("models", part)().build((SIZE, SIZE, 3), CLASSES)
         say(f"{part}: removing channels")
