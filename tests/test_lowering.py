@@ -22,6 +22,7 @@ from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.kernels import DEPTHWISE
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
+from tflite_light.models._blocks import shuffle, torch_average_pool
 from tflite_light.models.shufflenet_v1 import ShuffleNetV1
 from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.pipeline.examples import Examples
@@ -257,3 +258,89 @@ def test_dense_layers_with_a_scale_for_each_output_become_convolutions(examples:
     assert (kinds(made)["CONV_2D"], kinds(made)["FULLY_CONNECTED"]) == (5, 0)
     assert kinds(made)["RESHAPE"] == 1  # the end alone
     assert off(made, converted, examples) == 0
+
+
+@pytest.mark.parametrize(
+    ("size", "padding", "stays"),
+    [(3, "valid", 0), ((1, 5), "valid", 0), (2, "valid", 1), (3, "same", 1)],
+)
+def test_averages_of_odd_windows_are_taken_by_xnnpack(
+    size: Any, padding: str, stays: int, examples: Examples
+) -> None:
+    """A half of a step rounds in more than one way, and a mean leaves out what is padded."""
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    x = keras.layers.Conv2D(8, 3)(keras.layers.AveragePooling2D(size, 2, padding)(x))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    converted = Int8().convert(model, examples)
+    made = rewritten(converted)
+    assert (kinds(converted)["AVERAGE_POOL_2D"], kinds(made)["AVERAGE_POOL_2D"]) == (1, stays)
+    assert kinds(made)["DEPTHWISE_CONV_2D"] == 1 - stays
+    assert off(made, converted, examples) == 0
+
+
+def test_padding_comes_last_before_what_was_a_pooling(examples: Examples) -> None:
+    """ShuffleNet v1 has a ReLU between the two, for GPUs that else leave the padding out."""
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    x = torch_average_pool(keras.layers.Add()([x, keras.layers.Conv2D(8, 1)(x)]), "shortcut")
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    converted = Int8().convert(model, examples)
+    made = rewritten(converted, "gpu")
+    editor = Editor(made)
+    order = [editor.kind(one) for one in editor.operators]
+    assert order == ["QUANTIZE", "CONV_2D", "CONV_2D", "ADD", "ADD", "PAD", *order[6:]]
+    assert order[6:8] == ["DEPTHWISE_CONV_2D", "MEAN"]
+    assert off(made, converted, examples) == 0
+
+
+def unit(strides: int, width: int, groups: int, first: int) -> Any:
+    """Two pointwise convolutions, of `first` and of `groups` groups, with a shuffle between."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((SIDE // 2, SIDE // 2, 3))
+    x = keras.layers.Conv2D(width, 3, strides, "same", activation="relu")(image)
+    x = keras.layers.Conv2D(width // 4, 1, groups=first, activation="relu")(x)
+    x = keras.layers.DepthwiseConv2D(3, padding="same", bias_initializer="random_normal")(x)
+    x = shuffle(x, width // 4 // groups, "unit")
+    x = keras.layers.Conv2D(width, 1, groups=groups, bias_initializer="random_normal")(x)
+    return keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+
+
+UNITS = {  # of 32 px strides, channels, groups: (convolutions behind the stem, shuffles)
+    (1, 240, 3): (1 + 3, 0),
+    (2, 480, 3): (3 + 3, 1),
+    (2, 48, 3): (1 + 1, 0),
+    (4, 1536, 8): (8 + 8, 1),
+}
+
+
+@pytest.mark.parametrize(("strides", "width", "groups"), UNITS)
+def test_grouped_convolutions_become_several_where_that_is_cheaper(
+    strides: int, width: int, groups: int
+) -> None:
+    examples = Synthetic(count=40, side=SIDE // 2).load(Image(size=SIDE // 2)).train
+    converted = Int8().convert(unit(strides, width, groups, groups), examples)
+    made = rewritten(converted, "cpu")
+    found, several = kinds(made), UNITS[strides, width, groups]
+    assert (found["CONV_2D"] - 1, found["TRANSPOSE"]) == several
+    assert {version for op, version in File(made).codes() if op == "CONV_2D"} == {3}
+    editor = Editor(made)
+    joins = [one for one in editor.operators if editor.kind(one) == "CONCATENATION"]
+    assert max((len(one.inputs) for one in joins), default=0) <= 5  # or XNNPACK leaves it
+    assert off(made, converted, examples) == 0
+    assert kinds(rewritten(converted, "gpu"))["CONV_2D"] == 1 + 2
+    if sum(several) > 2:
+        assert len(made) < len(rewritten(converted, "gpu"))
+
+
+def test_a_shuffle_is_taken_by_what_makes_its_channels() -> None:
+    """Where groups read them; through a depthwise convolution."""
+    examples = Synthetic(count=40, side=SIDE // 2).load(Image(size=SIDE // 2)).train
+    converted = Float32().convert(unit(1, 24, 3, 1), examples)
+    made = rewritten(converted, "cpu")
+    assert (kinds(converted)["TRANSPOSE"], kinds(made)["TRANSPOSE"]) == (1, 0)
+    assert off(made, converted, examples) < 1e-6
+    apart = Float32().convert(unit(1, 24, 3, 3), examples)
+    assert kinds(rewritten(apart, "cpu"))["TRANSPOSE"] == 1

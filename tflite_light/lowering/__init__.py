@@ -42,13 +42,25 @@ def lowered(
 
 def _rewrites(target: Target, ungrouped: bool) -> "list[Callable[[Editor], None]]":
     """In the order in which they follow: dense convolutions can take shuffles, grouped ones not."""
-    from tflite_light.lowering import dense, edges, groups, padding, relu, shuffles, stem
+    from tflite_light.lowering import (
+        dense,
+        edges,
+        groups,
+        padding,
+        pools,
+        relu,
+        several,
+        shuffles,
+        stem,
+    )
 
     operator = _CPU if target == "cpu" else _OTHERS
     found: list[Callable[[Editor], None]] = [
-        partial(groups.rewrite, floats=ungrouped or target == "nnapi"),
+        partial(groups.rewrite, several=target == "cpu", floats=ungrouped or target == "nnapi"),
         partial(shuffles.rewrite, operator=operator),
+        several.rewrite,
         dense.rewrite,
+        pools.rewrite,
         relu.rewrite,
     ]
     if target in ("any", "cpu"):

@@ -44,6 +44,10 @@ def cut_operators(sizes: tuple[int, ...]) -> int:
     return len(cuts(finer(sizes)))
 
 
+def join_operators(parts: int) -> int:
+    return -(-(parts - 1) // (JOINED - 1))
+
+
 def finer(sizes: tuple[int, ...]) -> tuple[int, ...]:
     """The same, but in equal parts where one split makes them all."""
     part = gcd(*sizes)

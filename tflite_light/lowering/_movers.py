@@ -44,6 +44,15 @@ def concatenation(editor: Editor, parts: Sequence[int], whole: int) -> Any:
     return editor.operator("CONCATENATION", parts, [whole], options, _version(editor, whole))
 
 
+def joined(editor: Editor, parts: Sequence[int], name: str, before: Any) -> int:
+    """The tensor of channels side by side, made just before an operator."""
+    *sides, _ = editor.shape(parts[0])
+    width = sum(editor.shape(part)[3] for part in parts)
+    whole = editor.activation((*sides, width), name, parts[0])
+    editor.insert(before, concatenation(editor, parts, whole))
+    return whole
+
+
 def pad(editor: Editor, source: int, amounts: Array, whole: int) -> Any:
     """Zeros; `amounts` are [axes, 2]."""
     constant = editor.constant(amounts.astype(np.int32), f"{editor.name(whole)}/paddings")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.lowering._cutting import JOINED, Segment, cut, cut_operators
+from tflite_light.lowering._cutting import Segment, cut, cut_operators, join_operators
 from tflite_light.lowering._movement import Region
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.moving import MOVED
@@ -35,7 +35,7 @@ class Plan:
     @property
     def operators(self) -> int:
         cuts = sum(cut_operators(entry.sizes) for entry in self.entries.values())
-        return cuts + sum(-(-(len(parts) - 1) // (JOINED - 1)) for parts in self.reads.values())
+        return cuts + sum(join_operators(len(parts)) for parts in self.reads.values())
 
 
 def plan(editor: Editor, region: Region, operator: float) -> Plan | None:

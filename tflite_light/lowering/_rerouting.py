@@ -8,7 +8,7 @@ import numpy as np
 
 from tflite_light.lowering._cutting import JOINED, cuts, finer
 from tflite_light.lowering._movement import Channel, Region
-from tflite_light.lowering._movers import concatenation, slice_, split
+from tflite_light.lowering._movers import joined, slice_, split
 from tflite_light.lowering._planning import PASSING, Entry, Plan, first_reader, outside
 from tflite_light.tflite.editing import Array, Editor
 
@@ -27,7 +27,7 @@ def apply(editor: Editor, region: Region, plan: Plan) -> None:
                 values = editor.weight(producers[index], at)
                 if values is not None:
                     editor.set_weight(producers[index], at, values[order], order)
-        parts |= _cut_apart(editor, index, entry, first_of[users[0]])
+        parts |= cut_apart(editor, index, entry, first_of[users[0]])
     made: dict[tuple[int, ...], int] = {}
     needed = {each: [*chain(*(parts[one] for one in read))] for each, read in plan.reads.items()}
     following = [*[*needed.values()][1:], []]
@@ -47,7 +47,7 @@ def _place(channels: Sequence[Channel], wanted: Channel) -> int:
     return channels.index(wanted) if wanted in channels else -1
 
 
-def _cut_apart(
+def cut_apart(
     editor: Editor, index: int, entry: Entry, before: Any
 ) -> dict[tuple[int, int], list[int]]:
     """The tensors of an entry's segments, and the operators that make them."""
@@ -91,17 +91,9 @@ def _join(
     if len(parts) > JOINED:
         shared = next((at for at, part in enumerate(parts) if part not in later), len(parts))
         first = parts[: min(max(shared, len(parts) - JOINED + 1), JOINED)]
-        made[*first] = _joined(editor, first, f"{name}/first{len(first)}", before)
+        made[*first] = joined(editor, first, f"{name}/first{len(first)}", before)
         return _join(editor, [made[*first], *parts[len(first) :]], later, made, name, before)
-    return parts[0] if len(parts) == 1 else _joined(editor, parts, f"{name}/read", before)
-
-
-def _joined(editor: Editor, parts: list[int], name: str, before: Any) -> int:
-    *sides, _ = editor.shape(parts[0])
-    width = sum(editor.shape(part)[3] for part in parts)
-    whole = editor.activation((*sides, width), name, parts[0])
-    editor.insert(before, concatenation(editor, parts, whole))
-    return whole
+    return parts[0] if len(parts) == 1 else joined(editor, parts, f"{name}/read", before)
 
 
 def _read(

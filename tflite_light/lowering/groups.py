@@ -1,25 +1,30 @@
 """Grouped convolutions as dense ones, whose kernels are zero between groups.
 
 XNNPACK has no fast grouped int8 kernel, LiteRT's GPU gives wrong numbers for one, and NNAPI knows
-none. A dense one multiplies `groups` times as much, most of it by zero: on processors with dot
-products of int8 it takes half the time, on others more.
+none. A dense one multiplies `groups` times as much, most of it by zero; those for which several
+small ones are cheaper stay for `several.py`.
 """
 
 import numpy as np
 
+from tflite_light.lowering._several import chosen
 from tflite_light.tflite.editing import Array, Editor
 
 _GROUPED = 6  # the version of CONV_2D that has groups; the converter gives it to all of a file
 _DENSE = {np.float32: 1, np.int8: 3}  # by the type of pictures
 
 
-def rewrite(editor: Editor, floats: bool = False) -> None:
-    """Of int8 files; with `floats` all, though XNNPACK and GPUs are quick with grouped ones."""
+def rewrite(editor: Editor, several: bool = False, floats: bool = False) -> None:
+    """Of int8 files; with `floats` all, though XNNPACK and GPUs are quick with grouped ones.
+
+    With `several` those stay that are cheaper so, which is for CPUs: operators cost others more.
+    """
+    staying = {id(one) for one in chosen(editor)} if several else set()
     for one in [one for one in editor.operators if editor.kind(one) == "CONV_2D"]:
         kernel = editor.weight(one, 1)
         source = int(one.inputs[0])
         version = _DENSE.get(editor.dtype(source))
-        if kernel is None or not version or editor.version(one) != _GROUPED:
+        if kernel is None or not version or editor.version(one) != _GROUPED or id(one) in staying:
             continue
         channels = editor.shape(source)[3]
         grouped = kernel.shape[3] != channels

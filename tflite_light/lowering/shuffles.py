@@ -7,8 +7,12 @@ costs more than multiplying a few channels by zero, it is not made. The answers 
 integers to the bit.
 """
 
-from tflite_light.lowering._movement import regions
-from tflite_light.lowering._planning import plan
+from typing import Any
+
+import numpy as np
+
+from tflite_light.lowering._movement import Region, regions
+from tflite_light.lowering._planning import PASSING, outside, plan
 from tflite_light.lowering._rerouting import apply
 from tflite_light.tflite.editing import Editor
 
@@ -21,3 +25,48 @@ def rewrite(editor: Editor, operator: float) -> None:
         found = plan(editor, region, operator)
         if found and found.operators < len(region.movers):
             apply(editor, region, found)
+        elif found is None and (makers := _makers(editor, region)):
+            _make_in_order(editor, region, makers)
+
+
+def _makers(editor: Editor, region: Region) -> list[Any]:
+    """The convolution that makes a region's channels, and depthwise ones behind it. None where more
+    than one operator reads them, or the convolution has groups.
+    """
+    ((exit_, channels), *others), (index, *more) = region.exits.items(), region.entries
+    producers, readers = editor.producers(), editor.readers()
+    if others or more or {*channels} != {(index, at) for at in range(len(channels))}:
+        return []
+    if None in readers[exit_] or len(channels) != editor.shape(index)[3]:
+        return []
+    found: list[Any] = []
+    alone = not outside(region, readers[index])
+    while alone and (maker := producers.get(index)):
+        index = int(maker.inputs[0])
+        alone = len(readers[index]) == 1
+        if editor.kind(maker) in PASSING:
+            continue
+        kernel = editor.weight(maker, 1)
+        if kernel is None or kernel.shape[3] != editor.shape(index)[3]:
+            break
+        found.append(maker)
+        if editor.kind(maker) == "CONV_2D":
+            return found
+        if editor.kind(maker) != "DEPTHWISE_CONV_2D":
+            break
+    return []
+
+
+def _make_in_order(editor: Editor, region: Region, makers: list[Any]) -> None:
+    """What the makers make comes in the order that the region's reader wants."""
+    ((exit_, channels),), (entry,) = region.exits.items(), region.entries
+    order = np.array([place for _, place in channels])
+    for maker in makers:
+        kernel, bias = editor.weight(maker, 1), editor.weight(maker, 2)
+        assert kernel is not None
+        dense = editor.kind(maker) == "CONV_2D"
+        editor.set_weight(maker, 1, kernel[order] if dense else kernel[..., order], order)
+        if bias is not None:
+            editor.set_weight(maker, 2, bias[order], order)
+    for reader in outside(region, editor.readers()[exit_]):
+        reader.inputs = [entry if int(index) == exit_ else index for index in reader.inputs]

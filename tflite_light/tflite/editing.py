@@ -160,10 +160,10 @@ class Editor:
         found = self.tensor(index).quantization
         return np.array([] if found is None or found.scale is None else found.scale, np.float64)
 
-    def set_scales(self, index: int, scales: Array) -> None:
-        """By channel, if there are several, along the axis where they were."""
+    def set_scales(self, index: int, scales: Array, axis: int | None = None) -> None:
+        """By channel, if there are several, along `axis`, or the one where they were."""
         old, new = self.tensor(index).quantization, schema.QuantizationParametersT()
-        new.quantizedDimension = old.quantizedDimension
+        new.quantizedDimension = old.quantizedDimension if axis is None else axis
         new.scale, new.zeroPoint = scales.astype(np.float32), np.zeros(len(scales), np.int64)
         self.tensor(index).quantization = new
 
