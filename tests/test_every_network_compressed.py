@@ -54,13 +54,21 @@ def test_every_network_keeps_every_promise_in_its_files(name: str, combination: 
 
 
 def require_answers(mode: Mode, content: bytes, model: Any, examples: Examples) -> None:
+    """After 20 steps some networks answer half a step of a pixel by a third of their logits'
+    deviation; rounding every layer may do twice as much."""
     batch = next(examples.inputs(examples.sample(64)))
     keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
-    error = np.sqrt(np.mean((keras_says - file_says) ** 2)) / keras_says.std()
+    error = apart(file_says, keras_says)
     agreement = np.mean(keras_says.argmax(1) == file_says.argmax(1))
     print(f"{mode.key}: agreement {agreement:.3f}, error {error:.4f} of the logits' deviation")
     if isinstance(mode, Float32):
         assert error < 1e-4
     else:
         assert File(content).float_operators() == []
-        assert agreement >= 0.9 or error < 0.1
+        half = np.random.default_rng(0).uniform(-0.5, 0.5, batch.shape) / 127.5
+        noise = apart(model.predict_on_batch((batch + half).astype(np.float32)), keras_says)
+        assert agreement >= 0.9 or error < max(0.1, 2 * noise)
+
+
+def apart(some: Any, others: Any) -> float:
+    return float(np.sqrt(np.mean((some - others) ** 2)) / others.std())
