@@ -6,10 +6,14 @@ import pytest
 from conftest import ROOT, Call, as_json, complaint
 from tflites import OP, TYPE, Writer
 
+from tflite_light.contract import Image
+from tflite_light.data.synthetic import Synthetic
+from tflite_light.export.int8 import Int8
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.measure.profiling import profile
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.tiny import Tiny
+from tflite_light.stack import keras
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,22 @@ def test_a_profile_says_what_kernels_take(files: list[Path], call: Call) -> None
     assert found.kernels == sorted(found.kernels, key=lambda one: -one.ms)
     shown = call("benchmark", large, "--against", large, "--runs", "10", "--profile").stdout
     assert f"{large}: 1 part by XNNPACK" in shown
+
+
+def test_a_profile_counts_the_kernels_of_all_parts(tmp_path: Path) -> None:
+    """An int8 mean of four values is for TFLite's own kernel, and cuts the file in two."""
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    x = keras.layers.Conv2D(8, 3)(keras.layers.AveragePooling2D(2)(x))
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    pictures = Synthetic(count=20, side=32).load(Image(size=32)).train
+    path = tmp_path / "parts.tflite"
+    path.write_bytes(Int8().convert(model, pictures))
+    found = profile(path, 1)
+    kernels = {one.kernel: one.calls for one in found.kernels}
+    assert found.partitions == 2
+    assert kernels["Convolution (NHWC, QC8) IGEMM"] == 2
+    assert "AVERAGE_POOL_2D" in found.outside
 
 
 @pytest.mark.parametrize(
