@@ -63,6 +63,11 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
     ("model: tiny\ndata: synthetic\naugment: {flip: up}", "augment.flip: Input should be 'horizontal'"),
     ("model: tiny\ndata: synthetic\ncompress: [qat, qat]", "compress: qat stands here twice"),
+    (
+        "model: tiny\ndata: synthetic\ntrain: {}\ncompress: [prune, cluster]\n"
+        "export: [{int8: {rounding: adaptive}}]",
+        "export.int8: rounding: adaptive would not keep the clusters of compress.cluster; leave out one of them",
+    ),
     ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "cannot run in this order: prune cannot follow qat, which leaves a quantised model; write prune, qat"),
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
     ("model: tiny\ndata: synthetic\nexport: []", "export: needs at least one"),

@@ -62,6 +62,11 @@ class Mode(Part):
     def require_known(self, model: Any) -> None:
         """Raises UserError where the model lacks layers that the mode names."""
 
+    @property
+    def loses(self) -> dict[str, str]:
+        """Promises that a file of a float model would not keep -> the field that it is for."""
+        return {}
+
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:
         """`examples` are training pictures, for calibration."""

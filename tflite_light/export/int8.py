@@ -82,6 +82,13 @@ class Int8(Mode):
         layers = [layer.name for layer in model.layers]
         fitting(layers, self._patterns, self._place, "of the network")
 
+    @property
+    def loses(self) -> dict[str, str]:
+        """Weights that were equal are scaled by channels of the input, or rounded either way."""
+        adaptive = self.rounding == "adaptive"
+        field = "equalise" if self.equalise else "rounding: adaptive" if adaptive else None
+        return {"clusters": field} if field else {}
+
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.tflite.ties import without_ties
 

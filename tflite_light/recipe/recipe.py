@@ -152,6 +152,19 @@ class Recipe(Part):
         return self
 
     @model_validator(mode="after")
+    def _files_keep_promises(self) -> "Recipe":
+        """After `qat` a file takes the model's own rounding."""
+        if any(stage.yields == "quantised" for stage in self.compress):
+            return self
+        for stage, mode in itertools.product(self.compress, self.export):
+            if lost := sorted(stage.gives & mode.loses.keys()):
+                raise ValueError(
+                    f"export.{mode.key}: {mode.loses[lost[0]]} would not keep the {lost[0]} of "
+                    f"compress.{stage.key}; leave out one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _variant_of_the_weights(self) -> "Recipe":
         """PyTorch's weights want PyTorch's padding, unless the recipe says otherwise."""
         variant = self.weights.variant if self.weights else None
