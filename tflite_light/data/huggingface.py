@@ -4,21 +4,27 @@ PyArrow alone reads the Parquet files. The library `datasets` would first copy a
 own cache and decode pictures by itself.
 """
 
-import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from tflite_light.classes import distinct, plain
+from tflite_light.classes import plain
 from tflite_light.data import ALL, Given, IsLocation, Scan, Source
+from tflite_light.data._columns import (
+    IMAGE,
+    LABEL,
+    Rows,
+    described,
+    groups,
+    image_column,
+    label_column,
+    labelled,
+)
 from tflite_light.data._groups import GroupColumn
 from tflite_light.data._hub import fetched
-from tflite_light.data._parquet import Encoded, Features, Table, holds_pictures
+from tflite_light.data._parquet import Encoded, Features, Table
 from tflite_light.data._repository import (
     CARD,
     Splits,
@@ -31,16 +37,15 @@ from tflite_light.data._repository import (
 )
 from tflite_light.data._split import NAMES
 from tflite_light.errors import UserError
-from tflite_light.pipeline.pictures import SPLITS, Pictures
+from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.walk import SKIP_BROKEN
-from tflite_light.wording import count, some
+from tflite_light.wording import some
 
 SET = "data.huggingface."  # what hints at the fields of a recipe say
 TYPED = (
     "For `--data` name what leaves no choice: a folder below it, or one .parquet file. A recipe "
     "chooses by data.huggingface."
 )
-IMAGE, LABEL = "Image", "ClassLabel"  # what `datasets` calls the types of columns
 
 
 class HuggingFace(Source):
@@ -131,47 +136,23 @@ class HuggingFace(Source):
     def _scan(self) -> Scan:
         root, found, by_card = _found(self)
         parts = {
-            part: _Part([Table.at(root / file, f"{self.shown}/{file}") for file in found[split]])
+            part: Rows([Table.at(root / file, f"{self.shown}/{file}") for file in found[split]])
             for part, split in _chosen(self, found).items()
         }
         every = [table for part in parts.values() for table in part.tables]
-        described = _described(every, by_card)
-        image, label = _image(self, every, described), _label(self, every, described)
-        classes, labels = _labelled(self.where, parts, label, described.get(label, {}))
+        features = described(every, by_card)
+        image = image_column(self.where, self.image, every, features)
+        label = label_column(self.where, self.label, every, features)
+        classes, labels = labelled(self.where, parts, label, features.get(label, {}))
         return classes, {
             name: part.pictures(
                 # files that a fetched dataset names are not this machine's
                 Encoded(part.tables, image, linked=not self.name),
                 labels[name],
-                _groups(part, self.group),
+                groups(part, self.group),
             )
             for name, part in parts.items()
         }
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The files of one split, in their order."""
-
-    tables: list[Table]
-
-    @cached_property
-    def names(self) -> list[str]:
-        rows = ((table.name, table.footer.num_rows) for table in self.tables)
-        return [f"{name}, row {row}" for name, count in rows for row in range(1, count + 1)]
-
-    def column(self, name: str) -> list[Any]:
-        return [value for table in self.tables for value in table.column(name)]
-
-    def pictures(self, encoded: Encoded, labels: list[int], groups: list[str] | None) -> Pictures:
-        return Pictures(
-            self.names,
-            labels,
-            encoded.read,
-            encoded.stamps,
-            groups=groups,
-            open=lambda index: io.BytesIO(encoded.read(index)),
-        )
 
 
 def _found(source: HuggingFace) -> tuple[Path, Splits, Features]:
@@ -222,140 +203,6 @@ def _chosen(source: HuggingFace, found: Splits) -> dict[Given, str]:
     if len({*known.values()}) < len(known):
         raise UserError(f"{source.where} has {some([*known])}, so one part twice.", hint)
     return {part: split for part in SPLITS for split in known if known[split] == part}
-
-
-def _described(tables: Sequence[Table], by_card: Features) -> Features:
-    """What is known of the columns: by the files, else by the card, else by what they hold.
-
-    Raises UserError where the classes of two files differ.
-    """
-    described: Features = {}
-    for table in tables:
-        for column, kind in table.features.items():
-            if described.setdefault(column, kind).get("names") != kind.get("names"):
-                raise UserError(
-                    f"{table.name}: column {column} has other classes than in {tables[0].name}.",
-                    "Write the files with the same ClassLabel.",
-                )
-    schema = tables[0].schema
-    held = {
-        name: {"_type": IMAGE} for name in schema.names if holds_pictures(schema.field(name).type)
-    }
-    return held | by_card | described
-
-
-def _image(source: HuggingFace, tables: Sequence[Table], described: Features) -> str:
-    """The column of the pictures. Raises UserError where there is none, or one of several."""
-    found = [name for name in described if described[name].get("_type") == IMAGE]
-    column = _only(source, "image", "a column of pictures", found, tables)
-    for table in tables:
-        if not holds_pictures(table.schema.field(column).type):
-            raise UserError(
-                f"{table.name}: column {column} holds {table.schema.field(column).type}, not "
-                "encoded pictures.",
-                "Set data.huggingface.image to a column of pictures' bytes.",
-            )
-    return column
-
-
-def _label(source: HuggingFace, tables: Sequence[Table], described: Features) -> str:
-    from pyarrow import types
-
-    found = [name for name in described if described[name].get("_type") == LABEL]
-    named = [name for name in ("label",) if name in tables[0].schema.names]
-    column = _only(source, "label", "a column of labels", found or named, tables)
-    text: list[bool] = []
-    for table in tables:
-        kind = table.schema.field(column).type
-        kind = kind.value_type if types.is_dictionary(kind) else kind
-        fits = (types.is_integer, types.is_string, types.is_large_string, types.is_boolean)
-        if not any(one(kind) for one in fits):
-            raise UserError(
-                f"{table.name}: column {column} holds {kind}, not one class a picture.",
-                "Set data.huggingface.label to a column of whole numbers or text.",
-            )
-        text.append(types.is_string(kind) or types.is_large_string(kind))
-        if text[-1] != text[0]:
-            first = tables[0].schema.field(column).type
-            raise UserError(
-                f"{table.name}: column {column} holds {kind}, but {first} in {tables[0].name}.",
-                "Write the labels of all files as numbers, or all as text.",
-            )
-    return column
-
-
-def _only(
-    source: HuggingFace, key: str, what: str, found: Sequence[str], tables: Sequence[Table]
-) -> str:
-    """The column that the recipe sets, or the one that was found."""
-    column: str | None = getattr(source, key)
-    columns = tables[0].schema.names
-    hint = f"Set data.huggingface.{key} to one of them."
-    if column is None and len(found) != 1:
-        has = f"{len(found)} of them: {some(found)}" if found else f"none; it has {some(columns)}"
-        raise UserError(f"{source.where} needs {what}, and has {has}.", hint)
-    column = column or found[0]
-    for table in tables:
-        _require_column(table, column, hint)
-    return column
-
-
-def _require_column(table: Table, column: str, hint: str) -> None:
-    if column not in table.schema.names:
-        columns = some(table.schema.names, 10)
-        raise UserError(f"{table.name} has no column {column!r}; it has {columns}.", hint)
-
-
-def _labelled(
-    where: str, parts: dict[Given, _Part], column: str, described: dict[str, Any]
-) -> tuple[list[str], dict[Given, list[int]]]:
-    """Class names, and each part's labels. Raises UserError where a picture has none."""
-    found = {name: [*map(_plain, part.column(column))] for name, part in parts.items()}
-    listed = described.get("names")
-    names = listed if isinstance(listed, list) else None
-    values = range(len(names)) if names else _sorted(found)
-    numbers = {value: number for number, value in enumerate(values)}
-    odd = [
-        f"{part.names[row]} ({value})"
-        for name, part in parts.items()
-        for row, value in enumerate(found[name])
-        if value not in numbers
-    ]
-    if odd:
-        raise UserError(
-            f"{where}: {count(len(odd), 'picture')} without a class by column {column}: "
-            f"{some(odd, 3, '; ')}.",
-            "Of a split without labels set data.huggingface.train, val and test to the others; "
-            "else correct or remove the rows.",
-        )
-    classes = distinct(where, [str(name) for name in names or values])
-    return classes, {name: [numbers[value] for value in mine] for name, mine in found.items()}
-
-
-def _plain(value: Any) -> Any:
-    return plain(value) if isinstance(value, str) else value
-
-
-def _sorted(found: dict[Given, list[Any]]) -> list[Any]:
-    """The values that are classes; -1 is how datasets mark pictures without one."""
-    return sorted({value for mine in found.values() for value in mine} - {None, -1, ""})
-
-
-def _groups(part: _Part, column: str | None) -> list[str] | None:
-    """Whom each picture shows. Raises UserError where that is not said of one."""
-    if column is None:
-        return None
-    for table in part.tables:
-        _require_column(table, column, "Set data.huggingface.group to one of them.")
-    values = part.column(column)
-    lost = [part.names[row] for row, value in enumerate(values) if value in (None, "")]
-    if lost:
-        raise UserError(
-            f"{count(len(lost), 'picture')} without a {column}, which is the column of the "
-            f"groups: {some(lost, 3, '; ')}.",
-            "Write one; a picture of its own gets a name of its own.",
-        )
-    return [plain(str(value)) for value in values]
 
 
 def _write_example(folder: Path) -> None:

@@ -116,7 +116,7 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "python": sys.version.split()[0],
         "tflite_light": __version__,
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES},
         "machine": {
             "system": platform.platform(),
             "cpu": platform.machine(),
@@ -125,3 +125,11 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "recipe": recipe.model_dump(mode="json"),
         "parts": own_digests(recipe),
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it is installed under another name, as TensorFlow may be (tensorflow-cpu)."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
