@@ -1,4 +1,4 @@
-"""The columns of Parquet files that hold a dataset's pictures, classes and groups, and their values."""
+"""Columns of Parquet files that hold a dataset's pictures, classes and groups, and their values."""
 
 import io
 from collections.abc import Sequence

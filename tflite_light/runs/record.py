@@ -16,9 +16,9 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.recipe import Recipe
+from tflite_light.stack import tf
 
 PACKAGES = (
-    "tensorflow",
     "tf_keras",
     "tensorflow-model-optimization",
     "keras-cv",
@@ -116,7 +116,10 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "seed": recipe.seed,
         "python": sys.version.split()[0],
         "tflite_light": __version__,
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {
+            "tensorflow": tf.__version__,  # which may be installed as tensorflow-cpu, say
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
         "machine": {
             "system": platform.platform(),
             "cpu": platform.machine(),
@@ -126,10 +129,3 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "parts": own_digests(recipe),
     }
 
-
-def _version(package: str) -> str | None:
-    """None where it is installed under another name, as TensorFlow may be (tensorflow-cpu)."""
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
