@@ -108,4 +108,7 @@ def _suggestion(name: str, known: list[str]) -> str:
     alike = [label for label in known if re.fullmatch(re.escape(name) + r" \(\d+\)", label)]
     if alike:
         return f"{name} is more than one class: write {' or '.join(alike)}."
-    return "Rename them to its labels, or leave them out."
+    return (
+        "Rename them to its labels, or leave them out; `evaluate` takes pictures of no class apart, "
+        "as `--outliers FOLDER`."
+    )
