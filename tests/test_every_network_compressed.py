@@ -55,7 +55,7 @@ def test_every_network_keeps_every_promise_in_its_files(name: str, combination: 
 
 def require_answers(mode: Mode, content: bytes, model: Any, examples: Examples) -> None:
     """After 20 steps some networks answer half a step of a pixel by a third of their logits'
-    deviation; rounding every layer may do twice as much."""
+    deviation; rounding every layer may do four times as much. By chance a quarter would agree."""
     batch = next(examples.inputs(examples.sample(64)))
     keras_says, file_says = model.predict_on_batch(batch), TFLiteModel(content).logits([batch])
     error = apart(file_says, keras_says)
@@ -67,7 +67,7 @@ def require_answers(mode: Mode, content: bytes, model: Any, examples: Examples) 
         assert File(content).float_operators() == []
         half = np.random.default_rng(0).uniform(-0.5, 0.5, batch.shape) / 127.5
         noise = apart(model.predict_on_batch((batch + half).astype(np.float32)), keras_says)
-        assert agreement >= 0.9 or error < max(0.1, 2 * noise)
+        assert agreement >= 0.9 or (agreement >= 0.6 and error < max(0.1, 4 * noise))
 
 
 def apart(some: Any, others: Any) -> float:
