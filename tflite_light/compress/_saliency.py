@@ -14,19 +14,19 @@ from tflite_light.stack import tf
 
 
 def by_norm(model: Any, coupling: Coupling) -> Numbers:
-    """The L2 norm of the filters that make a class, in units of their layer's mean (Li 2017, arXiv
-    1608.08710, with L1); [classes].
+    """The L2 norm of the filters that make a class, as shares of their layers' sums (Li 2017, arXiv
+    1608.08710, with L1): half of a narrow layer is as much as half of a wide one; [classes].
     """
     scores = np.zeros(coupling.traced.count)
     for name, own in coupling.traced.own.items():
         kernel = model.get_layer(name).kernel.numpy()
         norms = np.linalg.norm(kernel.reshape(-1, len(own)), axis=0)
-        scores[own] = norms / max(norms.mean(), 1e-12)
+        scores[own] = norms / max(norms.sum(), 1e-12)
     return _of_classes(scores, coupling)
 
 
 def by_scale(model: Any, coupling: Coupling) -> Numbers:
-    """The sizes of the batch norms' scales, in units of each norm's mean (Liu 2017, arXiv
+    """The sizes of the batch norms' scales, as shares of each norm's sum (Liu 2017, arXiv
     1708.06519); [classes]. Raises UserError where no batch norm has one.
     """
     if not norms(model):
@@ -38,7 +38,7 @@ def by_scale(model: Any, coupling: Coupling) -> Numbers:
     for norm in norms(model):
         sizes = np.abs(norm.gamma.numpy())
         channels = vector(coupling.traced.outputs[norm.name])
-        np.add.at(scores, channels, sizes / max(sizes.mean(), 1e-12))
+        np.add.at(scores, channels, sizes / max(sizes.sum(), 1e-12))
     return _of_classes(scores, coupling)
 
 

@@ -14,9 +14,9 @@ class Channels(Stage):
     """Structured pruning by global importance, after Molchanov et al. 2019, arXiv 1906.10771.
 
     Channels that a sum, a product, a shuffle or a grouped convolution ties together go together.
-    Of all such sets those go first whose loss changes the logits least for the multiply-adds it
-    saves. The picture, the classes and a quarter of each layer stay. No zeros of an earlier stage
-    are kept, since training goes on with all weights.
+    Of all such sets those go first whose loss changes the logits least for the time it saves, as
+    XNNPACK takes it. The picture, the classes and a quarter of each layer stay. No zeros of an
+    earlier stage are kept, since training goes on with all weights.
     """
 
     keep: float = Field(0.5, gt=0, lt=1, description="largest share of the costs that stays")
