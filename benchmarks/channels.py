@@ -3,8 +3,8 @@
     python benchmarks/channels.py                     # every architecture at 224 px
     python benchmarks/channels.py squeezenet 0.3      # one, to three tenths
 
-Weights are as drawn and the channels that go are chosen by their filters' norms: neither decides
-how fast a file is. The two files of each row are timed in turn, one thread.
+Weights are as drawn, so the channels that go are chosen by their filters' norms; the logits of a
+trained network choose others. The two files of each row are timed in turn, one thread.
 """
 
 import sys
