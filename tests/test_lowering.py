@@ -1,6 +1,7 @@
 """Files rewritten for a target: fewer or faster operators, and the very same answers."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
-from tflite_light.lowering import Target, lowered
+from tflite_light.lowering import Target, dense, lowered
 from tflite_light.lowering._cutting import cuts, finer
 from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.kernels import DEPTHWISE
@@ -28,7 +29,7 @@ from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.pipeline.examples import Examples
 from tflite_light.runs.making import make
 from tflite_light.sockets import load, names
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
 
@@ -344,3 +345,62 @@ def test_a_shuffle_is_taken_by_what_makes_its_channels() -> None:
     assert off(made, converted, examples) < 1e-6
     apart = Float32().convert(unit(1, 24, 3, 3), examples)
     assert kinds(rewritten(apart, "cpu"))["TRANSPOSE"] == 1
+
+
+def conv(x: Any, filters: int = 8, strides: int = 1) -> Any:
+    return keras.layers.Conv2D(filters, 3, strides, "same", activation="relu")(x)
+
+
+ODD: dict[str, Callable[[Any], Any]] = {  # networks of others, up to a dense layer
+    "a factor of one value before a shuffle": lambda image: keras.layers.Add()(
+        [shuffle(keras.layers.Rescaling(1 / 6)(conv(image)), 2, "odd"), conv(image)]
+    ),
+    "a padding of channels behind a shuffle": lambda image: conv(
+        tf.pad(shuffle(conv(image), 2, "odd"), [[0, 0], [1, 1], [1, 1], [0, 8]])
+    ),
+    "a padding of channels before a shuffle": lambda image: keras.layers.Add()(
+        [shuffle(tf.pad(conv(image), [[0, 0]] * 3 + [[4, 4]]), 2, "odd"), conv(image, 16)]
+    ),
+    "a channel read twice": lambda image: conv(tf.gather(conv(image), [0, 1, 1, 2, 3, 0], axis=-1)),
+    "channels that come first in a mean": lambda image: keras.layers.GlobalAveragePooling2D(
+        "channels_first"
+    )(keras.layers.Permute((3, 1, 2))(conv(image, strides=2))),
+    "a mean over height and channels": lambda image: tf.reduce_mean(conv(image), [1, 3]),
+}
+
+
+@pytest.mark.parametrize("mode", [Int8(), Float32()], ids=lambda mode: mode.key)
+@pytest.mark.parametrize("form", ODD)
+def test_odd_forms_keep_their_answers(form: str, mode: Mode) -> None:
+    examples = Synthetic(count=40, side=SIDE // 2).load(Image(size=SIDE // 2)).train
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((SIDE // 2, SIDE // 2, 3))
+    x = ODD[form](image)
+    x = keras.layers.GlobalAveragePooling2D()(x) if x.shape.rank == 4 else x
+    converted = mode.convert(keras.Model(image, keras.layers.Dense(5)(x)), examples)
+    for target in TARGETS:
+        difference = off(rewritten(converted, target), converted, examples)
+        assert difference <= (1e-6 if mode.key == "float32" else 0), target
+
+
+def test_one_rewrite_that_changes_answers_is_left_out_by_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is left is still held to the target."""
+
+    def spoilt(editor: Editor) -> None:
+        (last,) = [one for one in editor.operators if editor.kind(one) == "FULLY_CONNECTED"]
+        kernel = editor.weight(last, 1)
+        assert kernel is not None
+        editor.set_weight(last, 1, -kernel)
+
+    monkeypatch.setattr(dense, "rewrite", spoilt)
+    data = Synthetic(count=40, side=SIDE).load(Image(size=SIDE))
+    model = settled(load("models", "tiny")())
+    content = make(Int8(target="cpu"), model, data, (), tmp_path / "int8.tflite")
+    assert (
+        "int8: a rewrite for its target would change answers; left out" in capsys.readouterr().err
+    )
+    assert kinds(content)["FULLY_CONNECTED"] == 1
+    assert kinds(content)["DEQUANTIZE"] == 1  # the edges' rewrite came after

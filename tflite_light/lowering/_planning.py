@@ -12,7 +12,7 @@ from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.moving import MOVED
 
 WEIGHT = 60  # what a weight more costs, in multiply-adds: files are loaded, and sent over the air
-PASSING = ("PAD", "RELU", "RELU6", "MAX_POOL_2D", "AVERAGE_POOL_2D")  # channel by channel
+_PASSING = ("PAD", "RELU", "RELU6", "MAX_POOL_2D", "AVERAGE_POOL_2D")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,18 @@ class Plan:
         return cuts + sum(join_operators(len(parts)) for parts in self.reads.values())
 
 
+def passes(editor: Editor, operator: Any) -> bool:
+    """Whether it works channel by channel, and knows nothing of each."""
+    if editor.kind(operator) != "PAD":
+        return editor.kind(operator) in _PASSING
+    amounts = editor.values(int(operator.inputs[1]))
+    return amounts is not None and amounts.shape == (4, 2) and not amounts[3].any()
+
+
 def plan(editor: Editor, region: Region, operator: float) -> Plan | None:
+    """None where channels must stay in their order, or one is read twice side by side."""
+    if any(len({*channels}) < len(channels) for channels in region.exits.values()):
+        return None
     readers = editor.readers()
     prices = {index: _price(editor, index, readers) for index in region.exits}
     if any(price is None for price in prices.values()):
@@ -101,7 +112,7 @@ def _price_of(
     if int(reader.inputs[0]) != index:
         return None
     output = int(reader.outputs[0])
-    if kind in PASSING:
+    if passes(editor, reader):
         return _price_behind(editor, output, readers)
     if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return None

@@ -9,7 +9,7 @@ import numpy as np
 from tflite_light.lowering._cutting import JOINED, cuts, finer
 from tflite_light.lowering._movement import Channel, Region
 from tflite_light.lowering._movers import joined, slice_, split
-from tflite_light.lowering._planning import PASSING, Entry, Plan, first_reader, outside
+from tflite_light.lowering._planning import Entry, Plan, first_reader, outside, passes
 from tflite_light.tflite.editing import Array, Editor
 
 
@@ -101,7 +101,7 @@ def _read(
 ) -> None:
     """Lets an operator read `source`, whose channels were at `order` before; -1 are not read."""
     reader.inputs = [source, *reader.inputs[1:]]
-    if editor.kind(reader) not in PASSING:
+    if not passes(editor, reader):
         _reorder(editor, reader, order)
     if editor.kind(reader) != "CONV_2D":
         old = int(reader.outputs[0])

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tflite_light.lowering._cutting import cut_operators, join_operators
-from tflite_light.lowering._planning import PASSING
+from tflite_light.lowering._planning import passes
 from tflite_light.tflite.editing import Editor
 
 _CUT, _JOINED, _SHUFFLED = 10, 5, 80  # multiply-adds that a value cut out, joined, shuffled costs
 _OPERATOR = 400_000  # and an operator more
 _SHUFFLE = ("RESHAPE", "TRANSPOSE", "RESHAPE")
-_BETWEEN = {*_SHUFFLE, *PASSING, "DEPTHWISE_CONV_2D"}
+_BETWEEN = {*_SHUFFLE, "DEPTHWISE_CONV_2D"}
 
 
 def grouped(editor: Editor) -> list[Any]:
@@ -67,7 +67,7 @@ def _shuffled(editor: Editor) -> Iterator[tuple[Any, Any, int]]:
     for one in grouped(editor):
         index, values = int(one.inputs[0]), 0
         before = producers.get(index)
-        while before is not None and editor.kind(before) in _BETWEEN:
+        while before and (editor.kind(before) in _BETWEEN or passes(editor, before)):
             if editor.kind(before) == "TRANSPOSE":
                 values = int(np.prod(editor.shape(index)))
             index = int(before.inputs[0])

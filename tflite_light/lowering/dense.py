@@ -71,6 +71,12 @@ def _keeps_rank(editor: Editor, product: Any) -> bool:
     return any(len(editor.shape(int(index))) == 4 for index in product.inputs)
 
 
+def _is_of_places(editor: Editor, mean: Any) -> bool:
+    """Over height and width of a picture whose channels come last."""
+    axes, rank = editor.values(int(mean.inputs[1])), len(editor.shape(int(mean.inputs[0])))
+    return rank == 4 and axes is not None and sorted(axes.reshape(-1) % rank) == [1, 2]
+
+
 def _spread(editor: Editor, dense: Any, flat: int) -> int:
     """The tensor in four dimensions: as it was before it was made flat, or seen anew."""
     shape = (1, 1, 1, editor.shape(flat)[1])
@@ -78,7 +84,7 @@ def _spread(editor: Editor, dense: Any, flat: int) -> int:
     kind = before and editor.kind(before)
     if kind == "RESHAPE" and editor.shape(int(before.inputs[0])) == shape:
         return int(before.inputs[0])
-    if kind == "MEAN" and editor.readers()[flat] == [dense]:
+    if kind == "MEAN" and editor.readers()[flat] == [dense] and _is_of_places(editor, before):
         editor.tensor(flat).shape = np.array(shape, np.int32)
         before.builtinOptions.keepDims = True
         return flat

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.lowering._movement import Region, regions
-from tflite_light.lowering._planning import PASSING, outside, plan
+from tflite_light.lowering._planning import outside, passes, plan
 from tflite_light.lowering._rerouting import apply
 from tflite_light.tflite.editing import Editor
 
@@ -44,16 +44,15 @@ def _makers(editor: Editor, region: Region) -> list[Any]:
     while alone and (maker := producers.get(index)):
         index = int(maker.inputs[0])
         alone = len(readers[index]) == 1
-        if editor.kind(maker) in PASSING:
+        if passes(editor, maker):
             continue
-        kernel = editor.weight(maker, 1)
+        kind = editor.kind(maker)
+        kernel = editor.weight(maker, 1) if kind in ("CONV_2D", "DEPTHWISE_CONV_2D") else None
         if kernel is None or kernel.shape[3] != editor.shape(index)[3]:
             break
         found.append(maker)
-        if editor.kind(maker) == "CONV_2D":
+        if kind == "CONV_2D":
             return found
-        if editor.kind(maker) != "DEPTHWISE_CONV_2D":
-            break
     return []
 
 

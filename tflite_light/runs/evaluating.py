@@ -109,6 +109,6 @@ def _suggestion(name: str, known: list[str]) -> str:
     if alike:
         return f"{name} is more than one class: write {' or '.join(alike)}."
     return (
-        "Rename them to its labels, or leave them out; `evaluate` takes pictures of no class apart, "
-        "as `--outliers FOLDER`."
+        "Rename them to its labels, or leave them out; pictures of no class are for `--outliers "
+        "FOLDER` of `evaluate`."
     )

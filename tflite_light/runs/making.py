@@ -15,6 +15,7 @@ from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.tflite.file import File
 from tflite_light.tflite.promises import Promise
@@ -29,7 +30,18 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
     with _kept_if_broken(converted, path):
         _require_kept(mode, promises, File(converted), path)
         before = _runnable(converted, path)
-    made = lowered(converted, mode.target, lambda content: _keeps(promises, content))
+    batches = list(data.train.inputs(data.train.sample(_COMPARED)))
+    answers = before.logits(batches)
+
+    def keeps(content: bytes) -> bool:
+        if any(promise.shortfall(File(content)) for promise in promises):
+            return False
+        alike = _answers(content, batches, answers)
+        if not alike:
+            say(f"warning: {mode.stem}: a rewrite for its target would change answers; left out")
+        return alike
+
+    made = lowered(converted, mode.target, keeps)
     with _kept_if_broken(made, path):
         Mode.check(mode, File(made))
         if lack := refused(File(made), mode.target):
@@ -37,10 +49,7 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
                 f"{path.name}: {lack}.",
                 f"Leave out `export.{mode.key}.target`, or choose another mode or network.",
             )
-    if made == converted or _answers_alike(_runnable(made, path), before, data):
-        return made
-    say(f"warning: {mode.stem}: as rewritten for its target it would answer otherwise; it is not")
-    return converted
+    return made
 
 
 def broken(path: Path) -> Path:
@@ -65,10 +74,6 @@ def _require_kept(mode: Mode, promises: Sequence[Promise], file: File, path: Pat
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
 
 
-def _keeps(promises: Sequence[Promise], content: bytes) -> bool:
-    return not any(promise.shortfall(File(content)) for promise in promises)
-
-
 def _runnable(content: bytes, path: Path) -> TFLiteModel:
     try:
         return TFLiteModel(content)
@@ -81,11 +86,13 @@ def _runnable(content: bytes, path: Path) -> TFLiteModel:
         ) from error
 
 
-def _answers_alike(made: TFLiteModel, before: TFLiteModel, data: Data) -> bool:
-    """Of integers to the step, of floats to what the order of sums makes of them."""
-    batches = list(data.train.inputs(data.train.sample(_COMPARED)))
-    new, old = made.logits(batches), before.logits(batches)
-    off = float(np.abs(new - old).max())
+def _answers(content: bytes, batches: Sequence[Floats], old: Floats) -> bool:
+    """Whether a file gives them: integers to the step, floats to what the order of sums makes."""
+    try:
+        made = TFLiteModel(content)
+    except RuntimeError:
+        return False
+    off = float(np.abs(made.logits(batches) - old).max())
     if made.output.scale:
         return off <= 1.01 * made.output.scale
     share = INTEGER_SHARE if made.in_integers else FLOAT_SHARE

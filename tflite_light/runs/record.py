@@ -128,4 +128,3 @@ def _environment(recipe: Recipe) -> dict[str, Any]:
         "recipe": recipe.model_dump(mode="json"),
         "parts": own_digests(recipe),
     }
-
