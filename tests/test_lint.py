@@ -184,3 +184,5 @@ def test_check_graph_ends_with_two_where_a_stage_cannot_keep_its_promise(
     told = complaint(call("check", tiny, "--graph", "--set", "compress.prune.sparsity=0.99"))
     assert "compress.prune.sparsity: 0.99 cannot be reached" in told
     assert call("check", tiny, "--set", "compress.prune.sparsity=0.99").exit_code == 0
+    files = "--set=export=[{int8: {float_layers: [stem_con]}}]"
+    assert "export.int8.float_layers: " in complaint(call("check", tiny, "--graph", files))

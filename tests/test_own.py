@@ -223,6 +223,15 @@ def test_what_goes_wrong_in_a_part_s_code_is_named_with_its_line(
     assert "\nhint: It is code of yours: correct it there." in message
 
 
+def test_a_network_of_other_outputs_is_refused_before_training(call: Call, tmp_path: Path) -> None:
+    wide = NET.replace("Dense(classes", "Dense(classes + 1")
+    assert wide != NET
+    recipe = write(tmp_path, my_net=wide)
+    message = complaint(call("export", recipe, "--out", "app"))
+    assert "my_net.py: its logits are (None, 4), not one for each of the 3 classes" in message
+    assert "\nhint: Let `logits` end in keras.layers.Dense(classes)." in message
+
+
 def test_equal_content_is_one_class(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

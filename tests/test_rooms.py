@@ -15,7 +15,7 @@ from conftest import TINY, Call, as_json, complaint, invoke, split_of
 
 from tflite_light.compress import misfit
 from tflite_light.data._examples import write_photographs
-from tflite_light.runs.folder import open_run
+from tflite_light.runs.folder import locked, open_run
 from tflite_light.sockets import load
 
 MINE = """
@@ -97,10 +97,36 @@ def test_a_run_s_weights_are_imported_with_its_pixels_alone(home: Path, call: Ca
         assert "know pixels with channels: RGB, mean: [128.0, 128.0, 128.0]" in message
 
 
+def test_strangers_among_a_run_s_own_pictures_are_left_out_by_the_option(
+    home: Path, call: Call
+) -> None:
+    stranger = home / "photos" / "sign1" / "notes.docx"
+    stranger.touch()
+    try:
+        assert "`--skip-strangers` of evaluate" in complaint(call("evaluate", home / "runs/mine"))
+        rows = as_json(call("evaluate", home / "runs/mine", "--skip-strangers", "--json"))["rows"]
+    finally:
+        stranger.unlink()
+    held_out = json.loads((home / "runs/mine/metrics.json").read_text())["pictures"]["test"]
+    assert {row["pictures"] for row in rows} == {held_out}
+
+
+def test_a_run_that_is_trained_at_this_moment_is_said_to_be(home: Path, call: Call) -> None:
+    shutil.copytree(home / "runs/mine", "runs/mine")
+    (Path("runs/mine") / "metrics.json").unlink()
+    with locked(Path("runs/mine")):
+        message = complaint(call("evaluate", "runs/mine"))
+    assert message == "runs/mine is being trained.\nhint: Wait until it has finished.\n"
+    assert "runs/mine is unfinished" in complaint(call("evaluate", "runs/mine"))
+
+
 def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:
     (home / "photos").rename(home / "moved")
     try:
-        complaint(call("evaluate", home / "runs/mine"))
+        message = complaint(call("evaluate", home / "runs/mine"))
+        assert message.endswith(
+            "photos does not exist.\nhint: Name where the pictures are now with `--data`.\n"
+        )
         message = complaint(call("evaluate", home / "runs/mine", "--data", home / "nowhere"))
         assert message.endswith(
             "nowhere does not exist.\nhint: Give `--data` where the pictures are now.\n"

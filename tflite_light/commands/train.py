@@ -1,5 +1,6 @@
 """`tflite-light train`"""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def command(
     click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
     answers = str(first) if str(first) in exports else exports[-1]
-    click.echo(f"  tflite-light predict {answers} photo.jpg")
-    click.echo(f"  tflite-light evaluate {run.folder}")
-    click.echo(f"  tflite-light export {run.folder} --int8 --out app")
+    folder = shlex.quote(str(run.folder))
+    click.echo(f"  tflite-light predict {shlex.quote(answers)} photo.jpg")
+    click.echo(f"  tflite-light evaluate {folder}")
+    click.echo(f"  tflite-light export {folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}

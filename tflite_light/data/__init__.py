@@ -205,11 +205,11 @@ class Source(Part):
             raise UserError(f"{where} does not exist.", "Give `--data` where the pictures are now.")
         if len(fields) == 1:
             can_skip = skip_strangers and "skip_strangers" in type(self).model_fields
-            return self._with(
+            return self.changed(
                 dict.fromkeys(fields, str(where)) | ({"skip_strangers": True} if can_skip else {})
             )
         root = self._root()
-        return self._with(
+        return self.changed(
             {
                 key: str(where / Path(path).absolute().relative_to(root))
                 for key, path in fields.items()
@@ -225,13 +225,13 @@ class Source(Part):
                 f"data {self.key} leaves out none: remove them there.",
             )
         every = {*self.leave_out, *self.relative(list(names))}
-        return self._with({"leave_out": sorted(every)} if every else {})
+        return self.changed({"leave_out": sorted(every)} if every else {})
 
     def absolute(self) -> Self:
         """The same source, found from any folder; addresses such as `gs://` stay as they are."""
         from tflite_light.pipeline.shards import is_remote
 
-        return self._with(
+        return self.changed(
             {
                 key: path if is_remote(path) else str(Path(path).absolute())
                 for key, path in self._locations().items()
@@ -269,7 +269,8 @@ class Source(Part):
 
         return [relative(name) for name in names]
 
-    def _with(self, changes: dict[str, Any]) -> Self:
+    def changed(self, changes: dict[str, Any]) -> Self:
+        """The same source with other fields."""
         # not model_copy, which would keep what was scanned
         return type(self).model_validate({**self.model_dump(exclude_unset=True), **changes})
 

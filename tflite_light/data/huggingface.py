@@ -115,7 +115,7 @@ class HuggingFace(Source):
 
     def located(self, where: Path, skip_strangers: bool = False) -> Self:
         if self.name:  # what was fetched by name may lie in a folder elsewhere
-            there = self._with({"name": None, "revision": None, "path": str(where)})
+            there = self.changed({"name": None, "revision": None, "path": str(where)})
             return there.located(where)
         return super().located(where, skip_strangers)
 

@@ -41,8 +41,17 @@ def harmed(content: bytes, most: int, batches: Callable[[], Iterable[list[Any]]]
     worst = sorted(rounding_noise(content, batches), key=lambda found: -found[1])[:most]
     kept = {_tensor(name, outputs): noise for name, noise in worst}
     for name, noise in kept.items():
-        say(f"{name} stays in float: as int8 it has {-10 * log10(max(noise, 1e-12)):.0f} dB")
+        say(
+            f"{_layer(name)} stays in float: as int8 it has {-10 * log10(max(noise, 1e-12)):.0f} dB"
+        )
     return set(kept)
+
+
+def _layer(tensor: str) -> str:
+    """Of `net/stem_relu/Relu6;net/stem_conv/Conv2D` the layer that the rest became part of."""
+    *_, last = tensor.split(";")
+    *before, _ = last.split("/")
+    return before[-1] if before else tensor
 
 
 def halved(content: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tflite_light.errors import UserError
 from tflite_light.graph.fusing import fused
 from tflite_light.models import Architecture
 from tflite_light.stack import keras
@@ -11,4 +12,12 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     """A Keras model, float32 [batch, size, size, 3] -> logits [batch, classes]."""
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
-    return fused(architecture.build((size, size, 3), classes))
+    model = architecture.build((size, size, 3), classes)
+    if model.output_shape != (None, classes):
+        file = architecture.file
+        raise UserError(
+            f"{file.path if file else architecture.key}: its logits are {model.output_shape}, not "
+            f"one for each of the {classes} classes of a picture.",
+            "Let `logits` end in keras.layers.Dense(classes).",
+        )
+    return fused(model)

@@ -76,7 +76,7 @@ def evaluate(
     So are outliers, unless a folder of others is given.
     """
     require_finished(run)
-    recipe = run.recipe
+    recipe = run.recipe_at(None, skip_strangers)
     if not data:
         run.require_same_data(recipe)
     parts = read(_measured(run, _source_at(run, data, skip_strangers)), recipe.image)

@@ -148,9 +148,11 @@ class Run:
 
     def recipe_at(self, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
         """The recipe, with its pictures at `data` where that is given."""
-        if data is None:
-            return self.recipe
-        source = self.recipe.source.located(Path(data), skip_strangers)
+        source = self.recipe.source
+        if data is not None:
+            source = source.located(Path(data), skip_strangers)
+        elif skip_strangers and "skip_strangers" in type(source).model_fields:
+            source = source.changed({"skip_strangers": True})
         return self.recipe.model_copy(update={"data": source})
 
     def has_same_data(self, source: Source) -> bool:
@@ -162,6 +164,10 @@ class Run:
 
     def require_same_data(self, recipe: Recipe) -> None:
         """Raises UserError where the pictures are not those that the run was started on."""
+        if gone := [line for line in recipe.absent() if line.startswith("data.")]:
+            raise UserError(
+                f"{self.folder}: {gone[0]}.", "Name where the pictures are now with `--data`."
+            )
         self.require_same_classes(recipe)
         now = counts(recipe)
         if self.has_same_data(recipe.source):
@@ -304,6 +310,8 @@ def open_run(folder: str | Path) -> Run:
 
 
 def require_finished(run: Run) -> None:
+    if not run.finished and is_locked(run.folder):
+        raise UserError(f"{run.folder} is being trained.", "Wait until it has finished.")
     if not run.finished:
         raise UserError(
             f"{run.folder} is unfinished: {run.progress()}.",

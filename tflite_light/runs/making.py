@@ -21,7 +21,7 @@ from tflite_light.tflite.file import File
 from tflite_light.tflite.promises import Promise
 
 BROKEN = ".broken.tflite"
-_COMPARED = 16  # training pictures on which a rewritten file must answer as before
+_COMPARED = 16  # pictures on which a rewritten file must answer as before
 
 
 def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: Path) -> bytes:
@@ -30,7 +30,8 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
     with _kept_if_broken(converted, path):
         _require_kept(mode, promises, File(converted), path)
         before = _runnable(converted, path)
-    batches = list(data.train.inputs(data.train.sample(_COMPARED)))
+    pictures = data.train if len(data.train) else data.test  # an import may have none to train on
+    batches = list(pictures.inputs(pictures.sample(_COMPARED)))
     answers = before.logits(batches)
 
     def keeps(content: bytes) -> bool:

@@ -50,14 +50,16 @@ class Row:
 def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """Each stage with its plan for the untrained model that the stages before it leave.
 
-    Raises UserError where a stage cannot keep its promise.
+    Raises UserError where a stage cannot keep its promise, or a mode names layers that are not
+    there when all stages are done.
     """
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
         step = Step(stage, model, plan)
         yield step
-        if stage is not recipe.compress[-1]:
-            model = step.result
+        model = step.model if stage.yields == "quantised" else step.result
+    for mode in recipe.export:
+        mode.require_known(model)
 
 
 def lint(path: str | Path, changes: Sequence[str] = ()) -> tuple[Recipe, list[Row]]:
