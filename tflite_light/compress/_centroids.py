@@ -1,4 +1,4 @@
-"""K-means of single numbers, exact and fast: clusters of sorted values are intervals."""
+"""K-means of single numbers, fast: clusters of sorted values are intervals."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 ROUNDS = 100  # of Lloyd; it ends when no centroid moves, for most kernels after 20 to 60
+GROUPS = 512  # of neighbouring values, which stay together at first: 0.1 s for 64 centroids
 
 
 def shared(values: Array, count: int, initial: str, seed: int) -> Array:
@@ -48,7 +49,43 @@ def _start(ordered: Array, count: int, initial: str, seed: int) -> Array:
         return np.linspace(ordered[0], ordered[-1], count)
     if initial == "density":  # at equal shares of the weights
         return np.unique(np.quantile(ordered, (np.arange(count) + 0.5) / count))
+    starts = _groups(ordered, distinct)
+    if initial == "optimal" and (starts.size >= 4 * count or starts.size == distinct.size):
+        return _optimal(ordered, starts, count)
     return _plus_plus(ordered, count, np.random.default_rng(seed))
+
+
+def _groups(ordered: Array, distinct: Array) -> Array:
+    """Where in the sorted values groups of them begin: one of each value, or where there are more
+    than GROUPS, of equal widths and of equal sizes, so that tails and the middle are fine enough.
+    """
+    half = GROUPS // 2
+    widths = np.linspace(ordered[0], ordered[-1], half, endpoint=False)
+    sizes = np.quantile(ordered, np.arange(half) / half)
+    bounds = distinct if distinct.size <= GROUPS else np.concatenate([widths, sizes])
+    return np.unique(np.searchsorted(ordered, bounds))
+
+
+def _optimal(ordered: Array, starts: Array, count: int) -> Array:
+    """The best means of `count` runs of groups (Wang & Song 2011, Ckmeans.1d.dp).
+
+    Of runs that end at a group, the best of n are those of n - 1 and one more. Their squared error
+    is least where the sum of total^2 / size is greatest. Lloyd's rounds from k-means++ end with
+    1.27 times the error (SqueezeNet 1.0 by Deep Compression, 64 values).
+    """
+    ends = np.append(starts, ordered.size)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])[ends]
+    sizes, totals = ends - ends[:, None], sums - sums[:, None]
+    gains = np.where(sizes > 0, totals**2 / np.maximum(sizes, 1), -np.inf)
+    best, befores = np.where(ends > 0, -np.inf, 0.0), []
+    for _ in range(count):
+        reached = best[:, None] + gains
+        befores.append(reached.argmax(0))
+        best = reached.max(0)
+    cuts = [starts.size]
+    for before in reversed(befores):
+        cuts.insert(0, before[cuts[0]])
+    return np.asarray(np.diff(sums[cuts]) / np.diff(ends[cuts]))
 
 
 def _plus_plus(ordered: Array, count: int, draw: np.random.Generator) -> Array:

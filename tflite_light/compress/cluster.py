@@ -35,8 +35,9 @@ class Cluster(Stage):
     per: Literal["tensor", "channel"] = Field(
         "tensor", description="what shares the values: a kernel, or each of its output channels"
     )
-    initial: Literal["k-means++", "linear", "density"] = Field(
-        "k-means++", description="where k-means begins"
+    initial: Literal["optimal", "k-means++", "linear", "density"] = Field(
+        "optimal",
+        description="where k-means begins; optimal: least squared error; linear: smallest file",
     )
     exclude: list[str] = Field(
         [], description="layers that stay as they are: names, or patterns such as block1_*"
