@@ -37,7 +37,7 @@ class Cluster(Stage):
     )
     initial: Literal["optimal", "k-means++", "linear", "density"] = Field(
         "optimal",
-        description="where k-means begins; optimal: least squared error; linear: smallest file",
+        description="where k-means begins; optimal leaves the least squared error",
     )
     exclude: list[str] = Field(
         [], description="layers that stay as they are: names, or patterns such as block1_*"
