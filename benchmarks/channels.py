@@ -16,6 +16,7 @@ from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
+from tflite_light.lowering import lowered
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.sockets import load, names
@@ -41,7 +42,8 @@ def _report(part: str, models: list[Any], plan: dict[str, Any], pictures: Exampl
     shares = [after / before for before, after in (plan["multiply_adds"], plan["parameters"])]
     print(f"{part}: {shares[0]:.3f} of the multiply-adds, {shares[1]:.3f} of the parameters")
     for mode in (Float32(), Int8(calibration_images=CALIBRATION)):
-        whole, thinned = medians_ms([mode.convert(one, pictures) for one in models])
+        contents = [mode.convert(one, pictures) for one in models]
+        whole, thinned = medians_ms([lowered(one, mode.target, lambda _: True) for one in contents])
         print(
             f"  {mode.key}: {whole:.2f} ms -> {thinned:.2f} ms, {thinned / whole:.2f}", flush=True
         )
