@@ -287,8 +287,8 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(call: Call, 
 def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
     message = complaint(call("train", tiny, "--name", name))
     assert (
-        "cannot name a run.\nhint: Give it letters, digits, - and _, a letter or digit first."
-        in message
+        "cannot name a run.\nhint: It becomes a folder: leave out slashes, line breaks, and . or - "
+        "at its beginning." in message
     )
     assert not Path("runs").exists()
 

@@ -41,7 +41,7 @@ def require_name(name: str) -> None:
     if not name or not plain or name.startswith((".", "-")):
         raise UserError(
             f"{name!r} cannot name a run.",
-            "It becomes a folder: leave out slashes, and . and - at its beginning.",
+            "It becomes a folder: leave out slashes, line breaks, and . or - at its beginning.",
         )
 
 
