@@ -280,6 +280,30 @@ def test_of_equal_channels_those_go_first_that_take_longest(figure: Any, first: 
     assert stay[layers[1 - first]].all()
 
 
+class Halved(Architecture):
+    """One half of a layer's channels is read by a convolution, the other passes by."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = keras.layers.Conv2D(24, 3, name="wide")(image)
+        left, right = (channels(x, at, at + 12, f"side{at}") for at in (0, 12))
+        right = keras.layers.Conv2D(16, 1, name="right")(right)
+        return classify(keras.layers.Concatenate(name="concat")([left, right]), classes)
+
+
+def test_a_quarter_of_what_a_layer_reads_stays() -> None:
+    """Though what it comes from would keep a quarter elsewhere."""
+    model = Halved().build(SHAPE, 4)
+    coupling = couple(model)
+    scores, spaces = np.ones(coupling.count), Spaces(coupling)
+    right = coupling.classes[coupling.traced.own["wide"][12:]]
+    scores[right] = 0
+    least = {name: len(own) // 4 for name, own in coupling.traced.own.items()}
+    target = 0.5 * spaces.total("multiply_adds")
+    stay = choose(spaces, scores, "multiply_adds", target, least, round_to=1)
+    assert stay[right].sum() == 3
+    assert thin(model, coupling.kept(stay)).get_layer("right").input_shape[-1] == 3
+
+
 def test_fewer_than_16_channels_take_nearly_as_long_as_16() -> None:
     coupling = couple(Bottlenecks().build(SHAPE, 4))
     spaces = Spaces(coupling)

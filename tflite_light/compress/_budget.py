@@ -11,6 +11,7 @@ from tflite_light.graph.coupling import Coupling, Numbers
 Figure = Literal["multiply_adds", "parameters"]
 Cost = Literal["multiply_adds", "parameters", "time"]
 TOGETHER = 16  # output channels that XNNPACK computes at a time: fewer take as long
+SHARE = 0.25  # of its channels, which every layer keeps, and of those that it reads
 SLACK = 0.01  # of the target: how far below it the last step but one may lead
 
 
@@ -36,11 +37,17 @@ class Spaces:
     def cost(self, numbers: Numbers, of: Cost) -> Numbers:
         factors = np.array([getattr(term, of) for term in self._terms])
         counts = np.append(numbers, np.ones((1, numbers.shape[1])), axis=0)
-        inputs, outputs = self._inputs @ counts, self._outputs @ counts
+        inputs, outputs = self.read(numbers), self._outputs @ counts
         if of == "time":
             outputs = np.maximum(outputs, TOGETHER)
         costs: Numbers = factors @ (inputs * outputs)
         return costs
+
+    def read(self, numbers: Numbers) -> Numbers:
+        """How many channels each layer reads, [terms, cases]."""
+        counts = np.append(numbers, np.ones((1, numbers.shape[1])), axis=0)
+        read: Numbers = self._inputs @ counts
+        return read
 
     def total(self, figure: Figure) -> float:
         return float(self.cost(self.numbers[:, None], figure)[0])
@@ -67,6 +74,7 @@ def choose(
     takes 0.56 of the whole one's time instead of 0.69.
     """
     worth: Cost = "time" if figure == "multiply_adds" else figure
+    read = spaces.read(spaces.numbers[:, None])
     widths = np.stack([spaces.widths(name) for name in least])
     floors = np.array(list(least.values()))[:, None]
     steps = _steps(widths[:, :-1], np.minimum(floors, round_to))
@@ -79,6 +87,7 @@ def choose(
         left = spaces.cost(after, figure)
         fits = (widths @ np.append(after, np.ones((1, len(going))), axis=0) >= floors).all(0)
         fits &= left < cost
+        fits &= (spaces.read(after) >= SHARE * read).all(0)  # a split may leave one side nothing
         if not fits.any():
             break
         gone = spaces.numbers - numbers

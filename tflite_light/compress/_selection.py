@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tflite_light.compress import Plan
-from tflite_light.compress._budget import Figure, Spaces, choose
+from tflite_light.compress._budget import SHARE, Figure, Spaces, choose
 from tflite_light.compress._saliency import by_norm, by_scale, by_taylor
 from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, Numbers, couple
@@ -21,7 +21,6 @@ PICTURES = 256  # of training, for scores and for statistics
 MEASURED = 32  # pictures at a time, whose activations are in memory together
 READ = 8  # pictures at a time, of which all layers' inputs are: 0.3 GB for MobileNet v2 at 224 px
 SCORED = 8  # pictures for each gradient
-SHARE = 0.25  # of its channels, which every layer keeps
 
 
 def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
