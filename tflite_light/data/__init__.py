@@ -204,10 +204,8 @@ class Source(Part):
         if not (os.path.exists(where) or glob.has_magic(str(where))):  # TFRecords' may be a pattern
             raise UserError(f"{where} does not exist.", "Give `--data` where the pictures are now.")
         if len(fields) == 1:
-            can_skip = skip_strangers and "skip_strangers" in type(self).model_fields
-            return self.changed(
-                dict.fromkeys(fields, str(where)) | ({"skip_strangers": True} if can_skip else {})
-            )
+            skipping = self.skipping if skip_strangers else {}
+            return self.changed(dict.fromkeys(fields, str(where)) | skipping)
         root = self._root()
         return self.changed(
             {
@@ -268,6 +266,11 @@ class Source(Part):
             return plain(there.removeprefix(base) if base else name)
 
         return [relative(name) for name in names]
+
+    @property
+    def skipping(self) -> dict[str, Any]:
+        """The change by which strangers are left out, of sources that can."""
+        return {"skip_strangers": True} if "skip_strangers" in type(self).model_fields else {}
 
     def changed(self, changes: dict[str, Any]) -> Self:
         """The same source with other fields."""

@@ -151,8 +151,8 @@ class Run:
         source = self.recipe.source
         if data is not None:
             source = source.located(Path(data), skip_strangers)
-        elif skip_strangers and "skip_strangers" in type(source).model_fields:
-            source = source.changed({"skip_strangers": True})
+        elif skip_strangers:
+            source = source.changed(source.skipping)
         return self.recipe.model_copy(update={"data": source})
 
     def has_same_data(self, source: Source) -> bool:
@@ -310,10 +310,11 @@ def open_run(folder: str | Path) -> Run:
 
 
 def require_finished(run: Run) -> None:
-    if not run.finished and is_locked(run.folder):
+    if run.finished:
+        return
+    if is_locked(run.folder):
         raise UserError(f"{run.folder} is being trained.", "Wait until it has finished.")
-    if not run.finished:
-        raise UserError(
-            f"{run.folder} is unfinished: {run.progress()}.",
-            f"Finish it with `tflite-light train {run.folder} --resume`.",
-        )
+    raise UserError(
+        f"{run.folder} is unfinished: {run.progress()}.",
+        f"Finish it with `tflite-light train {run.folder} --resume`.",
+    )
