@@ -19,8 +19,8 @@ from PIL import Image as Pillow
 from tflite_light.contract import Image
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, training
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures, Split, pictures_of
+from tflite_light.pipeline.reading import read
 from tflite_light.stack import tf
 
 DIFFERENT = 8  # photographs; the rest are links to them

@@ -23,8 +23,9 @@ from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.squeezenet import SqueezeNet
-from tflite_light.pipeline.examples import Examples, read
+from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import Pictures, Split
+from tflite_light.pipeline.reading import read
 from tflite_light.sockets import load
 
 NETWORKS: list[tuple[Architecture, str, Image]] = [

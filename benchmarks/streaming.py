@@ -22,11 +22,11 @@ from memory import folder_of
 from PIL import Image as Pillow
 
 from tflite_light.contract import Image
-from tflite_light.pipeline import examples as pipeline
+from tflite_light.pipeline import reading
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import steps_per_epoch, training
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import pictures_of
+from tflite_light.pipeline.reading import read
 from tflite_light.pipeline.streaming import CORES
 
 ROUNDS = 5
@@ -59,7 +59,7 @@ def timed(action: Callable[[], None]) -> tuple[float, float]:
 
 
 def main(count: int, size: int) -> None:
-    pipeline.MEMORY_SHARE = 0
+    reading.MEMORY_SHARE = 0
     with tempfile.TemporaryDirectory() as folder:
         paths = folder_of(Path(folder), count)
         pictures = pictures_of([(path, 0) for path in paths])

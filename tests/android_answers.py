@@ -22,8 +22,9 @@ from tflite_light.models import Architecture
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.decode import decode
-from tflite_light.pipeline.examples import Data, Examples, read
+from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures
+from tflite_light.pipeline.reading import read
 from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras

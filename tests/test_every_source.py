@@ -30,8 +30,8 @@ from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError
 from tflite_light.pipeline.decode import decode
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
+from tflite_light.pipeline.reading import read
 from tflite_light.runs.evaluating import labelled, source_at
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf

@@ -26,7 +26,7 @@ from tflite_light.data._parquet import Encoded, Table
 from tflite_light.data.directory import Directory
 from tflite_light.data.huggingface import HuggingFace
 from tflite_light.errors import UserError
-from tflite_light.pipeline import examples, memory
+from tflite_light.pipeline import memory, reading
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.streaming import POOL
 from tflite_light.runs.evaluating import source_at
@@ -586,7 +586,7 @@ def test_streamed_pictures_are_those_kept_in_memory(
 ) -> None:
     kept = HuggingFace(path=str(signs)).load(Image(size=32))
     monkeypatch.setattr(memory, "limit", lambda: 1000)
-    monkeypatch.setattr(examples, "FEW", 10)  # so that ends are looked at first
+    monkeypatch.setattr(reading, "FEW", 10)  # so that ends are looked at first
     streamed = HuggingFace(path=str(signs)).load(Image(size=32))
     assert streamed.train.cached is None
     assert streamed.train.by_ends

@@ -13,8 +13,8 @@ from tflite_light.measure.accuracy import Answered, Measured, pair_files
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
 from tflite_light.models.tiny import Tiny
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.reading import read
 from tflite_light.report.measured import show, warnings
 from tflite_light.runs.phases import multiply_adds
 from tflite_light.stack import keras

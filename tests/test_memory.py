@@ -11,7 +11,7 @@ from conftest import ROOT
 
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
-from tflite_light.pipeline import examples, memory
+from tflite_light.pipeline import memory, reading
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 NONE = 9223372036854771712  # what version 1 says where there is no limit
@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_reported_with_both_figures(
     assert (
         "40 pictures of 32 px take 0.1 MB, more than 50% of the 0.2 MB" in capsys.readouterr().err
     )
-    assert examples.MEMORY_SHARE == 0.5
+    assert reading.MEMORY_SHARE == 0.5
 
 
 @pytest.mark.slow

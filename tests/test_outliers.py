@@ -17,8 +17,8 @@ from tflite_light.data.synthetic import Synthetic
 from tflite_light.measure.predict import Predictor
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import training
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.made import MADE, Both, Made
+from tflite_light.pipeline.reading import read
 from tflite_light.recipe.distil import Distil
 from tflite_light.runs.evaluating import evaluate_file
 from tflite_light.stack import keras, tf

@@ -12,8 +12,7 @@ from conftest import Call, as_json, complaint
 
 from tflite_light import recipe as recipes
 from tflite_light.data import Source
-from tflite_light.pipeline import examples as pipeline
-from tflite_light.pipeline import shards
+from tflite_light.pipeline import reading, shards
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import training
 from tflite_light.pipeline.pictures import SPLITS
@@ -51,7 +50,7 @@ def test_packed_pictures_are_the_recipe_s_to_the_bit(
     recipe = recipes.load("recipe.yaml")
     assert recipe.source.classes() == source(packed["data"]).classes()
     plain = recipe.source.load(recipe.image)
-    monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(reading, "MEMORY_SHARE", 0)
     again = source(packed["data"]).absolute().load(recipe.image)
     for name in SPLITS:
         assert counted(again.parts[name]) == counted(plain.parts[name])

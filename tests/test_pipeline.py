@@ -18,14 +18,15 @@ from PIL import Image as Pillow
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
-from tflite_light.pipeline import examples as pipeline
-from tflite_light.pipeline import look
+from tflite_light.pipeline import examples as pictures_kept
+from tflite_light.pipeline import look, reading
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, picture_errors, training
 from tflite_light.pipeline.decode import decode, upright
-from tflite_light.pipeline.examples import Examples, read
+from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import Pictures, pictures_of
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.pipeline.reading import read
 
 SMALL = Image(size=32)
 
@@ -178,7 +179,7 @@ def test_normalise_orders_channels_then_scales() -> None:
 def test_streamed_pictures_equal_cached_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Synthetic(count=40, side=40)
     cached = source.load(SMALL).train
-    monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(reading, "MEMORY_SHARE", 0)
     streamed = source.load(SMALL).train
     assert cached.cached is not None
     assert streamed.cached is None
@@ -307,7 +308,7 @@ HINT = "Put it back as it was, then run the command again; a training goes on wi
 def test_streamed_pictures_that_go_or_change_amid_a_training_are_named(
     feed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "MEMORY_SHARE", 0)
+    monkeypatch.setattr(reading, "MEMORY_SHARE", 0)
     paths, pictures = whole(tmp_path, 8)
     examples = read({"train": pictures}, SMALL)["train"]
     if feed == "training":
@@ -381,7 +382,7 @@ def decoded_by(patch: pytest.MonkeyPatch) -> list[int]:
         sizes.append(len(content))
         return upright(content)
 
-    patch.setattr(pipeline, "upright", noted)
+    patch.setattr(pictures_kept, "upright", noted)
     return sizes
 
 
@@ -389,8 +390,8 @@ def decoded_by(patch: pytest.MonkeyPatch) -> list[int]:
 def test_of_many_pictures_none_is_decoded_before_it_is_needed(
     share: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "FEW", 39)
-    monkeypatch.setattr(pipeline, "MEMORY_SHARE", share)
+    monkeypatch.setattr(reading, "FEW", 39)
+    monkeypatch.setattr(reading, "MEMORY_SHARE", share)
     seen = decoded_by(monkeypatch)
     examples = read({"train": many(tmp_path)[1]}, SMALL)["train"]
     assert seen == []
@@ -403,7 +404,7 @@ def test_of_many_pictures_none_is_decoded_before_it_is_needed(
 def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "FEW", 39)
+    monkeypatch.setattr(reading, "FEW", 39)
     paths, pictures = many(tmp_path)
     whole = paths[5].read_bytes()
     for content in (whole[:-100], whole[100:], b""):
@@ -427,7 +428,7 @@ def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
 def test_the_next_of_its_class_stands_in_for_a_broken_picture(
     few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(pipeline, "FEW", few)
+    monkeypatch.setattr(reading, "FEW", few)
     paths, pictures = many(tmp_path)
     for number in (5, 37):
         damaged(paths[number])

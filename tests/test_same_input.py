@@ -20,8 +20,9 @@ from tflite_light.measure.runners import KerasModel, quantise
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, training
-from tflite_light.pipeline.examples import Data, Examples, read
+from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.pipeline.pictures import pictures_of
+from tflite_light.pipeline.reading import read
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.verifying import verify
 

@@ -169,7 +169,7 @@ class Source(Part):
 
         Raises UserError where a class cannot be trained, or a picture cannot be read.
         """
-        from tflite_light.pipeline.examples import read_data
+        from tflite_light.pipeline.reading import read_data
 
         self.require_usable()
         return read_data(self.classes(), self.parts, self.outlier_parts, image)

@@ -17,8 +17,8 @@ from tflite_light.measure.accuracy import Measured, judge, measure, pair_files, 
 from tflite_light.measure.latency import RUNS, in_turn
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import TFLiteModel
-from tflite_light.pipeline.examples import read
 from tflite_light.pipeline.pictures import Pictures
+from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.runs.evaluating import labelled, remark, source_at
 from tflite_light.runs.finished import require_own

@@ -13,8 +13,9 @@ from tflite_light.measure.accuracy import Measured, measure_file
 from tflite_light.measure.balance import Balance
 from tflite_light.measure.confidence import FEWEST
 from tflite_light.measure.predict import open_file
-from tflite_light.pipeline.examples import Examples, read
+from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import UNKNOWN, Pictures, Split
+from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.sockets import load, names
 from tflite_light.wording import some

@@ -10,9 +10,10 @@ from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, answers, measure_file, pair_files
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
-from tflite_light.pipeline.examples import outlier_part, read
+from tflite_light.pipeline.examples import outlier_part
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, packed_beside

@@ -12,8 +12,9 @@ from tflite_light.export import Mode
 from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers, pair_files
 from tflite_light.measure.runners import KerasModel
-from tflite_light.pipeline.examples import Data, read_data
+from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
+from tflite_light.pipeline.reading import read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import deliver

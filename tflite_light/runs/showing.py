@@ -7,8 +7,9 @@ import numpy as np
 from tflite_light.errors import UserError
 from tflite_light.pipeline.batches import views
 from tflite_light.pipeline.decode import Pixels
-from tflite_light.pipeline.examples import balanced, read
+from tflite_light.pipeline.examples import balanced
 from tflite_light.pipeline.preprocess import denormalise
+from tflite_light.pipeline.reading import read
 from tflite_light.recipe import Recipe
 
 PICTURES = 12  # of as many classes as there are, at most

@@ -1,0 +1,110 @@
+"""Pictures of a source, checked before anything is made of them."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from tflite_light.contract import Image
+from tflite_light.errors import UserError
+from tflite_light.pipeline import memory
+from tflite_light.pipeline.examples import REPAIR, Data, Examples, outlier_part, unreadable
+from tflite_light.pipeline.pictures import Pictures, Split
+from tflite_light.pipeline.streaming import streamed
+from tflite_light.progress import counted, say
+from tflite_light.wording import count, some
+
+Name = TypeVar("Name", bound=str)
+
+MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
+FEW = 5_000  # pictures that are all decoded at the start, seconds; of more the ends are looked at
+
+
+def read_data(
+    classes: list[str],
+    parts: Mapping[Split, Pictures],
+    outliers: Mapping[Split, Pictures],
+    image: Image,
+) -> Data:
+    """Raises UserError as `read` does."""
+    found = read({**parts, **{outlier_part(name): part for name, part in outliers.items()}}, image)
+    apart = {name: found[outlier_part(name)] for name in outliers}
+    return Data(classes, found["train"], found["val"], found["test"], apart)
+
+
+def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
+    """Check the pictures, and decide whether they are kept in memory once they are decoded.
+
+    Up to `FEW` are all decoded. Of more the ends are looked at, so that a training's first step
+    does not wait for the last picture; whatever is wrong between them shows when it is decoded.
+    Raises UserError with up to ten names of pictures that cannot be decoded, and their count.
+    """
+    for pictures in parts.values():
+        _require_geometry(pictures, image)
+    total = sum(len(pictures) for pictures in parts.values())
+    keep, by_ends = _fit(total, image.size), total > FEW
+    examples = {name: _unseen(part, image, keep, by_ends) for name, part in parts.items()}
+    jobs = ((part, index) for part in examples.values() for index in range(len(part)))
+    see = Examples.first_look if by_ends else Examples.first_read
+    for _ in counted(streamed(lambda job: see(*job), jobs), total, "checking pictures"):
+        pass
+    for part in examples.values():
+        _report_broken(part)
+    _require_whole(list(examples.values()))
+    return examples
+
+
+def _require_geometry(pictures: Pictures, image: Image) -> None:
+    """Raises UserError where pictures were sized by another contract."""
+    then = pictures.geometry or {}
+    odd = [f"{key} {value}" for key, value in then.items() if value != getattr(image, key)]
+    if odd:
+        now = ", ".join(f"{key} {getattr(image, key)}" for key in then)
+        raise UserError(
+            f"these pictures were packed with image: {', '.join(odd)}; the recipe has {now}.",
+            "Set the recipe's `image` so, or pack them again with `tflite-light pack-data`.",
+        )
+
+
+def _require_whole(parts: list[Examples]) -> None:
+    found = [
+        f"{part.pictures.names[index]} ({reason})"
+        for part in parts
+        for index, reason in part.broken.items()
+        if not part.pictures.skip_broken
+    ]
+    if found:
+        raise unreadable(found, REPAIR)
+
+
+def _report_broken(part: Examples) -> None:
+    if part.broken and part.pictures.skip_broken:
+        named = some(
+            sorted(f"{part.pictures.names[i]} ({part.broken[i]})" for i in part.broken), 10
+        )
+        say(f"{count(len(part.broken), 'broken picture')} replaced by others of the class: {named}")
+
+
+def _fit(count: int, size: int) -> bool:
+    """Whether sized pictures may stay in memory; a word where they may not."""
+    needed, there = count * size**2 * 3, memory.limit()
+    fit = needed <= MEMORY_SHARE * there
+    if not fit:
+        say(
+            f"{count:,} pictures of {size} px take {_bytes(needed)}, more than {MEMORY_SHARE:.0%} "
+            f"of the {_bytes(there)} of memory: they are decoded again in every epoch. "
+            "A smaller image.size, or more memory, is faster."
+        )
+    return fit
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
+
+
+def _unseen(pictures: Pictures, image: Image, keep: bool, by_ends: bool) -> Examples:
+    number, shape = len(pictures), (image.size, image.size, 3)
+    cache = np.empty((number, *shape), np.uint8) if keep else None  # which takes memory when filled
+    kept, checksums = np.zeros(number, np.bool_), np.zeros(number, np.uint32)
+    fingerprints = np.zeros(number, np.uint64)
+    return Examples(pictures, image, cache, kept, by_ends, checksums, fingerprints, {})
