@@ -20,8 +20,9 @@ from PIL import Image as Pillow
 from tflite_light.contract import Confidence, Contract, Image, Tensor, sha256, to_json
 from tflite_light.measure.confidence import rejects, scores
 from tflite_light.measure.goldens import input_of
-from tflite_light.measure.runners import dequantise, probabilities
+from tflite_light.measure.runners import probabilities
 from tflite_light.pipeline.decode import decode
+from tflite_light.tflite.ends import dequantise
 
 SIZES = 200
 FILTERS: tuple[Any, ...] = ("bilinear", "bicubic", "box")

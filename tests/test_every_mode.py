@@ -14,13 +14,14 @@ from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.measure.accuracy import answers
-from tflite_light.measure.runners import KerasModel, TFLiteModel, dequantise, quantise
+from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import normalise
 from tflite_light.runs.delivery import deliver
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
+from tflite_light.tflite.ends import dequantise, quantise
 from tflite_light.tflite.file import File
 from tflite_light.tflite.ties import without_ties
 

@@ -14,10 +14,10 @@ from tflite_light.data._examples import write_photographs
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.predict import open_file
-from tflite_light.measure.runners import quantise
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.runs import folder
+from tflite_light.tflite.ends import quantise
 from tflite_light.training import journal
 
 

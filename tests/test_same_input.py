@@ -16,7 +16,7 @@ from tflite_light.export.int8 import Int8
 from tflite_light.measure.accuracy import answers
 from tflite_light.measure.goldens import golden, prepare
 from tflite_light.measure.predict import Predictor
-from tflite_light.measure.runners import KerasModel, quantise
+from tflite_light.measure.runners import KerasModel
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, training
@@ -25,6 +25,7 @@ from tflite_light.pipeline.pictures import pictures_of
 from tflite_light.pipeline.reading import read
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.verifying import verify
+from tflite_light.tflite.ends import quantise
 
 IMAGE = Image(
     size=32,

@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image as Pillow
 
 from tflite_light.contract import Contract, Golden, sha256
-from tflite_light.measure.runners import TFLiteModel, quantise, runtime
+from tflite_light.measure.runners import TFLiteModel, runtime
 from tflite_light.pipeline.decode import Pixels, decode
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.tflite.ends import quantise
 from tflite_light.wording import count
 
 # What another runtime or processor may differ by. Measured of int8 files by XNNPACK and by TFLite's

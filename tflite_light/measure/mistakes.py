@@ -16,10 +16,10 @@ from PIL import Image as Pillow
 
 from tflite_light.contract import Contract, Image
 from tflite_light.measure.goldens import Values
-from tflite_light.measure.runners import quantise
 from tflite_light.measure.sampling import samplings_of
 from tflite_light.pipeline.decode import Pixels, decode
 from tflite_light.pipeline.preprocess import normalise
+from tflite_light.tflite.ends import quantise
 
 ZOOS: tuple[tuple[Any, Any], ...] = (  # mean and std of libraries and model zoos, pixels of 0..255
     (0.0, 1.0),

@@ -20,7 +20,7 @@ from tflite_light.contract import Contract
 from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.confidence import rejects
-from tflite_light.measure.runners import TFLiteModel, dequantise, probabilities
+from tflite_light.measure.runners import TFLiteModel, probabilities
 from tflite_light.pipeline.decode import Pixels, decode, upright
 from tflite_light.pipeline.examples import reason, unreadable
 from tflite_light.pipeline.listing import Listed
@@ -29,6 +29,7 @@ from tflite_light.pipeline.streaming import CORES, streamed
 from tflite_light.progress import say
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite import identity
+from tflite_light.tflite.ends import dequantise
 from tflite_light.tflite.file import File
 
 _ORIENTATION = ExifTags.Base.Orientation

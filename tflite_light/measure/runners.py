@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tflite_light.contract import Tensor
 from tflite_light.errors import UserError
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
+from tflite_light.tflite.ends import dequantise, end, quantise
 from tflite_light.wording import count
 
 
@@ -52,7 +52,7 @@ class TFLiteModel:
             ends = f"{count(len(inputs), 'input')} and {count(len(outputs), 'output')}"
             raise ValueError(f"it has {ends}, where a classifier has one of each")
         (self._input,), (self._output,) = inputs, outputs
-        self.input, self.output = _tensor(self._input), _tensor(self._output)
+        self.input, self.output = end(self._input), end(self._output)
         kinds = {one["dtype"] for one in self._interpreter.get_tensor_details()}
         self.in_integers = bool(kinds & {np.int8, np.uint8})  # some of it, whatever its ends
 
@@ -76,43 +76,9 @@ class TFLiteModel:
         return answer.reshape(-1)  # [1, classes], or [1, 1, 1, classes] in others' files
 
 
-def quantise(real: Floats, tensor: Tensor) -> np.ndarray[Any, Any]:
-    """Real values -> the file's: floor(real / scale + zero_point + 0.5), held within the type."""
-    if not tensor.scale:
-        return real
-    kind = np.iinfo(tensor.dtype)
-    steps = np.floor(real / np.float32(tensor.scale) + np.float32(tensor.zero_point + 0.5))
-    values: np.ndarray[Any, Any] = steps.clip(kind.min, kind.max).astype(kind.dtype)
-    return values
-
-
-def dequantise(values: np.ndarray[Any, Any], tensor: Tensor) -> Floats:
-    """The file's own values -> real ones."""
-    if not tensor.scale:
-        return values
-    return (values.astype(np.float32) - tensor.zero_point) * np.float32(tensor.scale)
-
-
 def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:
     """Softmax over the last axis of logits / temperature."""
     logits = logits / np.float32(temperature)
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     softmax: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
     return softmax
-
-
-def _tensor(details: dict[str, Any]) -> Tensor:
-    """Raises ValueError where it is not of a type that pictures or answers have."""
-    (scale, zero_point), kind = details["quantization"], np.dtype(details["dtype"]).name
-    if kind not in ("float32", "int8", "uint8"):
-        raise ValueError(f"{details['name']} is {kind}, where float32, int8 and uint8 are known")
-    if kind != "float32" and not scale:  # integers that stand for themselves
-        scale = 1
-    if not 0 <= scale < np.inf:
-        raise ValueError(f"{details['name']} has the scale {scale}")
-    return Tensor(
-        shape=[int(side) for side in details["shape"]],
-        dtype=kind,
-        scale=float(scale),
-        zero_point=int(zero_point),
-    )

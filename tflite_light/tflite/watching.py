@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.stack import quiet
+from tflite_light.tflite.ends import end, quantise
 
 Array = np.ndarray[Any, Any]
 
@@ -32,12 +33,8 @@ class Watched:
 
     def run(self, picture: Array) -> None:
         """Of real values [1, size, size, 3]."""
-        scale, zero_point = self._input["quantization"]
-        if scale:
-            kind = np.iinfo(self._input["dtype"])
-            steps = np.floor(picture / np.float32(scale) + np.float32(zero_point + 0.5))
-            picture = steps.clip(kind.min, kind.max).astype(self._input["dtype"])
-        self._interpreter.set_tensor(self._input["index"], picture)
+        steps = quantise(picture, end(self._input))
+        self._interpreter.set_tensor(self._input["index"], steps)
         self._interpreter.invoke()
 
     def value(self, index: int) -> Array:
@@ -54,5 +51,5 @@ class Watched:
         if not scale:
             return float("-inf"), float("inf")
         kind = np.iinfo(self._interpreter.get_tensor(index).dtype)
-        low, high = ((end - zero_point) * scale for end in (kind.min, kind.max))
+        low, high = ((last - zero_point) * scale for last in (kind.min, kind.max))
         return float(low - 0.5 * scale), float(high + 0.5 * scale)
