@@ -176,7 +176,7 @@ def test_a_run_teaches_and_the_report_has_its_row(
     opened = open_teacher(recipe, recipe.source.classes())
     assert opened
     data = json.loads(Path("runs/student/data.json").read_text())
-    assert data["teacher"] == opened.digest == open_run("runs/student").teacher
+    assert data["teacher"] == opened.digest == open_run("runs/student").origin.teacher
 
 
 @pytest.mark.slow

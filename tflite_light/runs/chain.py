@@ -128,7 +128,7 @@ def facts(run: Run, phase: str) -> dict[str, Any]:
         "classes": run.classes,
         "recipe": recipe.model_dump(mode="json"),
         "parts": own_digests(recipe),
-        "pictures": run.contents,
-        "teacher": run.teacher,
+        "pictures": run.origin.contents,
+        "teacher": run.origin.teacher,
         "plan": run.read_plan(phase) if phase in run.stages else {},
     }

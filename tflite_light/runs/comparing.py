@@ -108,7 +108,7 @@ def _of_same_test(targets: Sequence[Path]) -> list[Run]:
     for target in targets:
         if not (run := owner(target)):
             raise UserError(f"the test pictures of {target} are not known.", _OTHERS)
-        run.require_same_data(run.recipe)
+        run.origin.require_same_data(run.recipe)
         runs.append(run)
         if _truth(run) != _truth(runs[0]):
             raise UserError(
@@ -122,7 +122,7 @@ def _of_same_test(targets: Sequence[Path]) -> list[Run]:
 def _truth(run: Run) -> tuple[str | None, list[str]]:
     """A digest of what the test pictures of a run held, and the class of each."""
     labels = run.recipe.source.split("test").labels
-    return run.contents.get("test"), [run.classes[label] for label in labels]
+    return run.origin.contents.get("test"), [run.classes[label] for label in labels]
 
 
 def _opened(path: Path, run: Run | None, source: Source) -> _Contestant:
@@ -142,7 +142,7 @@ def _measured(one: _Contestant, first: bool) -> tuple[Measured, Names]:
     say(f"{one.path}: measuring on {len(one.pictures)} pictures")
     examples = read({"test": one.pictures}, one.agreed.image)
     if one.run:
-        one.run.require_same_contents(examples)
+        one.run.origin.require_same_contents(examples, one.run.recipe)
     classes = distinct(str(one.path), one.agreed.labels)
     if first:
         remark(examples["test"], classes)

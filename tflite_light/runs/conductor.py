@@ -69,12 +69,12 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
     """What is still to be done of a run; its pictures lie at `data` where they were moved."""
     with _locked(run):
         recipe = run.recipe_at(data)
-        run.require_same_data(recipe)
+        run.origin.require_same_data(recipe)
         teacher = open_teacher(recipe, run.classes)
-        run.require_same_teacher(teacher.digest if teacher else None)
+        run.origin.require_same_teacher(teacher.digest if teacher else None, recipe)
         pictures = recipe.source.load(recipe.image)
         distribution.require_divisible(recipe.training.batch_size, len(pictures.train))
-        run.require_same_contents(pictures.parts)
+        run.origin.require_same_contents(pictures.parts, recipe)
         if distribution.agreed(str(run.folder.absolute())) != str(run.folder.absolute()):
             raise UserError(
                 f"the first worker goes on with another run than {run.folder}.",
@@ -91,8 +91,8 @@ def _joined(folder: str, data: Data) -> Run:
             "Put `--runs` on storage that all workers share, under the same path.",
         )
     run = open_run(folder)
-    run.require_same_data(run.recipe)
-    run.require_same_contents(data.parts)
+    run.origin.require_same_data(run.recipe)
+    run.origin.require_same_contents(data.parts, run.recipe)
     return run
 
 

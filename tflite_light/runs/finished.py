@@ -39,14 +39,14 @@ def export(
     recipe = run.recipe_at(data)
     if data:  # which need not have a class of outliers
         recipe = recipe.model_copy(update={"data": recipe.source.with_outliers_there()})
-        run.require_same_classes(recipe)
+        run.origin.require_same_classes(recipe)
     else:
-        run.require_same_data(recipe)
+        run.origin.require_same_data(recipe)
     chosen = recipe.modes(modes)
     run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
     if not data:
-        run.require_same_contents(pictures.parts)
+        run.origin.require_same_contents(pictures.parts, recipe)
     models = dict(zip(run.phases, chain.models(run), strict=True))
     logits = {
         phase: answers(KerasModel(models[phase]), pictures.test)
@@ -79,10 +79,10 @@ def evaluate(
     require_finished(run)
     recipe = run.recipe_at(None, skip_strangers)
     if not data:
-        run.require_same_data(recipe)
+        run.origin.require_same_data(recipe)
     parts = read(_measured(run, _source_at(run, data, skip_strangers)), recipe.image)
     if not data:
-        run.require_same_contents(parts)
+        run.origin.require_same_contents(parts, recipe)
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
     val, test, strange = parts.get("val"), parts["test"], parts.get(outlier_part("test"))
     if outliers:
@@ -122,7 +122,7 @@ def _measured(run: Run, source: Source) -> dict[str, Pictures]:
     """What a run's models are measured on: its val and test pictures, or all of others; and
     outliers, if there are any.
     """
-    if run.has_same_data(source):
+    if run.origin.has_same_data(source):
         found = {"val": source.split("val"), "test": source.split("test")}
         strange = source.outlier_parts.get("test")
     else:

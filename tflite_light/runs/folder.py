@@ -1,21 +1,18 @@
 """The folder of a run: the only place that knows its paths, and what it was made by.
 
-    recipe.yaml       the resolved recipe, absolute data paths
-    NAME.py ...       copies of its parts outside the package, by which the run is opened
-    environment.json  versions (the kit's own too), machine, seed, the recipe once more, and
-                      SHA-256 of these copies
-    data.json         class names in the order of the logits; digests and counts of the pictures,
-                      digest of a teacher's weights
-    history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
-
-What a run is opened with must fit what is recorded: a recipe or data that was changed since would
-give files whose labels or pixels are not those of the training.
+recipe.yaml       the resolved recipe, absolute data paths
+NAME.py ...       copies of its parts outside the package, by which the run is opened
+environment.json  versions (the kit's own too), machine, seed, the recipe once more, and
+                  SHA-256 of these copies
+data.json         class names in the order of the logits; digests and counts of the pictures,
+                  digest of a teacher's weights
+history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
 """
 
 import contextlib
 import csv
 import fcntl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,15 +22,12 @@ from typing import Any
 from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
-from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured
-from tflite_light.pipeline.examples import Examples
-from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.record import CHECKSUMS, counts, require_unchanged
+from tflite_light.runs.origin import Origin
+from tflite_light.runs.record import require_unchanged
 from tflite_light.training.places import Places
-from tflite_light.wording import some
 
 LOCK = ".lock"
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
@@ -115,36 +109,14 @@ class Run:
         return plan
 
     @cached_property
+    def origin(self) -> Origin:
+        """What it was started on. Raises UserError as `Origin.read` does."""
+        return Origin.read(self.folder)
+
+    @property
     def classes(self) -> list[str]:
         """Class names in the order of the logits, as they were when the run was started."""
-        return list(self._data["classes"])
-
-    @property
-    def contents(self) -> dict[str, str]:
-        """A digest of what each part's pictures held when the run was started."""
-        return dict(self._data["contents"])
-
-    @property
-    def teacher(self) -> str | None:
-        """A digest of the teacher's weights when the run was started, where it has one."""
-        return self._data.get("teacher")
-
-    @cached_property
-    def _data(self) -> dict[str, Any]:
-        if not (self.folder / "data.json").exists():
-            raise UserError(
-                f"{self.folder} does not record its classes: an earlier version made it.",
-                "Train its recipe again, or export it with that version.",
-            )
-        found = files.read_json(self.folder / "data.json")
-        kinds = {"classes": list, "digest": str, "contents": dict, "pictures": dict}
-        if not isinstance(found, dict) or not all(
-            isinstance(found.get(key), kind) for key, kind in kinds.items()
-        ):
-            raise UserError(
-                f"{self.folder / 'data.json'} is damaged.", "Restore it, or train again."
-            )
-        return found
+        return self.origin.classes
 
     def recipe_at(self, data: str | Path | None, skip_strangers: bool = False) -> Recipe:
         """The recipe, with its pictures at `data` where that is given."""
@@ -154,68 +126,6 @@ class Run:
         elif skip_strangers:
             source = source.changed(source.skipping)
         return self.recipe.model_copy(update={"data": source})
-
-    def has_same_data(self, source: Source) -> bool:
-        """Whether the pictures and their parts are those that the run was started on."""
-        try:
-            return bool(source.listing_digest() == self._data["digest"])
-        except UserError:  # pictures to measure on alone, which cannot be divided for a training
-            return False
-
-    def require_same_data(self, recipe: Recipe) -> None:
-        """Raises UserError where the pictures are not those that the run was started on."""
-        if gone := [line for line in recipe.absent() if line.startswith("data.")]:
-            raise UserError(
-                f"{self.folder}: {gone[0]}.", "Name where the pictures are now with `--data`."
-            )
-        self.require_same_classes(recipe)
-        now = counts(recipe)
-        if self.has_same_data(recipe.source):
-            return
-        then = self._data["pictures"]
-        changes = "; ".join(f"{name} {then.get(name)} then, {now[name]} now" for name in now)
-        raise UserError(
-            f"{recipe.source.where} has other pictures than {self.folder} was trained on: "
-            f"{changes}.",
-            "Restore them, train again, or name the pictures to use with `--data`.",
-        )
-
-    def require_same_contents(self, parts: Mapping[str, Examples]) -> None:
-        """Raises UserError where pictures, by now seen, hold other bytes than in the training."""
-        if self._data.get("checksums") != CHECKSUMS:
-            say(f"{self.folder}: an earlier version made it; pictures go by name and size")
-            return
-        changed = [name for name in parts if parts[name].digest() != self.contents.get(name)]
-        if changed:
-            raise UserError(
-                f"{self.recipe.source.where}: {' and '.join(changed)} pictures hold other bytes "
-                f"than {self.folder} was trained on.",
-                "Restore them, train again, or name the pictures to use with `--data`.",
-            )
-
-    def require_same_teacher(self, digest: str | None) -> None:
-        """Raises UserError where the teacher is not the one that the run was started with."""
-        if digest != self.teacher:
-            assert self.recipe.distil
-            raise UserError(
-                f"distil.teacher: {self.recipe.distil.teacher} has other weights than when "
-                f"{self.folder} was started.",
-                "Restore it, or train again.",
-            )
-
-    def require_same_classes(self, recipe: Recipe) -> None:
-        """Raises UserError where the data's classes are not the run's, or in another order."""
-        found = recipe.source.classes()
-        if found == self.classes:
-            return
-        gone, new = sorted(set(self.classes) - set(found)), sorted(set(found) - set(self.classes))
-        changes = [f"{some(gone)} missing"] if gone else []
-        changes += [f"{some(new)} new"] if new else []
-        raise UserError(
-            f"{recipe.source.where} has other classes than {self.folder} was trained on: "
-            f"{' and '.join(changes) or 'their order differs'}.",
-            "Give the class folders their former names, or train again.",
-        )
 
     def write_rows(self, rows: list[Measured]) -> None:
         """Keep metrics.json true of the files in `exports/`, after some were written again."""

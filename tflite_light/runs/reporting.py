@@ -48,7 +48,7 @@ def of_run(run: Run, rows: Sequence[Measured], data: Path | None = None) -> Page
         facts=facts,
         rows=rows,
         epochs=[*_epochs(run.folder / "history.csv")],
-        views=show(recipe) if run.has_same_data(recipe.source) else (),
+        views=show(recipe) if run.origin.has_same_data(recipe.source) else (),
         layers={path.name: costs.network(tflite.read(path)) for path in paths.values()},
         texts={
             "Recipe": to_yaml(run.recipe),
