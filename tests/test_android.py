@@ -291,6 +291,7 @@ BAD_CALLS: list[tuple[tuple[str, ...], str]] = [
     (("MODEL", "-o", "x.apk", "--id", f"org.{'a' * 220}"), "cannot be an application id"),
     (("MODEL", "-o", "x.apk", "--label", "a\nb"), "'a\\nb' cannot be an app's name"),
     (("MODEL", "-o", "x.apk", "--label", "x" * 31), "cannot be an app's name"),
+    (("MODEL", "-o", "x.apk", "--label", ""), "'' cannot be an app's name"),
     (("MODEL", "-o", "no/such/x.apk", "--key", "none.pem"), "the key none.pem does not exist"),
     (("none.tflite", "-o", "x.apk"), "none.tflite cannot be read"),
     (("MODEL", "--install", "--push"), "`--install` brings the model already"),

@@ -56,7 +56,11 @@ class Model:
 
 
 def app(
-    model: Model, signer: key.Key, application_id: str, label: str = "", abi: str = shell.ABIS[0]
+    model: Model,
+    signer: key.Key,
+    application_id: str,
+    label: str | None = None,
+    abi: str = shell.ABIS[0],
 ) -> bytes:
     """A signed APK: the shell with the model; equal input, equal bytes.
 
@@ -65,7 +69,7 @@ def app(
     values = {}
     if application_id != shell.APPLICATION_ID:
         values[manifest.PACKAGE] = _checked_id(application_id)
-    if label:
+    if label is not None:
         values[manifest.LABEL] = _checked_label(label)
     entries = apk.read(shell.find(abi))
     if values:

@@ -29,7 +29,7 @@ from tflite_light.errors import UserError
     show_default=True,
     help="Application id; two of different ids stand side by side.",
 )
-@click.option("--label", default="", help="Name below the app's icon.")
+@click.option("--label", help="Name below the app's icon.")
 @click.option(
     "--key",
     type=click.Path(path_type=Path),
@@ -47,7 +47,7 @@ def command(
     push: bool,
     benchmark: bool,
     application_id: str,
-    label: str,
+    label: str | None,
     key: Path | None,
     abi: str,
     serial: str,
