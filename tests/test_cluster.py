@@ -80,6 +80,26 @@ def test_zeros_stay_and_no_value_is_added(per: Any) -> None:
         assert set(np.unique(kernel)) <= set(np.unique(near.get_layer(name).kernel))
 
 
+@pytest.mark.parametrize("per", ["tensor", "channel"])
+def test_training_that_goes_on_moves_the_groups_that_it_began_with(per: Any) -> None:
+    """Not those of the nearest values, as a stage is wrapped again where it is gone on with."""
+    model = network()
+    stage = Cluster(centroids=6, per=per)
+    near, assigned = shared(stage, model)
+    (callback,) = stage.callbacks(near, plan(stage, model, []))
+    near.set_weights(assigned.get_weights())  # as a checkpoint does
+    callback.on_train_begin({})
+    draw = np.random.default_rng(0)
+    for variable in near.trainable_variables:
+        variable.assign_add(draw.normal(0, 0.1, variable.shape))
+    callback.on_train_batch_end(0, {})
+    for name in plan(stage, model, [])["layers"]:
+        began, found = (one.get_layer(name).kernel.numpy().ravel() for one in (assigned, near))
+        values, groups = np.unique(began, return_inverse=True)
+        spread = [np.ptp(found[groups == group]) for group in range(len(values))]
+        assert max(spread) == 0, name
+
+
 def left_out(values: Any, count: int, initial: str) -> float:
     """The squared error of a kernel's values, as a share of their squares."""
     off = sharing(values, count, initial, 0) - values

@@ -12,27 +12,41 @@ def kernel_variables(model: Any) -> list[Any]:
 
 
 def keeping(wrapped: Any, kept: Collection[str]) -> list[Any]:
-    """A callback that puts kernels back into the structure they have now, after every step.
+    """A callback that puts kernels back into the structure they begin with, after every step.
 
     `zeros` stay zero; with `clusters`, equal weights of a kernel stay equal: they move by the mean
     of their steps, as centroids trained in their place would (Han et al. 2016, arXiv 1510.00149).
     So nothing depends on which layer a kernel is in; TF-MOT's schemes leave some out. It costs 2 %
     of a step (MobileNet v2 0.35 at 96 px).
+
+    What they begin with are the weights of when training begins, or goes on: those of the
+    checkpoint, not what `wrap` gave them before they were prepared.
     """
+    project = None
+
+    def begin(_: Any) -> None:
+        nonlocal project
+        project = _projection(wrapped, kept)
+
+    callback = keras.callbacks.LambdaCallback(
+        on_train_begin=begin, on_train_batch_end=lambda *_: project() if project else None
+    )
+    callback._supports_tf_logs = True  # spares Keras fetching the metrics after each step
+    return [callback]
+
+
+def _projection(wrapped: Any, kept: Collection[str]) -> Any:
+    """None where there is nothing to keep."""
     projections = [
         projection for kernel in kernel_variables(wrapped) for projection in _of(kernel, kept)
     ]
-    if not projections:
-        return []
 
     @tf.function  # type: ignore[untyped-decorator]
     def project() -> None:
         for variable, projected in projections:
             variable.assign(projected(variable))
 
-    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: project())
-    callback._supports_tf_logs = True  # spares Keras fetching the metrics after each step
-    return [callback]
+    return project if projections else None
 
 
 def _of(variable: Any, kept: Collection[str]) -> Iterator[tuple[Any, Any]]:
