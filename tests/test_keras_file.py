@@ -1,5 +1,6 @@
 """A network that a user saved with Keras 2: imported, trained, and refused where it cannot be."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_code_in_a_saved_network_is_not_run(form: str, tmp_path: Path) -> None:
     assert "has a Lambda layer, whose code would be run." in refusal(tmp_path / form)
 
 
-@pytest.mark.parametrize("last", ["softmax", "Softmax", "Activation", "none"])
+@pytest.mark.parametrize("last", ["softmax", "Softmax", "Activation", "moved", "none"])
 def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     layers = keras.layers
     image = layers.Input((None, None, 3))
@@ -97,6 +98,8 @@ def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     x = layers.Dense(5, activation="softmax" if last == "softmax" else None)(x)
     ends: dict[str, Any] = {"Softmax": layers.Softmax(), "Activation": layers.Activation("softmax")}
     x = ends[last](x) if last in ends else x
+    if last == "moved":  # as networks of mixed precision end
+        x = layers.Activation("linear", dtype="float32")(layers.Activation("softmax")(x))
     keras.Model(image, x).save(tmp_path / "mine.h5")
     logits = KerasFile(path=str(tmp_path / "mine.h5")).build((32, 32, 3), 5)
     pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
@@ -104,6 +107,41 @@ def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     expected = keras.models.load_model(tmp_path / "mine.h5").predict(pixels, verbose=0)
     assert np.allclose(found if last == "none" else tf.nn.softmax(found), expected, atol=1e-6)
     assert not np.allclose(found.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "Softmax"])
+def test_probabilities_that_cannot_be_left_out_are_refused(
+    last: str, call: Call, tmp_path: Path
+) -> None:
+    """Files would make probabilities of them once more."""
+    layers = keras.layers
+    image = layers.Input((32, 32, 3))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(image))
+    x = layers.Dense(10, activation="sigmoid" if last == "sigmoid" else None, name="last")(x)
+    if last == "Softmax":
+        x = layers.Dropout(0.1)(layers.Softmax(name="last_but_one")(x))
+    keras.Model(image, x).save(tmp_path / "mine.h5")
+    (tmp_path / "mine.yaml").write_text(RECIPE + "export: [float32]\n")
+    message = complaint(call("export", "mine.yaml", "--out", "files"))
+    layer = "last" if last == "sigmoid" else "last_but_one"
+    assert f"its layer {layer} makes probabilities of the logits ({last.lower()})." in message
+    assert not (tmp_path / "files").exists()
+
+
+def test_a_run_of_a_network_that_was_saved_anew_is_refused(mine: Path, call: Call) -> None:
+    """Its weights would go into other activations."""
+    (mine.parent / "mine.yaml").write_text(RECIPE + "train: {epochs: 1}\nexport: [float32]\n")
+    as_json(call("train", "mine.yaml", "--json"))
+    before = sha256(mine.read_bytes()).hexdigest()
+    model = keras.models.load_model(mine)
+    model.layers[1].activation = keras.activations.tanh
+    model.save(mine)
+    named = f"mine.h5 (SHA-256 {before} then, {sha256(mine.read_bytes()).hexdigest()} now)"
+    for command in ("evaluate", "export"):
+        message = complaint(call(command, "runs/mine"))
+        assert message == (
+            f"runs/mine was begun with another {named}.\nhint: Restore it, or train again.\n"
+        )
 
 
 def test_a_recipe_that_names_no_file_says_so(call: Call, tmp_path: Path) -> None:

@@ -232,6 +232,32 @@ def test_a_network_of_other_outputs_is_refused_before_training(call: Call, tmp_p
     assert "\nhint: Let `logits` end in keras.layers.Dense(classes)." in message
 
 
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        ("keras.layers.Softmax()", "softmax makes probabilities of the logits (softmax)"),
+        (
+            'keras.layers.Activation("sigmoid", name="odds")',
+            "odds makes probabilities of the logits (sigmoid)",
+        ),
+    ],
+)
+def test_a_network_that_gives_probabilities_is_refused(
+    last: str, found: str, call: Call, tmp_path: Path
+) -> None:
+    logits = 'keras.layers.Dense(classes, name="logits")(x)'
+    assert logits in NET
+    recipe = write(tmp_path, my_net=NET.replace(logits, f"{last}({logits})"))
+    message = complaint(call("export", recipe, "--out", "app"))
+    assert f"my_net.py: its layer {found}.\nhint: Let it end in its logits" in message
+
+
+def test_a_network_that_returns_nothing_is_refused(call: Call, tmp_path: Path) -> None:
+    recipe = write(tmp_path, my_net=NET.replace("return keras.layers.Dense", "keras.layers.Dense"))
+    message = complaint(call("export", recipe, "--out", "app"))
+    assert "my_net.py: `logits` gives NoneType, not a tensor of Keras.\nhint: End it" in message
+
+
 def test_equal_content_is_one_class(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()

@@ -4,7 +4,7 @@ from typing import Any
 
 from tflite_light.errors import UserError
 from tflite_light.graph.fusing import fused
-from tflite_light.models import Architecture
+from tflite_light.models import Architecture, activation, squashing
 from tflite_light.stack import keras
 
 
@@ -13,11 +13,18 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     model = architecture.build((size, size, 3), classes)
+    file = architecture.file
+    name = file.path if file else architecture.key
     if model.output_shape != (None, classes):
-        file = architecture.file
         raise UserError(
-            f"{file.path if file else architecture.key}: its logits are {model.output_shape}, not "
-            f"one for each of the {classes} classes of a picture.",
+            f"{name}: its logits are {model.output_shape}, not one for each of the {classes} "
+            "classes of a picture.",
             "Let `logits` end in keras.layers.Dense(classes).",
+        )
+    if (last := squashing(model)) is not None:
+        raise UserError(
+            f"{name}: its layer {last.name} makes probabilities of the logits "
+            f"({activation(last) or 'softmax'}).",
+            "Let it end in its logits: training and files make probabilities of these.",
         )
     return fused(model)

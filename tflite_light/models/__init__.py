@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from tflite_light.errors import UserError
 from tflite_light.parts import Part
 from tflite_light.stack import keras
 
 CLASSIFIER = "logits"  # what the name of the classifier's layer starts with
+_SQUASHING = ("softmax", "sigmoid")
 Names = dict[str, str]  # this project's layer -> a reference implementation's
 
 
@@ -65,14 +67,29 @@ class Architecture(Part):
     brings_weights: ClassVar[bool] = False  # or they are drawn from the seed
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
-        """A Keras model, float32 [batch, *image_shape] -> logits [batch, classes]."""
+        """A Keras model, float32 [batch, *image_shape] -> logits [batch, classes].
+
+        Raises UserError where `logits` gives no tensor.
+        """
         inputs = keras.layers.Input(image_shape, name="image")
-        return keras.Model(inputs, self.logits(inputs, classes), name=self.key)
+        answers = self.logits(inputs, classes)
+        if not isinstance(answers, type(inputs)):
+            name = self.file.path if self.file else self.key
+            raise UserError(
+                f"{name}: `logits` gives {type(answers).__name__}, not a tensor of Keras.",
+                "End it with `return` and the tensor that its last layer gives.",
+            )
+        return keras.Model(inputs, answers, name=self.key)
 
     @classmethod
     def published(cls) -> list[Published]:
         """The variants that `docs/networks.md` shows, with 1000 classes."""
         return [Published({}, 224, None, "")]
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256, in hex, of each file that it is built from, by name: a run that was begun with
+        others is refused."""
+        return {}
 
     @abstractmethod
     def logits(self, image: Any, classes: int) -> Any:
@@ -91,3 +108,25 @@ class Architecture(Part):
         something else.
         """
         return weights
+
+
+def squashing(model: Any) -> Any:
+    """The layer that makes probabilities of a network's logits; None where it ends in logits.
+
+    Layers behind it that only move values are looked through.
+    """
+    layer = model.outputs[0].node.layer
+    while _only_moves(layer) and isinstance(layer.input, type(model.outputs[0])):
+        layer = layer.input.node.layer
+    squashes = isinstance(layer, keras.layers.Softmax) or activation(layer) in _SQUASHING
+    return layer if squashes else None
+
+
+def activation(layer: Any) -> str:
+    """Its activation's name, or nothing."""
+    return getattr(getattr(layer, "activation", None), "__name__", "")
+
+
+def _only_moves(layer: Any) -> bool:
+    moves = isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Dropout))
+    return moves or (isinstance(layer, keras.layers.Activation) and activation(layer) == "linear")

@@ -1,5 +1,6 @@
 """A network of the user's own, saved by Keras 2."""
 
+import hashlib
 import os
 import zipfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field
 
 from tflite_light.errors import UserError
-from tflite_light.models import Architecture, Published
+from tflite_light.models import Architecture, Published, activation, squashing
 from tflite_light.stack import keras, quiet
 
 _SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
@@ -38,6 +39,16 @@ class KerasFile(Architecture):
     @classmethod
     def published(cls) -> list[Published]:
         return []
+
+    def digests(self) -> dict[str, str]:
+        """Nothing where it is gone, which `build` says."""
+        path = Path(self.path)
+        if not path.exists():
+            return {}
+        inside = sorted(one for one in path.rglob("*") if one.is_file())
+        named = [str(one.relative_to(path)).encode() + one.read_bytes() for one in inside]
+        content = b"".join(named) if path.is_dir() else path.read_bytes()
+        return {path.name: hashlib.sha256(content).hexdigest()}
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
         """Raises UserError where the file is none of Keras 2, or takes or gives something else."""
@@ -98,13 +109,10 @@ def _sides(shape: Any) -> str:
 
 def _without_softmax(model: Any) -> Any:
     """The same up to its logits, flat and of the functional API."""
-    last = model.layers[-1]
-    activation = getattr(last, "activation", None)
-    if isinstance(last, keras.layers.Softmax) or (
-        isinstance(last, keras.layers.Activation) and activation is keras.activations.softmax
-    ):
+    last = squashing(model)
+    if isinstance(last, keras.layers.Softmax) and last is model.layers[-1]:
         return keras.Model(model.inputs, last.input)
-    if activation is keras.activations.softmax:
+    if activation(last) == "softmax":
         last.activation = keras.activations.linear
     return keras.Model(model.inputs, model.outputs)
 

@@ -60,7 +60,7 @@ def require_unchanged(folder: Path, recipe: Recipe) -> None:
         return
     if changed := changed_files(then.get("parts"), recipe):
         raise UserError(
-            f"{folder} was begun with another {changed}.", "Restore it there, or train again."
+            f"{folder} was begun with another {changed}.", "Restore it, or train again."
         )
     changes = differences(completed(then["recipe"], folder), recipe.model_dump(mode="json"))
     if changes:
@@ -81,8 +81,9 @@ def completed(recorded: Any, folder: Path) -> Any:
 
 
 def own_digests(recipe: Recipe) -> dict[str, str]:
-    """SHA-256, in hex, of each file of a part outside the package."""
-    return {name: file.sha256 for name, file in recipe.own_files.items()}
+    """SHA-256, in hex, of each file of a part outside the package, and of a saved network."""
+    own = {name: file.sha256 for name, file in recipe.own_files.items()}
+    return own | recipe.model.digests()
 
 
 def changed_files(recorded: Any, recipe: Recipe) -> str:
