@@ -1,5 +1,6 @@
 """What a file lost, by layers: a spoilt layer is named first, and in float it is whole again."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.quantised import unquantised
 from tflite_light.lowering import lowered
 from tflite_light.measure.losses import Loss, losses
+from tflite_light.models.keras_file import KerasFile
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.models.tiny import Tiny
@@ -120,6 +122,22 @@ def test_explain_shows_layers_and_how_to_exempt_the_worst(run: Path, call: Call)
     assert all(f"`{key}`" in page for key in (*layers["stem_conv"], "worst"))
     shown = call("explain", file, "--against", run).stdout
     assert f"export: [int8: {{float_layers: [{found['worst'][0]}]}}]" in shown
+
+
+def test_explain_adds_to_the_layers_that_are_kept_in_float(call: Call, tmp_path: Path) -> None:
+    KerasFile.example(tmp_path)
+    Path("mine.yaml").write_text(
+        RECIPE.replace("spoilt", "mine").replace("[int8]", "[{int8: {float_layers: [conv2d*]}}]")
+    )
+    as_json(call("export", "mine.yaml", "--out", "files", "--json"))
+    shown = call("explain", "files/mine_int8.tflite", "--against", "mine.yaml").stdout
+    assert re.search(r"export: \[int8: \{float_layers: \[conv2d\*, \w+\]\}\]", shown)
+
+
+def test_explain_names_no_field_that_a_mode_lacks(run: Path, call: Call) -> None:
+    as_json(call("export", run, "--int16x8", "--out", "files", "--json"))
+    shown = call("explain", "files/tiny_int16x8.tflite", "--against", run).stdout
+    assert shown.rstrip().endswith(" adds most.")
 
 
 RECIPE = """

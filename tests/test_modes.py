@@ -188,6 +188,23 @@ def test_what_never_changes_while_ranges_are_set_is_said(
     Int16x8().check(File(Int16x8(calibration_images=20).convert(model, examples)))
 
 
+def test_a_constant_of_zeros_is_refused_where_it_would_end_the_process(examples: Examples) -> None:
+    """What TFLite does to int16 that it subtracts from such a constant."""
+    inputs = keras.layers.Input((32, 32, 3))
+    x = keras.layers.LayerNormalization()(keras.layers.Conv2D(4, 3)(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x)))
+    made = Int16x8(calibration_images=20).convert(network, examples)
+    with pytest.raises(UserError, match=r"would compute with .*zero: TFLite ends the process"):
+        Int16x8().check(File(made))
+
+
+def test_no_layer_left_in_int8_is_refused(model: Any, examples: Examples) -> None:
+    with pytest.raises(UserError) as caught:
+        Int8(calibration_images=20, float_layers=100).convert(model, examples)
+    assert caught.value.problem.startswith("export.int8.float_layers: 100 are all of the file's ")
+    assert caught.value.hint == "Write fewer, or export float32."
+
+
 def test_a_runtime_that_lacks_an_operator_is_refused_by_its_name(
     model: Any, examples: Examples
 ) -> None:

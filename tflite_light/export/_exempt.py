@@ -35,9 +35,19 @@ def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
     return {one.output for one in every if one.fits(patterns)}
 
 
-def harmed(content: bytes, most: int, batches: Callable[[], Iterable[list[Any]]]) -> set[str]:
-    """The tensors of `most` operators of a calibrated file, those that rounding changes most."""
+def harmed(
+    content: bytes, most: int, place: str, batches: Callable[[], Iterable[list[Any]]]
+) -> set[str]:
+    """The tensors of `most` operators of a calibrated file, those that rounding changes most.
+
+    Raises UserError where it has no more.
+    """
     outputs = [one.output for one in operators(File(content))]
+    if most >= len(outputs):
+        raise UserError(
+            f"{place}: {most} are all of the file's {len(outputs)} operators.",
+            "Write fewer, or export float32.",
+        )
     worst = sorted(rounding_noise(content, batches), key=lambda found: -found[1])[:most]
     kept = {_tensor(name, outputs): noise for name, noise in worst}
     for name, noise in kept.items():

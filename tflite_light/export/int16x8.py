@@ -45,7 +45,7 @@ class Int16x8(Mode):
         return convert(converter)
 
     def check(self, file: "File") -> None:
-        from tflite_light.tflite.layers import rangeless
+        from tflite_light.tflite.layers import blank, rangeless
 
         super().check(file)
         if dead := rangeless(file):
@@ -53,6 +53,13 @@ class Int16x8(Mode):
                 f"the {self.stem} file has no range for {some(dead)}: nothing changes there on the "
                 "calibration pictures, and TFLite 2.16 ends the app on Arm when it runs that.",
                 "Look whether the training has failed: these layers tell nothing.",
+            )
+
+        if zeros := blank(file):
+            raise UserError(
+                f"the {self.stem} file would compute with {some(zeros)}, whose values are all "
+                "zero: TFLite ends the process that runs that.",
+                "Export another kind, or train the layer: LayerNormalization begins so.",
             )
 
     def calibrated_on(self, model: Any, examples: "Examples") -> list[int]:

@@ -201,6 +201,9 @@ class Int8(Mode):
         few = pictures[:_JUDGED]
         if self._most:
             return _exempt.harmed(
-                content, self._most, lambda: _calibration.inputs(examples, few, len(few))
+                content,
+                self._most,
+                self._place,
+                lambda: _calibration.inputs(examples, few, len(few)),
             )
         return _exempt.named(content, self._patterns, self._place)

@@ -25,12 +25,13 @@ def show(found: Explanation) -> None:
             f"{one.saturated:.4f}",
         )
     console.print(table)
-    worst = found.worst[0]
-    console.print(
-        f"\n{worst.layer} adds most. Kept in float by:\n"
-        f"  export: [int8: {{float_layers: [{worst.layer}]}}]",
-        soft_wrap=True,
-    )
+    console.print(f"\n{found.worst[0].layer} adds most.", soft_wrap=True)
+    if found.exempt is not None:
+        kept = ", ".join(found.exempt) if isinstance(found.exempt, list) else ""
+        value = f"[{kept}]" if kept else found.exempt
+        console.print(
+            f"Kept in float by:\n  export: [int8: {{float_layers: {value}}}]", soft_wrap=True
+        )
     if found.fixed is not None:
         kept = (
             f"in float: {', '.join(found.fixed)}" if found.fixed else "no layer in float is needed"

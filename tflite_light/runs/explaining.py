@@ -1,7 +1,7 @@
 """Where an int8 file loses what its network knew, and which layers in float would bring it back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,15 @@ TRIES = 12
 
 @dataclass(frozen=True)
 class Explanation:
-    """`layers`, in the file's order. `fixed` are layers in float that bring the file within reach
-    of the float network, with each try's top-1; `recipe` is where they were written.
+    """`layers`, in the file's order. `exempt` is what `float_layers` of its mode would be with the
+    worst one; None where the mode has no such field. `fixed` are layers in float that bring the
+    file within reach of the float network, with each try's top-1; `recipe` is where they were
+    written.
     """
 
     file: str
     layers: list[Loss]
+    exempt: list[str] | int | None = None
     float_top1: float | None = None
     fixed: dict[str, float] | None = None
     recipe: str | None = None
@@ -82,10 +85,20 @@ def explain(
     path, against = Path(path), Path(against)
     content = tflite.read(path).content
     origin = _origin(path, against, changes)
-    found = Explanation(str(path), _losses(content, origin))
+    found = _explained(path, _losses(content, origin), origin.mode)
     if fix is None:
         return found
     return _fixed(found, origin, fix, Path(out) if out else fixed_path(path))
+
+
+def _explained(path: Path, layers: list[Loss], mode: Any) -> Explanation:
+    found = Explanation(str(path), layers)
+    if mode.key != "int8":
+        return found
+    kept = mode.float_layers
+    return replace(
+        found, exempt=kept + 1 if isinstance(kept, int) else [*kept, found.worst[0].layer]
+    )
 
 
 def fixed_path(model: Path) -> Path:
@@ -139,7 +152,7 @@ def _fixed(found: Explanation, origin: _Origin, points: float, out: Path) -> Exp
             recipe = origin.recipe.model_copy(update={"export": _with(origin.recipe, mode)})
             files.write(out, recipes.to_yaml(recipe))
             tried.pop("", None)
-            return Explanation(found.file, found.layers, wanted, tried, str(out))
+            return replace(found, float_top1=wanted, fixed=tried, recipe=str(out))
     raise UserError(
         f"{len(tried) - 1} layers in float leave the file at {max(tried.values()):.4f}, more than "
         f"{points:g} points below the network's {wanted:.4f}.",

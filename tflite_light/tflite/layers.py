@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from tflite_light.tflite.file import File
 from tflite_light.tflite.storage import integers
@@ -63,6 +64,17 @@ def rangeless(file: File) -> list[str]:
         for index, tensor in enumerate(graph.tensors)
         if not graph.is_constant(index) and tensor.quantization
         if any(0 < scale <= np.finfo(np.float32).tiny for scale in _scales(tensor))
+    ]
+
+
+def blank(file: File) -> list[str]:
+    """Of a file of int16, the constants that are computed with and have no step: all are zeros."""
+    return [
+        str(tensor.name)
+        for graph in file.graphs
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.type == schema.TensorType.INT16 and graph.is_constant(index)
+        if any(scale == 0 for scale in _scales(tensor))
     ]
 
 
