@@ -11,6 +11,7 @@ from test_every_stage import pictures, plan
 
 from tflite_light.compress._centroids import shared as sharing
 from tflite_light.compress.cluster import Cluster
+from tflite_light.errors import UserError
 from tflite_light.graph.in_turn import in_turn
 from tflite_light.stack import keras
 
@@ -78,6 +79,31 @@ def test_zeros_stay_and_no_value_is_added(per: Any) -> None:
         assert np.array_equal(kernel == 0, before == 0)
         assert distinct(kernel, per) <= 4
         assert set(np.unique(kernel)) <= set(np.unique(near.get_layer(name).kernel))
+
+
+def test_what_has_no_more_weights_than_values_stays_as_it_is() -> None:
+    """After other stages channels may be narrow: [16, 3x3x3] here, [32, 3x3x8], [24, 32], [8, 24]."""
+    model = network()
+    stage = Cluster(centroids=27, per="channel")
+    names = [layer.name for layer in model.layers if getattr(layer, "kernel", None) is not None]
+    assert plan(stage, model, [])["layers"] == [names[1], names[2]]
+    near, _ = shared(stage, model)
+    for name in (names[0], names[3]):
+        before, kernel = (one.get_layer(name).kernel.numpy() for one in (model, near))
+        assert np.array_equal(kernel, before)
+
+
+@pytest.mark.parametrize(
+    ("per", "centroids", "problem"),
+    [
+        ("channel", 72, "72 are no fewer than the 72 weights of the largest output channel."),
+        ("tensor", 2304, "2304 are no fewer than the 2304 weights of the largest kernel."),
+    ],
+)
+def test_more_values_than_weights_are_refused(per: Any, centroids: int, problem: str) -> None:
+    with pytest.raises(UserError) as caught:
+        plan(Cluster(centroids=centroids, per=per), network(), [])
+    assert caught.value.problem == f"compress.cluster.centroids: {problem}"
 
 
 @pytest.mark.parametrize("per", ["tensor", "channel"])

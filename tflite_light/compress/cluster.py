@@ -49,24 +49,25 @@ class Cluster(Stage):
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """The layers that are clustered, and of how many of their values; and those whose kernel
-        as a whole keeps to the number in a file of floats."""
+        as a whole keeps to the number in a file of floats. What has so few weights is left as it
+        is."""
         layers = weighty(model, self.exclude, "compress.cluster.exclude")
         if not layers:
             raise UserError(
                 "compress.cluster.exclude leaves no layer to cluster.", "Exclude fewer layers."
             )
-        sizes = {layer.name: self._members(layer) for layer in layers}
-        few = min(sizes, key=lambda name: sizes[name])
-        if sizes[few] <= self.centroids:
-            what = "its kernel" if self.per == "tensor" else "an output channel of it"
+        most = max(map(self._members, layers))
+        if most <= self.centroids:
+            what = "kernel" if self.per == "tensor" else "output channel"
             raise UserError(
-                f"compress.cluster.centroids: {self.centroids} are no fewer than the {sizes[few]} "
-                f"weights of {few} ({what}).",
-                f"Write fewer, or `exclude: [{few}]`.",
+                f"compress.cluster.centroids: {self.centroids} are no fewer than the {most} "
+                f"weights of the largest {what}.",
+                "Write fewer.",
             )
+        layers = [layer for layer in layers if self._members(layer) > self.centroids]
         whole = self.per == "tensor"
         return {
-            "layers": list(sizes),
+            "layers": [layer.name for layer in layers],
             "whole": [layer.name for layer in layers if whole and not is_normalised(layer)],
             "shapes": {layer.name: list(layer.kernel.shape) for layer in layers},
         }
