@@ -277,3 +277,29 @@ def test_quantisation_begins_where_the_float_model_stands(examples: Examples) ->
     content = Int8().convert(wrapped, examples)
     float_says = model.predict_on_batch(batch).argmax(1)
     assert np.mean(TFLiteModel(content).logits([batch]).argmax(1) == float_says) >= 0.9
+
+
+def one_norm() -> Any:
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(16, 3, 2, "same", use_bias=False)(image)
+    x = layers.ReLU()(layers.BatchNormalization(name="norm")(x))
+    x = layers.Conv2D(32, 3, 2, "same", activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(32, 1, activation="relu")(x))
+    return keras.Model(image, layers.Dense(4)(x))
+
+
+@pytest.mark.parametrize("key", ["channels", "factorize", "qat"])
+def test_the_only_batch_norm_of_a_network_is_measured(key: str, examples: Examples) -> None:
+    model, stage = one_norm(), example(key)
+    model.get_layer("norm").moving_mean.assign(np.ones(16))  # so that `qat` measures, too
+    own = plan(stage, model, [], SimpleNamespace(train=examples))
+    wrapped = stage.wrap(model, own, STEPS)
+    stage.prepare(wrapped, model, own, examples)
+    (norm,) = (one for one in wrapped.submodules if one.name == "norm")
+    images = np.concatenate(list(examples.inputs(range(len(examples)))))
+    before = model if key == "qat" else wrapped  # whose weights before the norm are those of both
+    inputs = keras.Model(before.input, before.get_layer("norm").input).predict(images, verbose=0)
+    assert norm.moving_mean.numpy() == pytest.approx(inputs.mean((0, 1, 2)), abs=1e-4)
+    assert norm.moving_variance.numpy() == pytest.approx(inputs.var((0, 1, 2)), rel=0.02)

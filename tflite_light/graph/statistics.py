@@ -72,7 +72,8 @@ def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats
 
     def moments(images: Any) -> Any:
         """Means, and means of squares."""
-        axes = [(one, list(range(one.shape.rank - 1))) for one in inputs(images)]
+        found = tf.nest.flatten(inputs(images))  # a model of one output gives no list
+        axes = [(one, list(range(one.shape.rank - 1))) for one in found]
         return [(tf.reduce_mean(one, axis), tf.reduce_mean(one**2, axis)) for one, axis in axes]
 
     compiled, seen = tf.function(moments, reduce_retracing=True), 0
