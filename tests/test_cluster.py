@@ -12,6 +12,8 @@ from test_every_stage import pictures, plan
 from tflite_light.compress._centroids import shared as sharing
 from tflite_light.compress.cluster import Cluster
 from tflite_light.errors import UserError
+from tflite_light.graph.abreast import abreast
+from tflite_light.graph.copied import copied
 from tflite_light.graph.in_turn import in_turn
 from tflite_light.stack import keras
 
@@ -174,3 +176,47 @@ def test_two_equal_inputs_share_one_error() -> None:
         np.array([[0.4, 0.4]]) @ moments, moments, np.ones((1, 2), bool), np.eye(1, 2, 1)
     )
     assert sorted(found[0]) == [0, 1]
+
+
+def several(kind: str) -> Any:
+    """A convolution that is used twice, a network as a layer, or an operator with a constant."""
+    layers, image = keras.layers, keras.Input((SIZE, SIZE, 3))
+    keras.utils.set_random_seed(0)
+    x = layers.Conv2D(16, 3, 2, "same", activation="relu", name="stem")(image)
+    again = layers.Conv2D(16, 3, padding="same", activation="relu", name="again")
+    if kind == "chained":
+        x = layers.Add()([again(again(x)), x])
+    if kind == "beside":
+        x = layers.Add()([again(x), again(layers.ReLU()(-x))])
+    if kind == "network":
+        x = keras.Sequential([layers.ReLU(), layers.ZeroPadding2D()], name="inner")(x)
+    if kind == "operator":
+        x = x * 2.0 + 1.0
+    if kind == "twice read":
+        x = layers.Add()([x, x])
+    x = layers.Conv2D(24, 3, activation="relu", name="last")(x)
+    return keras.Model(image, layers.Dense(4, name="logits")(layers.GlobalAveragePooling2D()(x)))
+
+
+@pytest.mark.parametrize("kind", ["chained", "beside", "network", "operator", "twice read"])
+def test_layers_are_given_what_they_read_in_the_network(kind: str) -> None:
+    model = several(kind)
+    images = next(pictures(SIZE).inputs(range(8)))
+    seen = {}
+    for layer, [(own, other)] in abreast(model, copied(model), [images]):
+        seen[layer.name] = own
+        assert np.array_equal(own, other)
+    assert "again" not in seen  # no choice of values is right for all that it reads
+    read = keras.Model(model.input, [model.get_layer(name).input for name in ("last", "logits")])
+    for name, expected in zip(("last", "logits"), read(images), strict=True):
+        assert np.array_equal(seen[name], expected)
+
+
+@pytest.mark.parametrize("kind", ["chained", "beside"])
+def test_a_layer_that_is_used_twice_shares_values_as_others_do(kind: str) -> None:
+    model = several(kind)
+    near, assigned = shared(Cluster(centroids=6), model)
+    assert distance(model, assigned) < distance(model, near)
+    kernels = [one.get_layer("again").kernel.numpy() for one in (near, assigned)]
+    assert np.array_equal(*kernels)
+    assert distinct(kernels[0], "tensor") == 6

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tflite_light.graph.tracing import kind, sources
+from tflite_light.graph.uses import shared, uses
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
 
@@ -12,30 +12,42 @@ Pair = tuple[Any, Any]  # of tensors, in the one network and in the other
 
 
 def abreast(model: Any, other: Any, batches: Iterable[Floats]) -> Iterator[tuple[Any, list[Pair]]]:
-    """Each layer of `other` that reads one tensor, and what it reads for each batch: as it is in
-    `model`, and in `other`, whose earlier layers have the weights that they were given meanwhile.
+    """Each layer of `other` that reads one tensor and is used once, and what it reads for each
+    batch: as it is in `model`, and in `other`, whose earlier layers have the weights that they were
+    given meanwhile.
 
     All pictures' outputs that are still to be read are in memory, for both networks.
     """
-    unread = Counter(name for layer in model.layers for name in sources(layer))
+    nodes, several = uses(model), shared(model)
+    unread = Counter(tensor for node in nodes for tensor in node.flat_input_ids)
     outputs: dict[str, list[Pair]] = {}
-    for layer in model.layers:
-        twin, names = other.get_layer(layer.name), sources(layer)
-        if kind(layer) == "InputLayer":
-            outputs[layer.name] = [(batch, batch) for batch in map(tf.constant, batches)]
+    for node in nodes:
+        if node.is_input:
+            outputs[node.flat_output_ids[0]] = [(one, one) for one in map(tf.constant, batches)]
             continue
-        inputs = list(zip(*(outputs[name] for name in names), strict=True))
-        if len(names) == 1:
+        read, layer, twin = node.flat_input_ids, node.layer, other.get_layer(node.layer.name)
+        inputs = list(zip(*(outputs[tensor] for tensor in read), strict=True))
+        if len(read) == 1 and layer.name not in several:
             yield twin, [pairs[0] for pairs in inputs]
-        unread.subtract(names)
-        for name in names:
-            if not unread[name]:
-                outputs.pop(name, None)
-        outputs[layer.name] = [
-            (_answer(layer, [own for own, _ in pairs]), _answer(twin, [own for _, own in pairs]))
+        unread.subtract(read)
+        for tensor in read:
+            if not unread[tensor]:
+                outputs.pop(tensor, None)
+        answers = [
+            tuple(
+                _answers(node, one, side)
+                for one, side in zip((layer, twin), zip(*pairs, strict=True), strict=True)
+            )
             for pairs in inputs
         ]
+        for place, tensor in enumerate(node.flat_output_ids):
+            outputs[tensor] = [(own[place], their[place]) for own, their in answers]
 
 
-def _answer(layer: Any, inputs: list[Any]) -> Any:
-    return layer(inputs if len(inputs) > 1 else inputs[0])
+def _answers(node: Any, layer: Any, inputs: tuple[Any, ...]) -> list[Any]:
+    """A layer's outputs, called as it is in the network, of a use's inputs."""
+    given: dict[str, list[Any]] = {}
+    for tensor, value in zip(node.flat_input_ids, inputs, strict=True):
+        given.setdefault(tensor, []).append(value)
+    arguments, named = node.map_arguments(given)
+    return list(tf.nest.flatten(layer(*arguments, **named)))

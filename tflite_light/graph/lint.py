@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
+from tflite_light.graph.uses import shared, uses
 from tflite_light.stack import keras
 
 # TF-MOT knows these by their names; at all others it raises without naming a layer.
@@ -20,6 +21,11 @@ def refused(model: Any) -> dict[str, str]:
     known = internal("default_8bit.default_8bit_quantize_registry")
     registry, counts = known.Default8BitQuantizeRegistry(), readers(model)
     reasons = {layer.name: _reason(layer, registry, counts) for layer in model.layers}
+    reasons |= {
+        name: f"({kind} that is used {count} times)"
+        for name, count in shared(model).items()
+        if (kind := type(model.get_layer(name)).__name__) in NORMS
+    }
     return {name: reason for name, reason in reasons.items() if reason}
 
 
@@ -40,10 +46,8 @@ def unrounded(wrapped: Any, ignored: Collection[str] = ()) -> list[str]:
 
 
 def readers(model: Any) -> Counter[str]:
-    """How many layers of a model read each of its layers. A layer's own nodes do not say: they are
-    those of other models, too, in which it is used."""
-    nodes = [node for level in model._nodes_by_depth.values() for node in level]
-    return Counter(parent.layer.name for node in nodes for parent in node.parent_nodes)
+    """How many layers of a model read each of its layers."""
+    return Counter(parent.layer.name for node in uses(model) for parent in node.parent_nodes)
 
 
 def _reason(layer: Any, registry: Any, counts: Counter[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.uses import uses
 from tflite_light.stack import tf
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
@@ -60,19 +61,12 @@ def trace(model: Any) -> Traced:
     are fixed.
     """
     traced = Traced()
-    for layer in model.layers:
-        traced.inputs[layer.name] = [traced.outputs[name] for name in sources(layer)]
+    for node in uses(model):
+        layer, parents = node.layer, node.parent_nodes
+        traced.inputs[layer.name] = [traced.outputs[parent.layer.name] for parent in parents]
         traced.outputs[layer.name] = _output(layer, traced)
     traced.fixed.append(traced.outputs[model.layers[-1].name])
     return traced
-
-
-def sources(layer: Any) -> list[str]:
-    """Names of the layers whose outputs a layer reads."""
-    if kind(layer) == "InputLayer":
-        return []
-    tensors = layer.input if isinstance(layer.input, list) else [layer.input]
-    return [tensor.node.layer.name for tensor in tensors]
 
 
 def vector(ids: Ids) -> Ids:

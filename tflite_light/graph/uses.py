@@ -1,0 +1,43 @@
+"""How the layers of a network are used: once as a rule, or several times, or as networks in it."""
+
+from collections import Counter
+from typing import Any
+
+from tflite_light.errors import UserError
+from tflite_light.stack import keras
+
+
+def uses(model: Any) -> list[Any]:
+    """Each use of a layer, as Keras' node, in the order in which they can be computed. A layer's
+    own nodes do not say: they are those of other models, too, in which it is used."""
+    places = {layer.name: place for place, layer in enumerate(model.layers)}
+    found: list[Any] = []
+    for _, level in sorted(model._nodes_by_depth.items(), reverse=True):
+        found += sorted(level, key=lambda node: places[node.layer.name])
+    return found
+
+
+def shared(model: Any) -> dict[str, int]:
+    """Layers that are used more than once, and how often."""
+    counts = Counter(node.layer.name for node in uses(model))
+    return {name: count for name, count in counts.items() if count > 1}
+
+
+def require_flat(model: Any, stage: str, *, once: bool = False) -> None:
+    """Raises UserError where a layer is a network with kernels of its own, which a stage would
+    pass over; where it works on layers that are used `once`, also where one is used more often."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model) and any(one.shape.rank > 1 for one in layer.weights):
+            raise UserError(
+                f"compress.{stage}: layer {layer.name} is a network of its own, whose layers the "
+                "stage does not see.",
+                f"Build the network of the layers of {layer.name} themselves, or leave the stage "
+                "out.",
+            )
+    for name, count in shared(model).items() if once else ():
+        raise UserError(
+            f"compress.{stage}: layer {name} is used {count} times, and the stage needs a layer "
+            "for each use.",
+            "Build the network with a layer for each use, or leave the stage out; `prune`, "
+            "`cluster` and `factorize` take such networks.",
+        )
