@@ -15,6 +15,7 @@ from tflite_light.cost import of_model as cost_of_model
 from tflite_light.cost.guidelines import guidelines
 from tflite_light.cost.inspection import Inspected, network_of
 from tflite_light.cost.network import Network
+from tflite_light.errors import UserError
 from tflite_light.export.float32 import Float32
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.models.mobilenet_v2 import MobileNetV2
@@ -359,3 +360,27 @@ def test_the_page_has_every_variant_with_today_s_counts(name: str) -> None:
         network = network_of(architecture(**variant.fields), variant.size, 1000)
         row = f"| {variant.size} | {network.parameters:,} | {network.multiply_adds:,} | "
         assert f"| {variant.variant} {row}" in section
+
+
+def test_a_layer_that_is_used_twice_costs_twice_and_is_stored_once() -> None:
+    layers, image = keras.layers, keras.layers.Input((8, 8, 4))
+    again = layers.Conv2D(4, 3, 2, "same", name="again")
+    x = layers.ReLU(name="relu")(again(again(image)))
+    model = keras.Model(image, layers.Dense(3, name="logits")(layers.Flatten(name="flat")(x)))
+    ours = cost_of_model.network(model)
+    theirs = cost_of_file.network(File(export(_drawn(model))))
+    assert [row.name for row in ours.operators] == ["again", "again", "flat", "logits"]
+    assert [row.parameters for row in ours.operators] == [4 * 36 + 4, 0, 0, 16 * 3 + 3]
+    assert [row.multiply_adds for row in ours.operators] == [16 * 144, 4 * 144, 0, 16 * 3]
+    for figure in ("multiply_adds", "parameters", "peak", "int8_bytes"):
+        assert getattr(ours, figure) == getattr(theirs, figure), figure
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_a_network_as_a_layer_cannot_be_counted(trainable: bool) -> None:
+    inner = keras.Sequential([keras.layers.Conv2D(4, 3)], name="inner")
+    image = keras.layers.Input((8, 8, 4))
+    model = keras.Model(image, inner(image))
+    inner.trainable = trainable
+    with pytest.raises(UserError, match="layer inner cannot be counted: what the weights of Seq"):
+        cost_of_model.network(model)

@@ -5,13 +5,14 @@ where nothing else reads what lies between.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
 
 from tflite_light.cost.network import FREE, MULTIPLYING, Network, Operator, Tensor
 from tflite_light.errors import UserError
+from tflite_light.graph.uses import uses
 
 KINDS = {
     "Conv2D": "conv",
@@ -36,37 +37,38 @@ KINDS = {
 
 
 def network(model: Any) -> Network:
-    """The operators of a flat functional model, in Keras' order.
+    """The operators of a flat functional model, one for each use of a layer, in Keras' order.
 
     Raises UserError where a layer has weights whose use is not known here.
     """
-    layers = {layer.name: layer for layer in model.layers if type(layer).__name__ != "InputLayer"}
-    groups = _folded(layers.values())
-    numbers = {group[-1].name: place for place, group in enumerate(groups, start=1)}
-    rows = tuple(_operator(group, numbers) for group in groups)
+    groups = _folded([use for use in uses(model) if not use.is_input])
+    numbers = {group[-1]: place for place, group in enumerate(groups, start=1)}
+    counted: set[str] = set()  # layers whose parameters are among those of earlier rows
+    rows = tuple(_operator(group, numbers, counted) for group in groups)
     return Network(rows, _shape(model.input))
 
 
-def _folded(layers: Iterable[Any]) -> list[list[Any]]:
-    """Layers in groups that become one operator each, which stands where its first layer does."""
-    layers = list(layers)
-    readers = Counter(name for layer in layers for name in _sources(layer))
+def _folded(nodes: Sequence[Any]) -> list[list[Any]]:
+    """Uses of layers in groups that become one operator each, which stands where its first does."""
+    readers = Counter(parent for use in nodes for parent in use.parent_nodes)
     groups: list[list[Any]] = []
-    ends: dict[str, list[Any]] = {}  # each group by the name of its last layer
-    for layer in layers:
-        source = _sources(layer)[0]
-        if readers[source] == 1 and source in ends and _folds(layer, ends[source]):
+    ends: dict[Any, list[Any]] = {}  # each group by its last use
+    for use in nodes:
+        source = use.parent_nodes[0]
+        if readers[source] == 1 and source in ends and _folds(use.layer, ends[source]):
             group = ends.pop(source)
         else:
             groups.append(group := [])
-        group.append(layer)
-        ends[layer.name] = group
+        group.append(use)
+        ends[use] = group
     return groups
 
 
 def _folds(layer: Any, group: list[Any]) -> bool:
-    head, kind = group[0], _kind(layer)
-    if any(_kind(one) == "activation" for one in group) or _activation(head) not in ("", "linear"):
+    head, kind = group[0].layer, _kind(layer)
+    if _activation(head) not in ("", "linear"):
+        return False
+    if any(_kind(one.layer) == "activation" for one in group):
         return False
     if kind == "norm":
         return _kind(head) in MULTIPLYING and len(group) == 1
@@ -80,24 +82,28 @@ def _is_relu(layer: Any) -> bool:
     return type(layer).__name__ == "Activation" and _activation(layer) in ("relu", "relu6")
 
 
-def _operator(group: list[Any], numbers: dict[str, int]) -> Operator:
-    head, kind = group[0], _kind(group[0])
+def _operator(group: list[Any], numbers: dict[Any, int], counted: set[str]) -> Operator:
+    layers = [use.layer for use in group]
+    head, kind = layers[0], _kind(layers[0])
     inputs = tuple(
         Tensor(numbers.get(source, 0), _shape(tensor))
-        for source, tensor in zip(_sources(head), _inputs(head), strict=True)
+        for source, tensor in zip(group[0].parent_nodes, group[0].keras_inputs, strict=True)
     )
-    output = Tensor(numbers[group[-1].name], _shape(group[-1].output))
-    trained = sum(prod(weight.shape) for layer in group for weight in layer.trainable_weights)
-    row = Operator(head.name, kind, inputs, (output,), parameters=trained)
+    output = Tensor(numbers[group[-1]], _shape(group[-1].outputs))
+    trained = {one.name: sum(prod(w.shape) for w in one.trainable_weights) for one in layers}
+    parameters = sum(trained[name] for name in trained.keys() - counted)
+    counted.update(trained)
+    row = Operator(head.name, kind, inputs, (output,), parameters=parameters)
     if kind in MULTIPLYING:
-        return _multiplying(row, head, with_norm=any(_kind(layer) == "norm" for layer in group))
-    if trained and kind != "norm":
+        return _multiplying(row, head, with_norm=any(_kind(layer) == "norm" for layer in layers))
+    frozen = any(weight.shape.rank > 1 for weight in head.weights)  # or not: such weights multiply
+    if kind != "norm" and (trained[head.name] or frozen):
         raise UserError(
             f"layer {head.name} cannot be counted: what the weights of {type(head).__name__} "
             "multiply is not known.",
             "Write it with layers that tflite_light/cost/of_model.py lists.",
         )
-    return replace(row, weights=trained)
+    return replace(row, weights=trained[head.name])
 
 
 def _multiplying(row: Operator, head: Any, with_norm: bool) -> Operator:
@@ -124,15 +130,6 @@ def _kind(layer: Any) -> str:
 
 def _activation(layer: Any) -> str:
     return getattr(getattr(layer, "activation", None), "__name__", "")
-
-
-def _inputs(layer: Any) -> list[Any]:
-    return layer.input if isinstance(layer.input, list) else [layer.input]
-
-
-def _sources(layer: Any) -> list[str]:
-    """Names of the layers whose outputs a layer reads."""
-    return [tensor.node.layer.name for tensor in _inputs(layer)]
 
 
 def _shape(tensor: Any) -> tuple[int, ...]:
