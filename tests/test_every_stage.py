@@ -13,7 +13,9 @@ from conftest import networks
 
 from tflite_light.compress import Plan, Stage, misfit
 from tflite_light.compress._structure import kernel_variables
+from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
+from tflite_light.compress.factorize import Factorize
 from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
@@ -303,3 +305,73 @@ def test_the_only_batch_norm_of_a_network_is_measured(key: str, examples: Exampl
     inputs = keras.Model(before.input, before.get_layer("norm").input).predict(images, verbose=0)
     assert norm.moving_mean.numpy() == pytest.approx(inputs.mean((0, 1, 2)), abs=1e-4)
     assert norm.moving_variance.numpy() == pytest.approx(inputs.var((0, 1, 2)), rel=0.02)
+
+
+def transposed(layer: Any = None) -> Any:
+    """A transposed convolution, as many channels in as out, between others and in a sum."""
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(16, 3, 2, "same", activation="relu", name="stem")(image)
+    y = layers.Conv2D(8, 3, 2, "same", activation="relu", name="down")(x)
+    y = (layer or layers.Conv2DTranspose)(16, 3, strides=2, padding="same", name="up")(y)
+    x = layers.Conv2D(32, 1, activation="relu", name="wide")(layers.Add()([x, y]))
+    x = layers.Conv2D(32, 3, 2, activation="relu", name="last")(x)
+    return keras.Model(image, layers.Dense(4, name="logits")(layers.GlobalAveragePooling2D()(x)))
+
+
+class Doubled(keras.layers.Conv2D):  # type: ignore[misc]
+    """A kind that is derived from a convolution, and does something else with its kernel."""
+
+    def __init__(self, filters: int, kernel_size: int, strides: int, **options: Any):
+        super().__init__(filters, kernel_size, **options)
+
+    def call(self, inputs: Any) -> Any:
+        return keras.backend.repeat_elements(
+            keras.backend.repeat_elements(super().call(inputs), 2, 1), 2, 2
+        )
+
+
+ALL = ["stem", "down", "wide", "last", "logits"]
+
+
+@pytest.mark.parametrize("kind", [keras.layers.Conv2DTranspose, Doubled])
+@pytest.mark.parametrize(
+    ("stage", "worked_on"),
+    [
+        (Prune(sparsity=0.3, pattern="2x1"), ALL[1:]),
+        (Prune(pattern="2:4"), ALL[1:]),
+        (Cluster(centroids=4), ALL),
+        (Cluster(centroids=4, per="channel"), ALL),
+        (Factorize(ranks={"down": 8, "last": 8}), ["down", "last"]),
+        (Channels(keep=0.7), None),
+    ],
+    ids=["blocks", "N:M", "cluster", "by channel", "factorize", "channels"],
+)
+def test_kinds_derived_from_a_convolution_are_left_as_they_are(
+    kind: Any, stage: Stage, worked_on: list[str] | None, examples: Examples
+) -> None:
+    model = transposed(kind)
+    own = plan(stage, model, [], SimpleNamespace(train=examples))
+    covered = stage.covers(model, own)
+    assert covered == worked_on or (worked_on is None and {"wide", "last"} & {*covered})
+    assert "up" not in covered
+    wrapped = stage.wrap(model, own, STEPS)
+    stage.prepare(wrapped, model, own, examples)
+    fit(wrapped, examples, stage.callbacks(wrapped, own))
+    assert wrapped.get_layer("up").kernel.shape == model.get_layer("up").kernel.shape
+    file = File(Float32().convert(stage.strip(wrapped), examples))
+    assert [promise.shortfall(file) for promise in stage.promises(own)] == [
+        None for _ in stage.promises(own)
+    ]
+
+
+def test_a_transposed_convolution_is_pruned_where_any_weights_may_go(examples: Examples) -> None:
+    model, stage = transposed(), Prune(sparsity=0.5)
+    own = plan(stage, model, [])
+    assert "up" in own["sparsity"]
+    wrapped = stage.wrap(model, own, STEPS)
+    fit(wrapped, examples, stage.callbacks(wrapped, own))
+    zeros = float(np.mean(wrapped.get_layer("up").kernel == 0))
+    assert zeros == pytest.approx(own["sparsity"]["up"], abs=1 / 1152)
+    require_promises(Float32().convert(wrapped, examples), [stage], [own])

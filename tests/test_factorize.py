@@ -57,3 +57,27 @@ def test_grouped_convolutions_are_named_where_too_little_else_is_left() -> None:
     ) as error:
         Factorize(keep=0.9).plan(model, None)
     assert error.value.hint.startswith("Leave the stage out")
+
+
+def places() -> Any:
+    """A dense layer at each place, and one layer that is used twice, at two sizes."""
+    layers, image = keras.layers, keras.Input(SHAPE)
+    x = layers.Conv2D(32, 3, 2, "same", name="stem")(image)
+    again = layers.Conv2D(32, 3, 2, "same", activation="relu", name="again")
+    x = layers.Dense(64, activation="relu", name="each")(again(again(x)))
+    return keras.Model(image, layers.Dense(4, name="logits")(layers.Flatten()(x)))
+
+
+def test_places_and_uses_are_counted_and_what_is_used_twice_stays(data: Data) -> None:
+    model, stage = places(), Factorize(ranks={"each": 8})
+    plan = stage.plan(model, data)
+    stem, again, each, logits = 256 * 27 * 32, (64 + 16) * 288 * 32, 16 * 32 * 64, 1024 * 4
+    before = stem + again + each + logits
+    assert plan["multiply_adds"] == [before, before - each + 16 * 8 * (32 + 64)]
+    wrapped = stage.wrap(model, plan, 1)
+    stage.prepare(wrapped, model, plan, data.train)
+    assert of_model.network(model).multiply_adds == before
+    assert of_model.network(wrapped).multiply_adds == plan["multiply_adds"][1]
+    assert wrapped.count_params() == model.count_params() - 32 * 64 + 8 * (32 + 64)
+    with pytest.raises(UserError, match=r"ranks\.again: no layer of this name can be factorized"):
+        Factorize(ranks={"again": 8}).plan(model, data)

@@ -324,3 +324,14 @@ def test_pointwise_prunes_what_xnnpack_runs_sparse() -> None:
     )
     assert len(decided["sparsity"]) == 34
     assert {tuple(shape[:2]) for shape in decided["shapes"].values()} == {(1, 1)}
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "2x1"])
+def test_a_transposed_convolution_is_no_pointwise_one(pattern: str) -> None:
+    image = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(8, 1, name="first")(image)
+    x = keras.layers.Conv2D(8, 1, name="pointwise")(x)
+    x = keras.layers.Flatten()(keras.layers.Conv2DTranspose(8, 1, name="up")(x))
+    model = keras.Model(image, keras.layers.Dense(2, name="logits")(x))
+    decided = Prune(sparsity=0.003, pattern=pattern, only="pointwise").plan(model, None)
+    assert list(decided["sparsity"]) == ["pointwise"]

@@ -1,18 +1,27 @@
 """Which layers a stage works on."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from tflite_light.graph.lint import KERNELS
 from tflite_light.graph.naming import fitting
+from tflite_light.graph.uses import uses
 from tflite_light.stack import keras
 
 
-def weighty(model: Any, exclude: Sequence[str] = (), place: str = "") -> list[Any]:
-    """Convolutions and dense layers, without depthwise ones, but for those of excluded names."""
-    kinds = (keras.layers.Conv2D, keras.layers.Dense)  # DepthwiseConv2D is not a Conv2D
-    return without([one for one in model.layers if isinstance(one, kinds)], exclude, place)
+def weighty(
+    model: Any, exclude: Sequence[str] = (), place: str = "", *, transposed: bool = False
+) -> list[Any]:
+    """Convolutions and dense layers, without depthwise ones, but for those of excluded names.
+
+    A Conv2DTranspose, a Conv2D to Python, has the axes of its kernel swapped: it is among them only
+    where it makes no difference. Other derived kinds may do anything with theirs.
+    """
+    kinds = [keras.layers.Conv2D, keras.layers.Dense]
+    kinds += [keras.layers.Conv2DTranspose] * transposed
+    return without([one for one in model.layers if type(one) in kinds], exclude, place)
 
 
 def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[Any]:
@@ -42,16 +51,25 @@ def is_normalised(layer: Any) -> bool:
 def is_pointwise(layer: Any) -> bool:
     """Whether it is a 1x1 convolution without stride or groups, which XNNPACK can run sparse."""
     return (
-        isinstance(layer, keras.layers.Conv2D)
+        type(layer) is keras.layers.Conv2D
         and layer.kernel_size == layer.strides == (1, 1)
         and layer.groups == 1
     )
 
 
-def multiply_adds(layer: Any) -> int:
-    """Of one picture; 0 for layers that multiply by no kernel."""
-    kernel = getattr(layer, "depthwise_kernel", getattr(layer, "kernel", None))
-    if kernel is None:
+def multiply_adds(model: Any) -> Counter[str]:
+    """Of one picture, by layer; all its uses together where there are several."""
+    found: Counter[str] = Counter()
+    for use in uses(model):
+        found[use.layer.name] += _products(use)
+    return found
+
+
+def _products(use: Any) -> int:
+    """Each weight multiplies at each place of the output, or of a transposed one's input."""
+    if not kernels(use.layer):
         return 0
-    positions = layer.output.shape[1:3] if kernel.shape.rank == 4 else ()
-    return int(math.prod(kernel.shape) * math.prod(positions))
+    transposed = isinstance(use.layer, keras.layers.Conv2DTranspose)
+    computed = use.keras_inputs[0] if transposed else use.outputs
+    weights = sum(math.prod(kernel.shape) for kernel in kernels(use.layer))
+    return int(weights * math.prod(computed.shape[1:-1]))

@@ -14,6 +14,7 @@ from tflite_light.graph.copied import copied
 from tflite_light.graph.low_rank import FIRST, Splittable, split
 from tflite_light.graph.reconstruction import shrunk
 from tflite_light.graph.statistics import measure, standardise
+from tflite_light.graph.uses import shared
 from tflite_light.stack import keras, tf
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ _BATCH = 8  # the inputs of all layers are in memory at once: 0.3 GB for MobileN
 
 
 def splittable(model: Any, exclude: list[str]) -> dict[str, Splittable]:
-    layers = weighty(model, exclude, "compress.factorize.exclude")
-    ordinary = [one for one in layers if getattr(one, "groups", 1) == 1]
+    """Layers that can be two; one that is used several times would need directions for all."""
+    layers, several = weighty(model, exclude, "compress.factorize.exclude"), shared(model)
+    ordinary = [one for one in layers if getattr(one, "groups", 1) == 1 and one.name not in several]
     return {
         layer.name: Splittable(layer)
         for layer in ordinary
@@ -184,7 +186,7 @@ def by_budget(
     if examples:
         harm = _harm(model, layers, factors, examples)
         lost = {name: shares * harm.get(name, 1.0) for name, shares in lost.items()}
-    total = sum(map(multiply_adds, model.layers))
+    total = multiply_adds(model).total()
     choices = {name: _choices(one) for name, one in layers.items()}
     ranks: dict[str, int] = {}
     while total - saved(layers, ranks) > keep * total:
@@ -205,7 +207,7 @@ def by_budget(
 
 def _untouched(model: Any, layers: Mapping[str, Splittable]) -> int:
     """Multiply-adds of the layers that cannot be split."""
-    return sum(multiply_adds(layer) for layer in model.layers if layer.name not in layers)
+    return sum(count for name, count in multiply_adds(model).items() if name not in layers)
 
 
 def _factors(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from tflite_light.compress import Plan, Stage
 from tflite_light.compress._layers import multiply_adds
 from tflite_light.errors import UserError
+from tflite_light.graph.uses import require_flat
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
@@ -58,6 +59,7 @@ class Factorize(Stage):
         """Ranks by layer, and the network's multiply-adds before and after."""
         from tflite_light.compress import _ranks
 
+        require_flat(model, self.key)
         layers = _ranks.splittable(model, self.exclude)
         ranks = self._ranks(model, layers, data)
         if not ranks and data:
@@ -65,7 +67,7 @@ class Factorize(Stage):
                 "compress.factorize would leave every layer as it is: none gets cheaper.",
                 "Lower `energy` or `keep`, or leave the stage out.",
             )
-        before = sum(map(multiply_adds, model.layers))
+        before = multiply_adds(model).total()
         return {"ranks": ranks, "multiply_adds": [before, before - _ranks.saved(layers, ranks)]}
 
     def covers(self, model: Any, plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from tflite_light.compress._layers import is_pointwise, kernels, weighty
 from tflite_light.compress._patterns import Pattern
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
+from tflite_light.graph.uses import require_flat
 from tflite_light.progress import say
 from tflite_light.tflite.promises import Groups, Promise, Zeros
 from tflite_light.wording import some
@@ -86,6 +87,7 @@ class Prune(Stage):
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """`sparsity` and shape of each layer that is pruned, the layers that the pattern leaves
         `dense`, and the share of `zeros` among all weights."""
+        require_flat(model, self.key)
         chosen = self._chosen(model)
         layers = [layer for layer in chosen if self._pattern.fits(layer.kernel.shape)]
         dense = [layer.name for layer in chosen if layer not in layers]
@@ -135,10 +137,13 @@ class Prune(Stage):
         return self._pattern.pruned(shape, sparsity)
 
     def _chosen(self, model: Any) -> list[Any]:
-        first = weighty(model)[:1]
+        any_weights = self.pattern == "unstructured"
+        first = weighty(model, transposed=any_weights)[:1]
         layers = [
             layer
-            for layer in weighty(model, self.exclude, "compress.prune.exclude")
+            for layer in weighty(
+                model, self.exclude, "compress.prune.exclude", transposed=any_weights
+            )
             if layer not in first and (self.only == "all" or is_pointwise(layer))
         ]
         if layers:

@@ -2,6 +2,7 @@
 convolutions into n x 1 and 1 x n (Jaderberg et al. 2014, arXiv 1405.3866).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,7 @@ class Splittable:
         if rank is None:
             return int(np.prod(shape)) * second
         if len(shape) == 2:
-            return int(rank * (shape[0] + shape[1]))
+            return int(rank * (shape[0] + shape[1]) * first)
         height, width, inputs, outputs = shape
         return int(rank * (height * inputs * first + width * outputs * second))
 
@@ -114,8 +115,8 @@ class Splittable:
 
     def _positions(self) -> tuple[int, int]:
         """At which the first half and the second are computed."""
-        if len(self.layer.kernel.shape) == 2:
-            return 1, 1
+        if len(self.layer.kernel.shape) == 2:  # of more than two axes it is computed at places, too
+            return (places := math.prod(self.layer.output.shape[1:-1])), places
         rows, columns = self.layer.output.shape[1:3]
         return rows * (
             columns if self.layer.kernel_size[1] == 1 else self._columns()
@@ -144,13 +145,15 @@ def split(model: Any, ranks: Mapping[str, int]) -> Any:
     config = model.get_config()
     layers = []
     for entry in config["layers"]:
+        entry.pop("build_config", None)  # shapes of the whole layer
         if entry["name"] in ranks:
             halves = Splittable(model.get_layer(entry["name"])).configs(ranks[entry["name"]])
             name = halves[0]["name"]
             layers.append({**entry, "name": name, "config": halves[0]})
             entry = {**entry, "config": halves[1], "inbound_nodes": [[[name, 0, 0, {}]]]}
         layers.append(entry)
-    result = keras.Model.from_config({**config, "layers": layers})
+    kinds = {type(layer).__name__: type(layer) for layer in model.layers}
+    result = keras.Model.from_config({**config, "layers": layers}, custom_objects=kinds)
     for layer in model.layers:
         if layer.name in ranks:
             if layer.use_bias:

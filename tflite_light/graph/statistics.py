@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.copied import copied
+from tflite_light.graph.uses import shared
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
 
 def norms(model: Any) -> list[Any]:
-    """The batch norms that have a scale and an offset."""
-    kind = keras.layers.BatchNormalization
-    return [one for one in model.layers if isinstance(one, kind) and one.scale and one.center]
+    """The batch norms that have a scale and an offset, without those that are used several times:
+    no statistics are right for all their inputs."""
+    kind, several = keras.layers.BatchNormalization, shared(model)
+    found = [one for one in model.layers if isinstance(one, kind) and one.name not in several]
+    return [one for one in found if one.scale and one.center]
 
 
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
