@@ -9,6 +9,10 @@ import pytest
 from conftest import TINY, Call, as_json, complaint, networks
 
 from tflite_light import recipe as recipes
+from tflite_light.compress.channels import Channels
+from tflite_light.compress.cluster import Cluster
+from tflite_light.compress.factorize import Factorize
+from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint, lint
@@ -186,3 +190,61 @@ def test_check_graph_ends_with_two_where_a_stage_cannot_keep_its_promise(
     assert call("check", tiny, "--set", "compress.prune.sparsity=0.99").exit_code == 0
     files = "--set=export=[{int8: {float_layers: [stem_con]}}]"
     assert "export.int8.float_layers: " in complaint(call("check", tiny, "--graph", files))
+
+
+def used_twice(layer: Any, first: str = "conv") -> Any:
+    """A layer that two convolutions share."""
+
+    def body(image: Any) -> Any:
+        return LAYERS.Concatenate()([layer(conv(image, first)), layer(conv(image, "other"))])
+
+    return network(body)
+
+
+def inside(image: Any) -> Any:
+    """A network as a layer, frozen, as one that was trained on other pictures is."""
+    inner = keras.Sequential([LAYERS.Conv2D(4, 3), LAYERS.ReLU()], name="inner")
+    inner.trainable = False
+    return inner(conv(image))
+
+
+FLAT = [Prune(), Cluster(centroids=4), Factorize(), Channels()]
+
+
+@pytest.mark.parametrize("stage", FLAT, ids=lambda stage: stage.key)
+def test_a_network_as_a_layer_is_refused_before_a_run(stage: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        stage.plan(network(inside), None)
+    assert caught.value.problem == (
+        f"compress.{stage.key}: layer inner is a network of its own, whose layers the stage does "
+        "not see."
+    )
+    assert caught.value.hint == (
+        "Build the network of the layers of inner themselves, or leave the stage out."
+    )
+
+
+@pytest.mark.parametrize("stage", FLAT, ids=lambda stage: stage.key)
+def test_a_network_without_kernels_may_be_a_layer(stage: Any) -> None:
+    flips = keras.Sequential([LAYERS.ReLU(), LAYERS.ZeroPadding2D()], name="inner")
+
+    def body(image: Any) -> Any:
+        return LAYERS.Conv2D(64, 3, name="b")(LAYERS.Conv2D(64, 3, name="a")(flips(image)))
+
+    stage = stage.model_copy(update={"keep": 0.9} if "keep" in type(stage).model_fields else {})
+    assert "b" in stage.covers(network(body), stage.plan(network(body), None))
+
+
+@pytest.mark.parametrize("kind", [LAYERS.ReLU, LAYERS.BatchNormalization])
+def test_channels_refuses_a_layer_that_is_used_twice(kind: Any) -> None:
+    with pytest.raises(UserError) as caught:
+        Channels().plan(used_twice(kind(name="again")), None)
+    assert caught.value.problem == (
+        "compress.channels: layer again is used 2 times, and the stage needs a layer for each use."
+    )
+    assert caught.value.hint.startswith("Build the network with a layer for each use, or leave")
+
+
+def test_a_norm_that_is_used_twice_is_named() -> None:
+    found = lint.refused(used_twice(LAYERS.BatchNormalization(name="again")))
+    assert found == {"again": "(BatchNormalization that is used 2 times)"}

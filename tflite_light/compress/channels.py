@@ -41,7 +41,9 @@ class Channels(Stage):
         """
         from tflite_light.compress._latency import within
         from tflite_light.compress._selection import selected
+        from tflite_light.graph.uses import require_flat
 
+        require_flat(model, self.key, once=True)
         if self.of == "latency" and data:
             return within(self, model, data)
         return selected(self, model, data)

@@ -11,6 +11,7 @@ from tflite_light.compress._layers import is_normalised, weighty
 from tflite_light.compress._structure import keeping
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
+from tflite_light.graph.uses import require_flat
 from tflite_light.tflite.promises import Clusters, Promise
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Cluster(Stage):
         """The layers that are clustered, and of how many of their values; and those whose kernel
         as a whole keeps to the number in a file of floats. What has so few weights is left as it
         is."""
+        require_flat(model, self.key)
         layers = weighty(model, self.exclude, "compress.cluster.exclude")
         if not layers:
             raise UserError(
