@@ -312,6 +312,7 @@ def test_evaluate_gives_the_same_shares_again_and_those_of_other_outliers(
     assert message.startswith("data folder nowhere holds no pictures or does not exist.")
 
 
+@pytest.mark.slow
 def test_made_outliers_have_files_reject_photographs(
     call: Call, photos: Path, tmp_path: Path
 ) -> None:
