@@ -90,7 +90,7 @@ def test_code_in_a_saved_network_is_not_run(form: str, tmp_path: Path) -> None:
     assert "has a Lambda layer, whose code would be run." in refusal(tmp_path / form)
 
 
-@pytest.mark.parametrize("last", ["softmax", "Softmax", "Activation", "moved", "none"])
+@pytest.mark.parametrize("last", ["softmax", "Softmax", "Activation", "moved", "network", "none"])
 def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     layers = keras.layers
     image = layers.Input((None, None, 3))
@@ -98,6 +98,9 @@ def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     x = layers.Dense(5, activation="softmax" if last == "softmax" else None)(x)
     ends: dict[str, Any] = {"Softmax": layers.Softmax(), "Activation": layers.Activation("softmax")}
     x = ends[last](x) if last in ends else x
+    if last == "network":
+        end = layers.Input(x.shape[1:])
+        x = keras.Model(end, layers.Activation("softmax")(layers.Dropout(0.1)(end)))(x)
     if last == "moved":  # as networks of mixed precision end
         x = layers.Activation("linear", dtype="float32")(layers.Activation("softmax")(x))
     keras.Model(image, x).save(tmp_path / "mine.h5")

@@ -116,6 +116,8 @@ def squashing(model: Any) -> Any:
     Layers behind it that only move values are looked through.
     """
     layer = model.outputs[0].node.layer
+    if isinstance(layer, keras.Model):
+        return squashing(layer)
     while _only_moves(layer) and isinstance(layer.input, type(model.outputs[0])):
         layer = layer.input.node.layer
     squashes = isinstance(layer, keras.layers.Softmax) or activation(layer) in _SQUASHING
