@@ -199,9 +199,19 @@ def test_a_constant_of_zeros_is_refused_where_it_would_end_the_process(examples:
 
 
 def test_no_layer_left_in_int8_is_refused(model: Any, examples: Examples) -> None:
+    number = len(model.layers)
     with pytest.raises(UserError) as caught:
-        Int8(calibration_images=20, float_layers=100).convert(model, examples)
-    assert caught.value.problem.startswith("export.int8.float_layers: 100 are all of the file's ")
+        Int8(float_layers=number).require_known(model)
+    assert caught.value.problem == (
+        f"export.int8.float_layers: {number} are all of the network's {number} layers."
+    )
+    mode = Int8(calibration_images=20, float_layers=number - 1)
+    mode.require_known(model)
+    with pytest.raises(UserError) as caught:
+        mode.convert(model, examples)
+    assert caught.value.problem.startswith(
+        f"export.int8.float_layers: {number - 1} are all of the file's "
+    )
     assert caught.value.hint == "Write fewer, or export float32."
 
 

@@ -81,6 +81,11 @@ class Int8(Mode):
     def require_known(self, model: Any) -> None:
         layers = [layer.name for layer in model.layers]
         fitting(layers, self._patterns, self._place, "of the network")
+        if self._most >= len(layers):  # the file's operators are fewer still, and counted later
+            raise UserError(
+                f"{self._place}: {self._most} are all of the network's {len(layers)} layers.",
+                "Write fewer, or export float32.",
+            )
 
     @property
     def loses(self) -> dict[str, str]:
