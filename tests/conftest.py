@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import flatbuffers
+import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner, Result
@@ -17,9 +18,11 @@ from PIL import Image as Pillow
 
 from tflite_light.android import key
 from tflite_light.cli import main
+from tflite_light.contract import Image
 from tflite_light.data._examples import write_photographs
 from tflite_light.data._split import THREE
 from tflite_light.data.sign_digits import SignDigits
+from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import Split
 from tflite_light.sockets import load, names
 
@@ -59,6 +62,18 @@ def tiny(tmp_path: Path) -> Path:
 def photos(tmp_path: Path) -> Path:
     """A folder with three classes of 20 real photographs each."""
     return write_photographs(tmp_path / "photos", classes=3, each=20)
+
+
+@pytest.fixture(scope="session")
+def examples() -> Examples:
+    """The hand signs that are trained on, 32 px."""
+    return SignDigits().load(Image(size=32)).train
+
+
+@pytest.fixture(scope="session")
+def batch(examples: Examples) -> Any:
+    """The first 200 of them, as a model takes them."""
+    return np.concatenate(list(examples.inputs(range(200))))
 
 
 Call = Callable[..., Result]

@@ -7,8 +7,6 @@ import pytest
 from conftest import networks
 
 from tflite_light.compress.qat import QAT
-from tflite_light.contract import Image
-from tflite_light.data.sign_digits import SignDigits
 from tflite_light.export._equalisation import equalised
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
@@ -23,16 +21,6 @@ from tflite_light.tflite.file import File
 from tflite_light.tflite.patches import WEIGHTED
 
 Batch = Any
-
-
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return SignDigits().load(Image(size=32)).train
-
-
-@pytest.fixture(scope="module")
-def batch(examples: Examples) -> Batch:
-    return np.concatenate(list(examples.inputs(range(200))))
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,6 @@ import pytest
 from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 
 from tflite_light.compress.qat import QAT
-from tflite_light.contract import Image
-from tflite_light.data.sign_digits import SignDigits
 from tflite_light.export.int8 import Int8
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.quantised import unquantised
@@ -24,11 +22,6 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.stack import keras
 
 SPOILT = "block3_project_conv"
-
-
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return SignDigits().load(Image(size=32)).train
 
 
 def settled(model: Any, examples: Examples) -> Any:

@@ -10,8 +10,6 @@ from conftest import TINY, Call, as_json, complaint
 
 from tflite_light import contract
 from tflite_light.compress.qat import QAT
-from tflite_light.contract import Image
-from tflite_light.data.sign_digits import SignDigits
 from tflite_light.errors import UserError
 from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.float16 import Float16
@@ -26,16 +24,6 @@ from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 from tflite_light.tflite.layers import operators
 from tflite_light.tflite.runtimes import is_older
-
-
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return SignDigits().load(Image(size=32)).train
-
-
-@pytest.fixture(scope="module")
-def batch(examples: Examples) -> Any:
-    return np.concatenate(list(examples.inputs(range(200))))
 
 
 @pytest.fixture(scope="module")

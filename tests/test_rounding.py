@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from conftest import networks
 
-from tflite_light.contract import Image
-from tflite_light.data.sign_digits import SignDigits
 from tflite_light.export.int8 import Int8
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.tiny import Tiny
@@ -20,16 +18,6 @@ from tflite_light.tflite.patches import patches
 from tflite_light.tflite.watching import Watched
 
 Batch = Any
-
-
-@pytest.fixture(scope="module")
-def examples() -> Examples:
-    return SignDigits().load(Image(size=32)).train
-
-
-@pytest.fixture(scope="module")
-def batch(examples: Examples) -> Batch:
-    return np.concatenate(list(examples.inputs(range(200))))
 
 
 def trained(model: Any, examples: Examples, epochs: int) -> Any:
