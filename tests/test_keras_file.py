@@ -9,6 +9,7 @@ import pytest
 from conftest import Call, as_json, complaint
 
 from tflite_light.errors import UserError
+from tflite_light.graph.build import build
 from tflite_light.measure.predict import Predictor
 from tflite_light.models.keras_file import KerasFile
 from tflite_light.stack import keras, tf
@@ -129,6 +130,31 @@ def test_probabilities_that_cannot_be_left_out_are_refused(
     layer = "last" if last == "sigmoid" else "last_but_one"
     assert f"its layer {layer} makes probabilities of the logits ({last.lower()})." in message
     assert not (tmp_path / "files").exists()
+
+
+def test_a_network_in_a_network_is_flattened(tmp_path: Path) -> None:
+    """As Keras' guide to transfer learning builds them; the inner layers' names may be taken."""
+    layers = keras.layers
+    inside = layers.Input((16, 16, 4))
+    x = layers.Conv2D(6, 3, padding="same", name="conv", activation="relu")(inside)
+    x = layers.BatchNormalization(name="norm")(layers.Add()([x, layers.Conv2D(6, 1)(inside)]))
+    base = keras.Model(inside, [x], name="base")
+    base.trainable = False
+    top = keras.Sequential([layers.Dropout(0.2), layers.Dense(10, name="top")], name="head")
+    image = layers.Input((32, 32, 3))
+    x = layers.Conv2D(4, 3, 2, "same", name="conv", activation="relu")(image)
+    x = base(x, training=False)
+    keras.Model(image, top(layers.GlobalAveragePooling2D()(x))).save(tmp_path / "mine.h5")
+    saved = keras.models.load_model(tmp_path / "mine.h5")
+    model = build(KerasFile(path=str(tmp_path / "mine.h5")), 32, 10, seed=0)
+    names = [layer.name for layer in model.layers]
+    assert {"conv", "base_conv", "norm", "top"} <= set(names)
+    assert not any(isinstance(layer, keras.Model) for layer in model.layers)
+    assert {one.name.split("/")[0] for one in model.weights} <= set(names)
+    pixels = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
+    assert np.allclose(
+        model.predict(pixels, verbose=0), saved.predict(pixels, verbose=0), atol=1e-6
+    )
 
 
 def test_a_run_of_a_network_that_was_saved_anew_is_refused(mine: Path, call: Call) -> None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tflite_light.graph.uses import shared, uses
+from tflite_light.graph.uses import called, shared, uses
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
 
@@ -35,19 +35,10 @@ def abreast(model: Any, other: Any, batches: Iterable[Floats]) -> Iterator[tuple
                 outputs.pop(tensor, None)
         answers = [
             tuple(
-                _answers(node, one, side)
+                called(node, one, side)
                 for one, side in zip((layer, twin), zip(*pairs, strict=True), strict=True)
             )
             for pairs in inputs
         ]
         for place, tensor in enumerate(node.flat_output_ids):
             outputs[tensor] = [(own[place], their[place]) for own, their in answers]
-
-
-def _answers(node: Any, layer: Any, inputs: tuple[Any, ...]) -> list[Any]:
-    """A layer's outputs, called as it is in the network, of a use's inputs."""
-    given: dict[str, list[Any]] = {}
-    for tensor, value in zip(node.flat_input_ids, inputs, strict=True):
-        given.setdefault(tensor, []).append(value)
-    arguments, named = node.map_arguments(given)
-    return list(tf.nest.flatten(layer(*arguments, **named)))

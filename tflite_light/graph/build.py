@@ -3,6 +3,7 @@
 from typing import Any
 
 from tflite_light.errors import UserError
+from tflite_light.graph.flattening import flattened
 from tflite_light.graph.fusing import fused
 from tflite_light.models import Architecture, activation, squashing
 from tflite_light.stack import keras
@@ -12,7 +13,7 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     """A Keras model, float32 [batch, size, size, 3] -> logits [batch, classes]."""
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
-    model = architecture.build((size, size, 3), classes)
+    model = flattened(architecture.build((size, size, 3), classes))
     file = architecture.file
     name = file.path if file else architecture.key
     if model.output_shape != (None, classes):

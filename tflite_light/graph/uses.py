@@ -1,10 +1,11 @@
 """How the layers of a network are used: once as a rule, or several times, or as networks in it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from tflite_light.errors import UserError
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 
 def uses(model: Any) -> list[Any]:
@@ -13,8 +14,18 @@ def uses(model: Any) -> list[Any]:
     places = {layer.name: place for place, layer in enumerate(model.layers)}
     found: list[Any] = []
     for _, level in sorted(model._nodes_by_depth.items(), reverse=True):
-        found += sorted(level, key=lambda node: places[node.layer.name])
+        # a Sequential does not have its input among its layers
+        found += sorted(level, key=lambda node: places.get(node.layer.name, -1))
     return found
+
+
+def called(node: Any, layer: Any, inputs: Sequence[Any]) -> list[Any]:
+    """The outputs of a layer, called as `node` calls its own, of other inputs."""
+    given: dict[str, list[Any]] = {}
+    for tensor, value in zip(node.flat_input_ids, inputs, strict=True):
+        given.setdefault(tensor, []).append(value)
+    arguments, named = node.map_arguments(given)
+    return list(tf.nest.flatten(layer(*arguments, **named)))
 
 
 def shared(model: Any) -> dict[str, int]:
