@@ -14,17 +14,15 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     model = flattened(architecture.build((size, size, 3), classes))
-    file = architecture.file
-    name = file.path if file else architecture.key
     if model.output_shape != (None, classes):
         raise UserError(
-            f"{name}: its logits are {model.output_shape}, not one for each of the {classes} "
-            "classes of a picture.",
+            f"{architecture.where}: its logits are {model.output_shape}, not one for each of the "
+            f"{classes} classes of a picture.",
             "Let `logits` end in keras.layers.Dense(classes).",
         )
     if (last := squashing(model)) is not None:
         raise UserError(
-            f"{name}: its layer {last.name} makes probabilities of the logits "
+            f"{architecture.where}: its layer {last.name} makes probabilities of the logits "
             f"({activation(last) or 'softmax'}).",
             "Let it end in its logits: training and files make probabilities of these.",
         )

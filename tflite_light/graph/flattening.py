@@ -24,9 +24,12 @@ def flattened(model: Any) -> Any:
 
 
 def _inner(model: Any) -> list[Any]:
-    """Without subclassed ones, which are Python code and no graph."""
-    networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    return [one for one in networks if one._is_graph_network]
+    return [layer for layer in model.layers if _is_network(layer)]
+
+
+def _is_network(layer: Any) -> bool:
+    """Subclassed ones are Python code, no graph of layers."""
+    return isinstance(layer, keras.Model) and bool(layer._is_graph_network)
 
 
 def _rename(model: Any, taken: set[str]) -> None:
@@ -46,7 +49,9 @@ def _called(model: Any, inputs: list[Any]) -> list[Any]:
         if node.is_input:
             continue
         given = [values[tensor] for tensor in node.flat_input_ids]
-        inner = isinstance(node.layer, keras.Model) and node.layer._is_graph_network
-        answers = _called(node.layer, given) if inner else called(node, node.layer, given)
+        if _is_network(node.layer):
+            answers = _called(node.layer, given)
+        else:
+            answers = called(node, node.layer, given)
         values.update(zip(node.flat_output_ids, answers, strict=True))
     return [values[str(id(one))] for one in model.outputs]

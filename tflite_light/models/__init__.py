@@ -74,12 +74,16 @@ class Architecture(Part):
         inputs = keras.layers.Input(image_shape, name="image")
         answers = self.logits(inputs, classes)
         if not isinstance(answers, type(inputs)):
-            name = self.file.path if self.file else self.key
             raise UserError(
-                f"{name}: `logits` gives {type(answers).__name__}, not a tensor of Keras.",
+                f"{self.where}: `logits` gives {type(answers).__name__}, not a tensor of Keras.",
                 "End it with `return` and the tensor that its last layer gives.",
             )
         return keras.Model(inputs, answers, name=self.key)
+
+    @property
+    def where(self) -> str:
+        """What its mistakes are named after: its file, if it is outside the package, or its key."""
+        return str(self.file.path) if self.file else self.key
 
     @classmethod
     def published(cls) -> list[Published]:

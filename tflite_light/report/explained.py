@@ -27,8 +27,7 @@ def show(found: Explanation) -> None:
     console.print(table)
     console.print(f"\n{found.worst[0].layer} adds most.", soft_wrap=True)
     if found.exempt is not None:
-        kept = ", ".join(found.exempt) if isinstance(found.exempt, list) else ""
-        value = f"[{kept}]" if kept else found.exempt
+        value = f"[{', '.join(found.exempt)}]" if isinstance(found.exempt, list) else found.exempt
         console.print(
             f"Kept in float by:\n  export: [int8: {{float_layers: {value}}}]", soft_wrap=True
         )
