@@ -240,6 +240,16 @@ def test_a_resumed_epoch_sees_what_it_would_have_seen(name: str) -> None:
     assert all(np.array_equal(a[0], b[0]) for a, b in zip(whole, resumed, strict=True))
 
 
+@pytest.mark.parametrize("name", EXACT)
+def test_no_two_batches_are_altered_alike(name: str) -> None:
+    """Neither at the same places nor at shifted ones: a counter that runs on would do that."""
+    pictures = Pictures(["same"] * 16, [0] * 16, lambda _: np.asarray(photograph()))
+    examples = read({"train": pictures}, SMALL)["train"]
+    views = training(examples, 2, 16, Augment(**{name: EXACT[name]}), seed=5, epochs=range(8))
+    found = np.unique(np.concatenate([x.numpy().reshape(16, -1) for x, _ in views]), axis=0)
+    assert len(found) == 2 if name == "flip" else len(found) > 120
+
+
 def test_affine_shifts_and_turns_about_the_centre() -> None:
     """A turn alone leaves the centre where it is; nothing set leaves all pixels where they are."""
     spot = np.zeros((33, 33, 3), np.uint8)

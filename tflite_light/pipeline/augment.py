@@ -73,7 +73,9 @@ def augmenter(augment: Augment, size: int, seed: int) -> Callable[[Any, Any, Any
     def apply(number: Any, images: Any, labels: Any) -> tuple[Any, Any]:
         if not steps:
             return images, labels
-        generator.reset(tf.stack([number, tf.constant(seed, tf.int64), tf.constant(0, tf.int64)]))
+        # Philox's state is a counter of 128 bits, low half first, and a key. Each draw adds to the
+        # low half: with the batch's number there, a batch would draw what the one before it drew.
+        generator.reset(tf.stack([tf.constant(0, tf.int64), number, tf.constant(seed, tf.int64)]))
         batch = {"images": images, "labels": labels}
         for step in steps:
             batch = step(batch)
