@@ -206,6 +206,28 @@ def test_training_order_is_a_permutation_that_differs_by_epoch() -> None:
     assert not np.array_equal(seen, np.concatenate([x for x, _ in seconds]))
 
 
+def test_a_picture_has_one_checksum_however_many_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`evaluate` reads fewer pictures than `train` did, and holds them against its checksums."""
+    noise = np.random.default_rng(0).integers(0, 256, (4, 90, 90, 3), np.uint8)
+    for name, one in zip("abcd", noise, strict=True):
+        Pillow.fromarray(one).save(tmp_path / f"{name}.png")
+    paths = sorted(tmp_path.iterdir())
+    assert min(path.stat().st_size for path in paths) > 20_000  # more than is looked at
+    pictures = Pictures(
+        [path.name for path in paths],
+        [0] * 4,
+        lambda index: paths[index].read_bytes(),
+        open=lambda index: paths[index].open("rb"),
+    )
+    decoded = read({"test": pictures}, SMALL)["test"].digest()
+    monkeypatch.setattr(reading, "FEW", 3)
+    assert read({"test": pictures}, SMALL)["test"].digest() == decoded
+    paths[1].write_bytes(paths[0].read_bytes())
+    assert read({"test": pictures}, SMALL)["test"].digest() != decoded
+
+
 EXACT: dict[str, Any] = {
     "flip": "horizontal", "crop": 0.5, "translate": 0.2, "rotate": 20, "zoom": 0.2,
     "contrast": 0.3, "brightness": 0.2, "saturation": 0.5, "erase": 0.4,

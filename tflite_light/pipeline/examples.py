@@ -41,7 +41,6 @@ class Examples:
     image: Image
     cached: Pixels | None  # uint8 [count, size, size, 3]; None where they are streamed
     kept: np.ndarray[Any, np.dtype[np.bool_]]  # which of them are in `cached` by now
-    by_ends: bool  # whether files were only looked at, at first
     checksums: np.ndarray[Any, np.dtype[np.uint32]]  # of each picture as it was when first seen
     fingerprints: np.ndarray[Any, np.dtype[np.uint64]]  # equal where pictures are, as first seen
     broken: dict[int, str]  # those that cannot be decoded, as far as known, and the reason
@@ -57,7 +56,7 @@ class Examples:
         """Decode a picture, and keep it where pictures are kept; or note that it is broken."""
         try:
             content = self.pictures.read(index)
-            self.checksums[index] = self._checksum(content)
+            self.checksums[index] = _checksum(content)
             pixels = self._size(_decoded(content))
         except (OSError, ValueError) as error:
             self.broken[index] = reason(error)
@@ -101,7 +100,7 @@ class Examples:
             content = self.pictures.read(index)
         except OSError as error:
             raise UserError(f"{name} cannot be read any more ({reason(error)}).", _BACK) from error
-        if self._checksum(content) != self.checksums[index]:
+        if _checksum(content) != self.checksums[index]:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
         return content
 
@@ -138,11 +137,6 @@ class Examples:
         if self.cached is not None:
             self.cached[index] = pixels
             self.kept[index] = True
-
-    def _checksum(self, content: "bytes | Pixels") -> int:
-        if isinstance(content, bytes):
-            return look(io.BytesIO(content)).checksum if self.by_ends else zlib.crc32(content)
-        return zlib.crc32(np.ascontiguousarray(content).data)
 
     def digest(self, indices: Sequence[int] | None = None) -> str:
         """SHA-256, in hex, of what all pictures, or some, held when they were first seen."""
@@ -181,7 +175,8 @@ class Examples:
     def balanced(self, count: int, seed: int) -> list[int]:
         """Indices of `count` pictures (or all), of each class equally many as far as it has them.
 
-        Which they are is drawn by `seed`; they come in their own order.
+        They are drawn by `seed`, in an order whose beginnings are as evenly spread: of fewer than
+        there are classes, each is of another one.
         """
         return balanced(self.labels, count, seed)
 
@@ -199,10 +194,12 @@ class Examples:
 def balanced(labels: np.ndarray[Any, Any], count: int, seed: int) -> list[int]:
     """Of pictures with these labels: what `Examples.balanced` says."""
     drawn = np.random.default_rng(seed).permutation(len(labels))
-    by_class = drawn[np.argsort(labels[drawn], kind="stable")]
-    _, starts, sizes = np.unique(labels[by_class], return_index=True, return_counts=True)
-    turns = np.arange(len(labels)) - np.repeat(starts, sizes)  # of each within its class
-    return sorted(by_class[np.argsort(turns, kind="stable")[:count]].tolist())
+    by_class = np.argsort(labels[drawn], kind="stable")
+    _, starts, sizes = np.unique(labels[drawn[by_class]], return_index=True, return_counts=True)
+    turns = np.empty(len(labels), np.int64)  # of each drawn one within its class
+    turns[by_class] = np.arange(len(labels)) - np.repeat(starts, sizes)
+    found: list[int] = drawn[np.argsort(turns, kind="stable")[:count]].tolist()
+    return found
 
 
 @dataclass(frozen=True)
@@ -241,6 +238,13 @@ def fingerprint(pixels: Pixels) -> int:
     return int.from_bytes(
         hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=8, key=shape).digest()
     )
+
+
+def _checksum(content: "bytes | Pixels") -> int:
+    """The same whether a file is read or looked at: `evaluate` sees fewer than `train` did."""
+    if isinstance(content, bytes):
+        return look(io.BytesIO(content)).checksum
+    return zlib.crc32(np.ascontiguousarray(content).data)
 
 
 def _decoded(content: "bytes | Pixels") -> "Pixels | Pillow.Image":

@@ -42,10 +42,10 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     for pictures in parts.values():
         _require_geometry(pictures, image)
     total = sum(len(pictures) for pictures in parts.values())
-    keep, by_ends = _fit(total, image.size), total > FEW
-    examples = {name: _unseen(part, image, keep, by_ends) for name, part in parts.items()}
+    keep = _fit(total, image.size)
+    examples = {name: _unseen(part, image, keep) for name, part in parts.items()}
     jobs = ((part, index) for part in examples.values() for index in range(len(part)))
-    see = Examples.first_look if by_ends else Examples.first_read
+    see = Examples.first_look if total > FEW else Examples.first_read
     for _ in counted(streamed(lambda job: see(*job), jobs), total, "checking pictures"):
         pass
     for part in examples.values():
@@ -102,9 +102,9 @@ def _bytes(number: int) -> str:
     return f"{number / 1e9:.1f} GB" if number >= 1e8 else f"{number / 1e6:.1f} MB"
 
 
-def _unseen(pictures: Pictures, image: Image, keep: bool, by_ends: bool) -> Examples:
+def _unseen(pictures: Pictures, image: Image, keep: bool) -> Examples:
     number, shape = len(pictures), (image.size, image.size, 3)
     cache = np.empty((number, *shape), np.uint8) if keep else None  # which takes memory when filled
     kept, checksums = np.zeros(number, np.bool_), np.zeros(number, np.uint32)
     fingerprints = np.zeros(number, np.uint64)
-    return Examples(pictures, image, cache, kept, by_ends, checksums, fingerprints, {})
+    return Examples(pictures, image, cache, kept, checksums, fingerprints, {})

@@ -43,7 +43,8 @@ def show(recipe: Recipe) -> list[Shown]:
     source = recipe.source
     source.require_usable()
     classes, pictures = source.classes(), source.split("train")
-    chosen = pictures.chosen(balanced(np.array(pictures.labels), PICTURES, recipe.seed))
+    some = balanced(np.array(pictures.labels), PICTURES, recipe.seed)
+    chosen = pictures.chosen(sorted(some))
     examples = read({"train": chosen}, recipe.image)["train"]
     seen = list(views(examples, len(classes), recipe.augment, recipe.seed, VIEWS))
     return [
