@@ -26,7 +26,10 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, evaluation_steps, training
 from tflite_light.sockets import load
+from tflite_light.stack import keras
 from tflite_light.training import distribution
+from tflite_light.training.journal import Journal
+from tflite_light.training.places import Places
 
 SLOW = pytest.mark.slow
 PLAIN = Augment()
@@ -150,6 +153,23 @@ def test_float_phases_compute_in_the_recipe_s_precision(
     assert report["rows"][-1]["top1"] >= 0.9
     arrays, _ = checkpoint.read(Path(report["run"]) / "checkpoints" / "fit.npz")
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+
+
+def test_the_scale_of_losses_goes_on_where_training_stopped(tmp_path: Path) -> None:
+    """It follows the steps before, and is none of the optimizer's own variables in Keras 2."""
+    found = []
+    for scale in (512.0, 32_768.0):
+        model = keras.Sequential([keras.layers.Dense(2, input_shape=(3,), name="dense")])
+        inner = keras.optimizers.SGD()
+        optimizer = keras.mixed_precision.LossScaleOptimizer(inner, initial_scale=scale)
+        model.compile(optimizer, "mse")
+        optimizer.build(model.trainable_variables)
+        places = Places(tmp_path / "state.npz", tmp_path / "history.csv", tmp_path / "board")
+        journal = Journal(model, "fit", 0, None, places, {})
+        found.append(float(optimizer.loss_scale))
+        journal.on_epoch_begin(0)
+        journal.on_epoch_end(0)
+    assert found == [512, 512]
 
 
 def test_check_says_that_qat_is_float32(call: Call, tmp_path: Path) -> None:

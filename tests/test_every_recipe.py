@@ -11,8 +11,8 @@ from conftest import ROOT, networks
 from tflite_light import recipe as recipes
 from tflite_light.graph.build import build
 from tflite_light.recipe import Recipe
-from tflite_light.runs import conductor
 from tflite_light.runs.folder import FIT, Run
+from tflite_light.runs.phases import phase_of
 from tflite_light.sockets import load
 from tflite_light.stack import keras
 from tflite_light.training.phase import rate, train_phase
@@ -44,7 +44,7 @@ def imagenet(name: str, *changes: str) -> Recipe:
 
 
 def rate_of(recipe: Recipe, steps: int) -> Any:
-    return rate(conductor._phase(Run(Path("none"), recipe), FIT), steps)
+    return rate(phase_of(Run(Path("none"), recipe), FIT, 64_000, None), steps)
 
 
 def cosine(share: float) -> float:
@@ -102,7 +102,7 @@ def test_two_steps_of_a_papers_recipe_train(name: str, tmp_path: Path) -> None:
     model = build(recipe.model, recipe.image.size, len(data.classes), recipe.seed)
     before = [weight.numpy() for weight in model.trainable_variables]
     rates = Rates()
-    phase = conductor._phase(Run(tmp_path, recipe), FIT)
+    phase = phase_of(Run(tmp_path, recipe), FIT, len(data.train), None)
     (row,) = train_phase(model, phase, recipe, data, Run(tmp_path, recipe).places(FIT), rates)
     assert rates.found == pytest.approx([SCHEDULES[name][1], SECOND[name]])
     assert np.isfinite(row["loss"])

@@ -190,3 +190,16 @@ def test_a_file_of_another_network_is_refused(run: Path, examples: Examples, cal
     Path("other.tflite").write_bytes(Int8().convert(network, examples))
     message = complaint(call("explain", "other.tflite", "--against", run))
     assert "the file is not of this network: of its 64 operators that compute, " in message
+
+
+def test_a_file_of_other_weights_is_refused(run: Path, call: Call, tmp_path: Path) -> None:
+    command = ("train", run.parent.parent / "tiny.yaml", "--set", "export=[int8]", "--json")
+    other = Path(as_json(call(*command, "--set", "compress=[]", "--set", "seed=1"))["run"])
+    message = complaint(call("explain", other / "exports/int8.tflite", "--against", run))
+    assert f"{other}/exports/int8.tflite is a file of another run than {run}." in message
+    assert message.endswith("hint: Give its own: `--against runs/tiny`.\n")
+    (other / "exports/int8.tflite").rename("moved.tflite")
+    message = complaint(call("explain", "moved.tflite", "--against", run))
+    found = re.search(r"other weights than this network: (0\.\d\d) of them have its signs", message)
+    assert found
+    assert 0.4 < float(found[1]) < 0.8

@@ -16,7 +16,7 @@ from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.reading import read
 from tflite_light.report.measured import show, warnings
-from tflite_light.runs.phases import multiply_adds
+from tflite_light.runs.measuring import multiply_adds
 from tflite_light.stack import keras
 from tflite_light.tflite.file import share_of_zeros
 

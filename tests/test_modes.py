@@ -147,7 +147,8 @@ def test_pictures_that_calibrate_are_as_many_of_each_class(examples: Examples) -
         found = Counter(examples.labels[chosen[:count]].tolist()).values()
         assert (len(found), max(found) - min(found)) == (10, 1)
     of_five = {tuple(sorted(examples.labels[examples.balanced(5, seed)])) for seed in range(9)}
-    assert len(of_five) > 5 and all(len(set(labels)) == 5 for labels in of_five)
+    assert len(of_five) > 5
+    assert all(len(set(labels)) == 5 for labels in of_five)
 
 
 def test_fewer_calibration_pictures_than_asked_are_said(

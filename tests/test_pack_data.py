@@ -68,6 +68,24 @@ def test_packed_pictures_are_the_recipe_s_to_the_bit(
     )
 
 
+def test_outliers_are_packed_as_outliers(call: Call, photos: Path, tmp_path: Path) -> None:
+    """The one class of them, wherever it stands among the others, comes last."""
+    (photos / "sign1").rename(photos / "none")
+    text = RECIPE.replace("path: photos", "path: photos, outliers: none")
+    (tmp_path / "recipe.yaml").write_text(text)
+    packed = as_json(call("pack-data", "recipe.yaml", "-o", "packed", "--json"))
+    assert packed["data"]["tfrecord"]["outliers"] == "none"
+    recipe = recipes.load("recipe.yaml")
+    plain = recipe.source.load(recipe.image)
+    again = source(packed["data"]).absolute().load(recipe.image)
+    assert again.classes == plain.classes
+    assert "none" not in again.classes
+    assert sorted(again.parts) == sorted(plain.parts)
+    assert len(again.outliers["train"]) > 5
+    for name, part in plain.parts.items():
+        assert counted(again.parts[name]) == counted(part)
+
+
 def test_a_run_trains_from_packed_pictures(call: Call, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
     packed = as_json(call("pack-data", "recipe.yaml", "-o", "shards", "--json"))

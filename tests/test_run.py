@@ -193,10 +193,9 @@ def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, 
     assert "nothing to resume: no unfinished run of tiny" in message
     (run / "metrics.json").unlink()
     change = ("--set", "train.epochs=9")
-    message = complaint(
-        call("train", copy / "tiny.yaml", "--runs", copy / "runs", "--resume", *change)
-    )
-    assert "was started with another recipe: train.epochs was 3 and is 9." in message
+    for target in (copy / "tiny.yaml", run):
+        message = complaint(call("train", target, "--runs", copy / "runs", "--resume", *change))
+        assert "was started with another recipe: train.epochs was 3 and is 9." in message
 
 
 @pytest.mark.parametrize("harm", ["cut", "emptied", "flipped", "removed", "another's"])
@@ -403,6 +402,13 @@ def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> 
     assert agreed.labels == ["sign0", "sign1", "sign2"]
     assert agreed.image.mean == (120, 115, 110)
     assert agreed.input.dtype == "int8"
+    metrics = Path(made["run"], "metrics.json").read_bytes()
+    write_photographs(tmp_path / "others", classes=3, each=10)
+    again = ("export", made["run"], "--int8", "--data", "others")
+    message = complaint(call(*again))
+    assert "runs/mine has files measured on its own pictures, and `--data` has others." in message
+    as_json(call(*again, "--out", "app", "--json"))
+    assert Path(made["run"], "metrics.json").read_bytes() == metrics
 
 
 def test_checkpoints_and_plans_of_another_run_are_refused(copy: Path, call: Call) -> None:

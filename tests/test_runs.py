@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import TINY, Call, as_json, complaint, invoke
+from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 
 from tflite_light.cli import main
 from tflite_light.runs.overview import overview
+from tflite_light.runs.tidying import named
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,8 @@ def test_runs_are_listed_with_what_they_reached(runs: Path, call: Call) -> None:
     assert [line.split()[0] for line in text.stdout.splitlines()[1:]] == ["done", "half", "torn"]
     assert "stopped in prune, epoch 0 of 1" in text.stdout
     assert text.stderr.startswith("torn is broken: ")
+    Path("runs/half/history.csv").write_text("step\n1\n")
+    assert (listed()["half"]["phase"], listed()["half"]["epoch"]) == ("prune", 0)
 
 
 def test_no_runs_are_an_empty_list(call: Call) -> None:
@@ -145,11 +148,24 @@ def test_a_teacher_of_an_unfinished_run_stays(runs: Path, call: Call) -> None:
     record = json.loads(Path("runs/half/environment.json").read_text())
     del record["recipe"]
     Path("runs/half/environment.json").write_text(json.dumps(record))
-    for command in (("delete", "done", "--yes"), ("rename", "done", "other")):
-        message = complaint(call("runs", *command))
-        assert "runs/half is unfinished and needs runs/done: its recipe names it." in message
+    for name in ("done", f"../{runs.parent.name}/runs/done"):
+        for command in (("delete", name, "--yes"), ("rename", name, "other")):
+            message = complaint(call("runs", *command))
+            assert f"half is unfinished and needs {named(name, runs)}: its recipe" in message
     as_json(call("runs", "delete", "done", "half", "--yes", "--json"))
     assert listed().keys() == {"torn"}
+
+
+def test_what_a_run_has_of_its_own_goes_with_it(runs: Path, call: Call) -> None:
+    """Copies of parts outside the package, and what a killed process left half-written."""
+    Path("mine.py").write_text((ROOT / "tflite_light/models/tiny.py").read_text())
+    Path("mine.yaml").write_text(TINY.replace("model: {tiny: {width: 4}}", "model: ./mine.py"))
+    quick = ("--set", "compress=[]", "--set", "train.epochs=1", "--set", "export=[float32]")
+    run = Path(as_json(call("train", "mine.yaml", *quick, "--json"))["run"])
+    assert (run / "mine.py").exists()
+    (run / ".history.csv.4711.tmp").write_text("half of it")
+    as_json(call("runs", "delete", run.name, "--yes", "--json"))
+    assert not run.exists()
 
 
 def test_a_run_that_trains_is_running_and_stays(tmp_path: Path, call: Call) -> None:

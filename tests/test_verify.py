@@ -259,6 +259,9 @@ def test_inputs_of_another_type_or_of_no_picture_are_refused(
     np.save(inputs / "0.npy", np.zeros((32, 32, 3), np.float32))
     message = complaint(call("verify", model, "--inputs", inputs))
     assert "0.npy is float32 [32, 32, 3], but the file takes uint8 [1, 32, 32, 3]." in message
+    np.save(inputs / "0.npy", np.zeros((2, 32, 32, 3), np.uint8))
+    message = complaint(call("verify", model, "--inputs", inputs))
+    assert "0.npy is uint8 [2, 32, 32, 3], but the file takes uint8 [1, 32, 32, 3]." in message
     for content in (b"", b"NPY", b"\x93NUMPY\x01\x00"):
         (inputs / "0.npy").write_bytes(content)
         assert "0.npy cannot be read: " in complaint(call("verify", model, "--inputs", inputs))

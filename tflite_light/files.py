@@ -22,7 +22,8 @@ def write(path: Path, content: bytes | str) -> Path:
 def write_all(contents: Mapping[Path, bytes | str]) -> None:
     """Write every file under a temporary name beside its own, then rename them all.
 
-    Raises UserError where a folder or the disk refuses; all files are then as they were.
+    Raises UserError where a folder or the disk refuses: before the first is renamed all are as they
+    were.
     """
     temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
     path = Path()

@@ -37,8 +37,8 @@ def _read(path: Path, agreed: Contract) -> Values:
         values: Any = np.load(path) if path.suffix == ".npy" else np.fromfile(path, kind)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} cannot be read: {error}.", _NAMES) from error
-    flat = path.suffix == ".bin" and values.size == np.prod(shape)
-    if values.dtype != kind or not (flat or list(values.shape)[-3:] == shape):
+    fits = path.suffix == ".bin" or list(values.shape)[-3:] == shape
+    if values.dtype != kind or values.size != np.prod(shape) or not fits:
         raise UserError(
             f"{path} is {values.dtype} {list(values.shape)}, but the file takes {kind} "
             f"{agreed.input.shape}.",

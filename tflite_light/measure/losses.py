@@ -14,6 +14,7 @@ from tflite_light.tflite.watching import Watched
 
 _COMPARED = (*WEIGHTED, "ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D")
 _MOVING = ("TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "CONCATENATION", "GATHER")
+_ALIKE = 0.9  # least share of equal signs in weights of one network; of two it is about 0.5
 _STILL = 1e-12  # of the largest variance: a channel with less says nothing
 
 
@@ -46,6 +47,7 @@ def losses(
     """
     before, after = _alike(float_, content)
     pairs = _pairs(before, after)
+    _require_same_weights(before, after, pairs)
     sums = [_Sums() for _ in pairs]
     real, integer = Watched(before.packed()), Watched(after.packed())
     for picture in pictures:
@@ -126,6 +128,23 @@ def _pairs(before: Editor, after: Editor) -> list[tuple[Any, Any]]:
         for editor in (before, after)
     )
     return list(zip(olds, news, strict=True))
+
+
+def _require_same_weights(before: Editor, after: Editor, pairs: list[tuple[Any, Any]]) -> None:
+    """By signs: neither rounding nor scaling channels changes those of what does not become 0."""
+    shares = []
+    for old, new in pairs:
+        if before.kind(old) in WEIGHTED:
+            real, made = before.weight(old, 1), after.weight(new, 1)
+            if real is not None and made is not None and real.size == made.size:
+                signs = np.sign(real).ravel() * np.sign(made).ravel()
+                shares.append(float((signs[signs != 0] > 0).mean()) if signs.any() else 1.0)
+    share = float(np.median(shares)) if shares else 1.0
+    if share < _ALIKE:
+        raise UserError(
+            f"the file has other weights than this network: {share:.2f} of them have its signs.",
+            "Give the run, or the recipe, that the file was exported from.",
+        )
 
 
 def _layer(editor: Editor, operator: Any, layers: list[str]) -> str:

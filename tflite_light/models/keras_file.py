@@ -1,8 +1,11 @@
 """A network of the user's own, saved by Keras 2."""
 
+import contextlib
 import hashlib
+import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -119,12 +122,30 @@ def _without_softmax(model: Any) -> Any:
 
 def _runs_code(path: Path) -> bool:
     """Whether a saved network has a layer whose Python code loading it would run."""
-    mark = b'"class_name": "Lambda"'
-    if path.is_dir():
-        described = path / "keras_metadata.pb"
-        return described.is_file() and mark in described.read_bytes()
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name == "config.json"]
-            return any(mark in archive.read(name) for name in names)
-    return mark in path.read_bytes()
+    return any(map(_has_lambda, _descriptions(path)))
+
+
+def _descriptions(path: Path) -> Iterator[Any]:
+    """What is said of its layers, as JSON; nothing of what Keras does not read either."""
+    import h5py
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    with contextlib.suppress(OSError, ValueError, KeyError, DecodeError):
+        if path.is_dir():
+            kind = keras.protobuf.saved_metadata_pb2.SavedMetadata
+            found = kind.FromString((path / "keras_metadata.pb").read_bytes())
+            yield from (json.loads(node.metadata) for node in found.nodes)
+        elif zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield json.loads(archive.read("config.json"))
+        else:
+            with h5py.File(path) as file:
+                yield json.loads(file.attrs["model_config"])
+
+
+def _has_lambda(described: Any) -> bool:
+    if isinstance(described, list):
+        return any(map(_has_lambda, described))
+    if not isinstance(described, dict):
+        return False
+    return described.get("class_name") == "Lambda" or any(map(_has_lambda, described.values()))

@@ -34,7 +34,7 @@ def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
         table.add_row(row["accelerator"], *_figures(row), row["verdict"])
     for row in here:
         table.add_row(f"this computer, {row['accelerator']}", *_figures(row), "right")
-    Console(width=100, highlight=False).print(table)
+    Console(width=100, highlight=False, markup=False, emoji=False).print(table)
 
 
 def _figures(row: Row) -> list[str]:

@@ -30,7 +30,8 @@ def show(found: list[Overview]) -> None:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for one in found:
         table.add_row(*(cell(one) for cell in COLUMNS.values()))
-    Console(width=400, highlight=False, markup=False).print(table)  # no name is cut off
+    console = Console(width=400, highlight=False, markup=False, emoji=False)
+    console.print(table)  # so wide that no name is cut off
 
 
 def show_one(found: Overview, run: Run | None) -> None:

@@ -15,7 +15,7 @@ from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
 from tflite_light.pipeline.apart import require_apart
-from tflite_light.pipeline.batches import outliers_beside, steps_per_epoch
+from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
@@ -23,20 +23,16 @@ from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import accuracy_as, deliver
 from tflite_light.runs.finding import create
-from tflite_light.runs.folder import CLASSIFIER_PHASE, Run, open_run
-from tflite_light.runs.phases import measure_phase
+from tflite_light.runs.folder import Run, open_run
+from tflite_light.runs.measuring import measure_phase
+from tflite_light.runs.phases import epochs_around, phase_of
 from tflite_light.runs.planning import steps
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training import distribution
 from tflite_light.training.display import Display
-from tflite_light.training.distillation import Distillation
-from tflite_light.training.exposure import Exposure
 from tflite_light.training.journal import Row
 from tflite_light.training.judge import Judge
-from tflite_light.training.objective import CrossEntropy, Objective
-from tflite_light.training.phase import Phase, train_phase
-
-WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
+from tflite_light.training.phase import train_phase
 
 
 @distribution.together()
@@ -211,7 +207,7 @@ def _fit(
         history = train_phase(
             trained,
             replace(
-                _phase(run, phase, teacher),
+                phase_of(run, phase, len(data.train), teacher),
                 callbacks=_callbacks(run, stage, trained, wrapped, data) if stage else [],
                 facts=chain.facts(run, phase),
                 precision=chain.precision(run, phase),
@@ -248,50 +244,3 @@ def _callbacks(run: Run, stage: Stage, trained: Any, wrapped: Any, data: Data) -
     if stage.yields == "quantised" and modes:
         callbacks.append(Judge(accuracy))
     return callbacks
-
-
-def _objective(recipe: Recipe, teacher: Teacher | None) -> Objective:
-    settings, objective = recipe.training, _of_classes(recipe, teacher)
-    if not recipe.learns_outliers:
-        return objective
-    # Mean over all pictures of a device's part; the weight is that of the outliers' own mean.
-    part = settings.batch_size // distribution.shares()[1]
-    return Exposure(objective, settings.outlier_weight * part / outliers_beside(part))
-
-
-def _of_classes(recipe: Recipe, teacher: Teacher | None) -> Objective:
-    smoothing = recipe.training.label_smoothing
-    if recipe.distil and teacher:
-        return Distillation(teacher, recipe.distil, smoothing)
-    return CrossEntropy(smoothing)
-
-
-def _phase(run: Run, phase: str, teacher: Teacher | None = None) -> Phase:
-    stage, settings = run.stages.get(phase), run.recipe.training
-    loss, freeze = _objective(run.recipe, teacher), settings.freeze
-    if stage:
-        return Phase(phase, loss, stage.epochs, stage.learning_rate, WARMUP)
-    if freeze and phase == CLASSIFIER_PHASE:
-        rates = freeze.epochs, freeze.learning_rate, WARMUP
-        return Phase(phase, loss, *rates, classifier_only=True)
-    return Phase(
-        phase,
-        loss,
-        settings.epochs,
-        settings.learning_rate,
-        settings.warmup_epochs,
-        settings.average,
-        settings.patience,
-        settings.schedule,
-    )
-
-
-def epochs_around(run: Run, phase: str) -> tuple[float, float]:
-    """Epochs of the phases before and after one, in time that one of its own takes."""
-
-    def cost(name: str) -> float:
-        return run.stages[name].epoch_cost if name in run.stages else 1.0
-
-    costs = [_phase(run, name).epochs * cost(name) / cost(phase) for name in run.phases]
-    position = run.phases.index(phase)
-    return sum(costs[:position]), sum(costs[position + 1 :])

@@ -1,5 +1,7 @@
 """Where an int8 file loses what its network knew, and which layers in float would bring it back."""
 
+import os
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -20,6 +22,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.runs.overview import is_run
 from tflite_light.sockets import load
 from tflite_light.tflite import file as tflite
 
@@ -114,16 +117,30 @@ def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
     if against.is_dir():
         run = open_run(against)
         require_finished(run)
+        _require_no_other_run(path, against)
+        run.origin.require_same_data(run.recipe)
+        data = run.recipe.source.load(run.recipe.image)
+        run.origin.require_same_contents(data.parts, run.recipe)
         mode = _mode(run.recipe, path)
         models = dict(zip(run.phases, chain.models(run), strict=True))
         source = models[chain.source_phase(run, mode)]
         model = models[chain.source_phase(run, load("export", "float32")())]
         if is_quantised(source):  # the weights that qat trained, without its rounding
             model = unquantised(source)
-        return _Origin(run.recipe, mode, source, model, run.recipe.source.load(run.recipe.image))
+        return _Origin(run.recipe, mode, source, model, data)
     recipe = recipes.load(against, changes)
     model, data = importing.opened(recipe)
     return _Origin(recipe, _mode(recipe, path), model, model, data)
+
+
+def _require_no_other_run(path: Path, against: Path) -> None:
+    """Runs that began with the same weights have files that are much alike."""
+    owner = path.resolve().parent.parent
+    if is_run(owner) and owner != against.resolve():
+        raise UserError(
+            f"{path} is a file of another run than {against}.",
+            f"Give its own: `--against {shlex.quote(os.path.relpath(owner))}`.",
+        )
 
 
 def _mode(recipe: Recipe, path: Path) -> Mode:

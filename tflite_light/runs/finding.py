@@ -56,7 +56,7 @@ def newest(runs: Path) -> Run:
 def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
     """The run `target`, or the newest unfinished one of the recipe `target`.
 
-    Raises UserError when there is none, or its recipe is another by now.
+    Raises UserError when there is none, or `recipe`, as it is asked for, is not the run's.
     """
     if target.is_dir():
         run = open_run(target)
@@ -64,8 +64,8 @@ def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
             raise UserError(
                 f"{target} is finished.", f"See it with `tflite-light evaluate {target}`."
             )
-        return run
-    run = _unfinished(name, runs)
+    else:
+        run = _unfinished(name, runs)
     then, now = run.recipe.model_dump(mode="json"), recipe.absolute().model_dump(mode="json")
     changed = changed_files(own_digests(run.recipe), recipe)
     changes = "; ".join(differences(then, now))

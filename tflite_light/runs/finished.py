@@ -19,7 +19,7 @@ from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, packed_beside
 from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, remark, source_at
 from tflite_light.runs.folder import Run, require_finished
-from tflite_light.runs.phases import measure_phase
+from tflite_light.runs.measuring import measure_phase
 
 
 def export(
@@ -30,8 +30,9 @@ def export(
 ) -> dict[Path, Measured]:
     """Files of a finished run, of the modes named or its recipe's, and what was measured of each.
 
-    `data` has pictures of the run's classes, to calibrate and measure on instead of the run's own.
-    Raises UserError where the run or its data is not what it was when it was trained.
+    `data` has pictures of the run's classes, to calibrate and measure on instead of the run's own;
+    their files go into `out`. Raises UserError where the run or its data is not what it was when it
+    was trained.
     """
     require_finished(run)
     out = Path(out) if out else None
@@ -40,6 +41,11 @@ def export(
     if data:  # which need not have a class of outliers
         recipe = recipe.model_copy(update={"data": recipe.source.with_outliers_there()})
         run.origin.require_same_classes(recipe)
+        if not out and not run.origin.has_same_data(recipe.source):
+            raise UserError(
+                f"{run.folder} has files measured on its own pictures, and `--data` has others.",
+                "Give the new files a folder: `--out FOLDER`.",
+            )
     else:
         run.origin.require_same_data(recipe)
     chosen = recipe.modes(modes)

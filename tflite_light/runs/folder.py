@@ -31,6 +31,10 @@ from tflite_light.training.places import Places
 
 LOCK = ".lock"
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
+NAMES = {
+    *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
+    *("tensorboard", "checkpoints", "exports", "report.html", LOCK),
+}  # all that a run holds, besides its own parts
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 
 
@@ -85,7 +89,7 @@ class Run:
         """As many as a phase has been trained for, by the history."""
         path = self.places(phase).history
         lines = path.read_text().splitlines() if path.exists() else []
-        return sum(row["phase"] == phase for row in csv.DictReader(lines))
+        return sum(row.get("phase") == phase for row in csv.DictReader(lines))
 
     @property
     def current_phase(self) -> str | None:

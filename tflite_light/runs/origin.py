@@ -96,8 +96,8 @@ class Origin:
         if digest != self.teacher:
             assert recipe.distil
             raise UserError(
-                f"distil.teacher: {recipe.distil.teacher} has other weights than when "
-                f"{self.folder} was started.",
+                f"distil.teacher: {recipe.distil.teacher} has other weights, or another image, "
+                f"than when {self.folder} was started.",
                 "Restore it, or train again.",
             )
 

@@ -20,18 +20,20 @@ LABELS = "labels.txt"
 
 @dataclass(frozen=True)
 class Packed:
-    """What a folder of shards has come to."""
+    """What a folder of shards has come to; `outliers` is their class, where there are any."""
 
     folder: str
     pictures: dict[str, int]
     shards: int
     size_bytes: int
+    outliers: str | None = None
 
     @property
     def data(self) -> dict[str, object]:
         """A recipe's `data` that reads it."""
         parts: dict[str, str] = {name: f"{self.folder}/{name}-*" for name in SPLITS}
-        return {"tfrecord": parts | {"labels": f"{self.folder}/{LABELS}"}}
+        beside = {"outliers": self.outliers} if self.outliers else {}
+        return {"tfrecord": parts | {"labels": f"{self.folder}/{LABELS}"} | beside}
 
 
 def pack(recipe: Recipe, folder: str) -> Packed:
@@ -43,8 +45,10 @@ def pack(recipe: Recipe, folder: str) -> Packed:
     folder = folder.rstrip("/") or "/"
     _require_new(folder)
     data = recipe.source.load(recipe.image)
-    text = "".join(f"{name}\n" for name in data.classes)
-    if classes.parse(LABELS, text) != data.classes:
+    strange = recipe.source.outliers if data.outliers else None
+    known = [*data.classes, *([classes.plain(strange)] if strange else [])]
+    text = "".join(f"{name}\n" for name in known)
+    if classes.parse(LABELS, text) != known:
         raise UserError(
             f"{recipe.source.where}: class names that begin with numbers cannot be kept in a list.",
             "Rename the classes.",
@@ -52,8 +56,11 @@ def pack(recipe: Recipe, folder: str) -> Packed:
     try:
         tf.io.gfile.makedirs(folder)
         found: dict[str, Shard] = {}
-        for name, examples in data.parts.items():
-            found |= _write(folder, name, examples)
+        for name in SPLITS:
+            found |= _write(folder, name, getattr(data, name))
+        for name, examples in data.outliers.items():  # which the same patterns find
+            if len(examples):
+                found |= _write(folder, f"{name}-outliers", examples, len(data.classes))
         with tf.io.gfile.GFile(f"{folder}/{LABELS}", "w") as file:
             file.write(text)
         shards.write_index(folder, Index(shards.geometry(recipe.image), found))
@@ -61,7 +68,8 @@ def pack(recipe: Recipe, folder: str) -> Packed:
         reason = str(error.message).splitlines()[0].rstrip(".")
         raise UserError(f"cannot write {folder}: {reason}.", "Choose another folder.") from error
     pictures: dict[str, int] = {name: len(part) for name, part in data.parts.items()}
-    return Packed(folder, pictures, len(found), sum(shard.size for shard in found.values()))
+    size = sum(shard.size for shard in found.values())
+    return Packed(folder, pictures, len(found), size, strange)
 
 
 def _require_new(folder: str) -> None:
@@ -71,8 +79,13 @@ def _require_new(folder: str) -> None:
         raise UserError(f"{folder} {what}.", "Give `-o` a new folder.")
 
 
-def _write(folder: str, name: str, examples: Examples) -> dict[str, Shard]:
-    """One part's shards, in an order drawn once: pictures that lie together are of all classes."""
+def _write(
+    folder: str, name: str, examples: Examples, label: int | None = None
+) -> dict[str, Shard]:
+    """One part's shards, in an order drawn once: pictures that lie together are of all classes.
+
+    `label` is that of all of them, where they have none of their own.
+    """
     mixed = np.random.default_rng(0).permutation(len(examples)).tolist()
     count = max(1, round(len(examples) * _size(examples) / shards.SHARD_BYTES))
     count = min(len(examples), max(count, min(shards.TOGETHER, len(examples))))
@@ -83,7 +96,8 @@ def _write(folder: str, name: str, examples: Examples) -> dict[str, Shard]:
     for number in range(count):
         file = f"{name}-{number:05}-of-{count:05}.tfrecord"
         own = mixed[bounds[number] : bounds[number + 1]]
-        records = ((next(pictures), int(examples.labels[index])) for index in own)
+        labels = (int(examples.labels[i]) if label is None else label for i in own)
+        records = ((next(pictures), one) for one in labels)
         found[file] = shards.write_shard(f"{folder}/{file}", records)
     next(pictures, None)  # so that its line on the terminal is taken away
     return found

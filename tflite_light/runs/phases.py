@@ -1,34 +1,62 @@
-"""A run's phases in its report: what each made of the network, before and after."""
+"""What each phase of a run minimises, for how long, and at which rates."""
 
-import contextlib
-from typing import Any
+from tflite_light.pipeline.batches import outliers_beside
+from tflite_light.recipe import Recipe
+from tflite_light.runs.folder import CLASSIFIER_PHASE, Run
+from tflite_light.runs.teacher import Teacher
+from tflite_light.training import distribution
+from tflite_light.training.distillation import Distillation
+from tflite_light.training.exposure import Exposure
+from tflite_light.training.objective import CrossEntropy, Objective
+from tflite_light.training.phase import Phase
 
-from tflite_light.cost.of_model import network
-from tflite_light.errors import UserError
-from tflite_light.measure.accuracy import Measured, measure_model
-from tflite_light.pipeline.examples import Examples
-from tflite_light.pipeline.preprocess import Floats
-from tflite_light.progress import say
-from tflite_light.runs.folder import Run
-
-
-def measure_phase(
-    run: Run, phase: str, model: Any, val: Examples | None, test: Examples, before: list[Measured]
-) -> tuple[Measured, Floats]:
-    """A row for the model that a phase left, and its logits on `test`.
-
-    `before` are earlier rows: rounding leaves the network as it was.
-    """
-    pictures = f"{len(val)} val and {len(test)} test" if val else f"{len(test)}"
-    say(f"{phase}: measuring on {pictures} pictures")
-    row, logits = measure_model(phase, model, val, test, run.classes)
-    rounded = phase in run.stages and run.stages[phase].yields == "quantised"
-    row.multiply_adds = before[-1].multiply_adds if rounded else multiply_adds(model)
-    return row, logits
+WARMUP = 0.5  # epochs; a fresh optimizer's first steps at the full rate undo a stage's start
 
 
-def multiply_adds(model: Any) -> int | None:
-    """Of one picture; None where a layer is of an unknown kind."""
-    with contextlib.suppress(UserError):
-        return network(model).multiply_adds
-    return None
+def phase_of(run: Run, phase: str, pictures: int, teacher: Teacher | None) -> Phase:
+    """One of `run.phases`, trained on so many pictures."""
+    stage, settings = run.stages.get(phase), run.recipe.training
+    epochs, freeze = run.epochs(phase), settings.freeze
+    objective = _objective(run.recipe, pictures, teacher)
+    if stage:
+        return Phase(phase, objective, epochs, stage.learning_rate, WARMUP)
+    if freeze and phase == CLASSIFIER_PHASE:
+        rate = freeze.learning_rate
+        return Phase(phase, objective, epochs, rate, WARMUP, classifier_only=True)
+    return Phase(
+        phase,
+        objective,
+        epochs,
+        settings.learning_rate,
+        settings.warmup_epochs,
+        settings.average,
+        settings.patience,
+        settings.schedule,
+    )
+
+
+def epochs_around(run: Run, phase: str) -> tuple[float, float]:
+    """Epochs of the phases before and after one, in time that one of its own takes."""
+
+    def cost(name: str) -> float:
+        return run.stages[name].epoch_cost if name in run.stages else 1.0
+
+    costs = [run.epochs(name) * cost(name) / cost(phase) for name in run.phases]
+    position = run.phases.index(phase)
+    return sum(costs[:position]), sum(costs[position + 1 :])
+
+
+def _objective(recipe: Recipe, pictures: int, teacher: Teacher | None) -> Objective:
+    settings, objective = recipe.training, _of_classes(recipe, teacher)
+    if not recipe.learns_outliers:
+        return objective
+    # Mean over all pictures of a device's part; the weight is that of the outliers' own mean.
+    part = min(settings.batch_size, pictures) // distribution.shares()[1]
+    return Exposure(objective, settings.outlier_weight * part / outliers_beside(part))
+
+
+def _of_classes(recipe: Recipe, teacher: Teacher | None) -> Objective:
+    smoothing = recipe.training.label_smoothing
+    if recipe.distil and teacher:
+        return Distillation(teacher, recipe.distil, smoothing)
+    return CrossEntropy(smoothing)

@@ -13,7 +13,7 @@ from tflite_light.measure.kernels import kernels
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.inspecting import class_count
-from tflite_light.runs.phases import multiply_adds
+from tflite_light.runs.measuring import multiply_adds
 
 
 @dataclass(frozen=True)

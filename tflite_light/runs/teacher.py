@@ -33,7 +33,7 @@ class Teacher:
     runner: Runner
     image: Image
     classes: list[str]
-    digest: str  # SHA-256, in hex, of its weights
+    digest: str  # SHA-256, in hex, of its weights and preprocessing
     student: Image
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
@@ -98,7 +98,7 @@ def _of_file(path: Path) -> Teacher:
 
 
 def _of_model(path: Path, model: Any, image: Image, classes: list[str]) -> Teacher:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(image.model_dump_json().encode())  # by which it is asked
     for name, array in sorted(checkpoint.weights_of(model).items()):
         digest.update(name.encode())
         digest.update(array.tobytes())

@@ -8,15 +8,9 @@ from typing import Any
 
 from tflite_light.errors import UserError
 from tflite_light.runs.finding import require_name
-from tflite_light.runs.folder import LOCK, Run, locked, open_run
+from tflite_light.runs.folder import NAMES, Run, locked, open_run
 from tflite_light.runs.overview import is_run
 from tflite_light.wording import some
-
-OWN = {
-    *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
-    "report.html",
-    *("tensorboard", "checkpoints", "exports", LOCK),
-}
 
 
 def named(name: str, runs: Path) -> Path:
@@ -56,13 +50,13 @@ def require_deletable(folders: Sequence[Path]) -> None:
         if folder.is_symlink() or folder.resolve() == Path.cwd():
             what = "a link to a run" if folder.is_symlink() else "the folder you are in"
             raise UserError(f"{folder} is {what}.", "Delete the run by its own path, from outside.")
-        if strange := sorted({path.name for path in folder.iterdir()} - OWN):
+        with locked(folder):  # which removes what a killed process left half-written
+            strange = sorted({path.name for path in folder.iterdir()} - NAMES - _own_parts(folder))
+        if strange:
             raise UserError(
                 f"{folder} holds what is not a run's: {some(strange)}.",
                 "Move it elsewhere first.",
             )
-        with locked(folder):
-            pass
     _require_unneeded(folders)
 
 
@@ -87,15 +81,26 @@ def delete(folders: Sequence[Path]) -> None:
 
 def _require_unneeded(folders: Sequence[Path]) -> None:
     """Raises UserError where an unfinished run beside them names one of them in its recipe."""
-    others = {path for folder in folders for path in folder.parent.glob("*")} - {*folders}
-    for run in filter(None, map(_unfinished, sorted(others))):
-        texts = list(_texts(run.recipe.model_dump(mode="json")))
-        for folder in folders:
-            if any(Path(text).is_relative_to(folder.absolute()) for text in texts):
+    going = {folder.resolve(): folder for folder in folders}
+    beside = {path for folder in folders for path in folder.parent.glob("*")}
+    others = sorted(path for path in beside if path.resolve() not in going)
+    for run in filter(None, map(_unfinished, others)):
+        texts = _texts(run.recipe.model_dump(mode="json"))
+        paths = [path.resolve() for path in map(Path, texts) if path.is_absolute()]
+        for place, folder in going.items():
+            if any(path.is_relative_to(place) for path in paths):
                 raise UserError(
                     f"{run.folder} is unfinished and needs {folder}: its recipe names it.",
                     f"Finish it with `tflite-light train {run.folder} --resume`; or delete both.",
                 )
+
+
+def _own_parts(folder: Path) -> set[str]:
+    """The copies of parts outside the package; none of a run that cannot be opened."""
+    try:
+        return {*open_run(folder).recipe.own_files}
+    except UserError:
+        return set()
 
 
 def _unfinished(folder: Path) -> Run | None:

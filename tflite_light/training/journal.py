@@ -52,6 +52,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self._phase, self._momentum = phase, average
         self._patience, self._places, self._facts = patience, places, facts
         self._best: checkpoint.Arrays = {}
+        self._epoch = 0
         self._average: list[Any] = []
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
@@ -60,10 +61,12 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
             self._restore()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
         self._start = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        if self._momentum and batch % AVERAGE_EVERY == 0:
+        step = self._epoch * self.params["steps"] + batch
+        if self._momentum and step % AVERAGE_EVERY == 0:
             self._update_average()
 
     def on_test_begin(self, logs: Any = None) -> None:
@@ -162,8 +165,13 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         weights = checkpoint.variables_of(self.model)  # which refuses names that stand twice
         named = {f"weights/{name}": one for name, one in weights.items()}
         named |= {f"average/{index}": one for index, one in enumerate(self._average)}
-        optimizer = self.model.optimizer.variables
-        return named | {f"optimizer/{index}": one for index, one in enumerate(optimizer)}
+        return named | {f"optimizer/{index}": one for index, one in enumerate(self._optimizer())}
+
+    def _optimizer(self) -> list[Any]:
+        """Its variables; those of the scale of mixed_float16's losses are not among its own."""
+        optimizer = self.model.optimizer
+        scale = getattr(optimizer, "_loss_scale", None)  # Keras 2 has no public way to them
+        return [*optimizer.variables, *(scale._weights.values() if scale else ())]
 
     def _require_finite(self, arrays: checkpoint.Arrays) -> None:
         """The loss may look well: a ReLU or a pool can swallow a NaN."""
@@ -186,7 +194,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self.history, self.stopped = note["history"], note["stopped"]
         checkpoint.set_weights(self.model, _below("weights/", arrays), self._places.state)
         self._best = _below("best/", arrays)
-        for index, variable in enumerate(self.model.optimizer.variables):
+        for index, variable in enumerate(self._optimizer()):
             variable.assign(arrays[f"optimizer/{index}"])
 
 
