@@ -10,10 +10,12 @@ import pytest
 from conftest import Call, as_json, complaint
 
 from tflite_light.errors import UserError
+from tflite_light.graph import checkpoint
 from tflite_light.graph.build import build
 from tflite_light.measure.predict import Predictor
 from tflite_light.models.keras_file import KerasFile
 from tflite_light.stack import keras, tf
+from tflite_light.weights.run import Run
 
 RECIPE = """
 model: {keras_file: {path: mine.h5}}
@@ -69,6 +71,71 @@ def refusal(path: Path, size: int = 32, classes: int = 10) -> str:
     with pytest.raises(UserError) as caught:
         KerasFile(path=str(path)).build((size, size, 3), classes)
     return f"{caught.value}\nhint: {caught.value.hint}"
+
+
+def test_its_classifier_is_known_by_its_place(mine: Path, call: Call) -> None:
+    """Whatever the name: it is trained alone first, follows the order of the classes, and is not
+    given other classes."""
+    Path("mine.yaml").write_text(
+        RECIPE.replace("10,", "3,").replace("mine.h5", "three.h5")
+        + "train: {epochs: 1, average: 0, freeze: {epochs: 1}}\nexport: [float32]\n"
+    )
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(8, 3, name="a")(image))
+    keras.Model(image, keras.layers.Dense(3, name="head")(x)).save("three.h5")
+    run = Path(as_json(call("train", "mine.yaml", "--json"))["run"])
+    before = checkpoint.weights_of(KerasFile(path="three.h5").build((32, 32, 3), 3))
+    after, _ = checkpoint.read(run / "checkpoints/classifier.npz")
+    moved = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert moved == {"head/kernel", "head/bias"}
+
+    weights = Run(path=str(run))
+    given = KerasFile(path="three.h5")  # recorded by its absolute path
+    pixels = np.random.default_rng(0).uniform(0, 1, (4, 32, 32, 3)).astype(np.float32)
+    answers = []
+    for order in ("012", "201"):
+        model = build(given, 32, 3, 0)
+        remarks = weights.load(model, given, [f"pattern{label}" for label in order], whole=True)
+        assert bool(remarks) == (order != "012")
+        answers.append(model(pixels).numpy())
+    assert np.abs(answers[1] - answers[0][:, [2, 0, 1]]).max() < 1e-6
+    with pytest.raises(
+        UserError, match=r"weights are for the classes pattern0, .* the model has x, y, z, and"
+    ):
+        weights.load(build(given, 32, 3, 0), given, ["x", "y", "z"], whole=True)
+
+
+def test_separable_convolutions_are_two_layers_under_names_of_their_own(tmp_path: Path) -> None:
+    """TF-MOT's own, `conv2d` here, would meet one that the network has already."""
+    layers = keras.layers
+    keras.backend.reset_uids()
+    image = layers.Input((32, 32, 3))
+    x = layers.SeparableConv2D(8, 3, strides=2, depth_multiplier=2, activation="relu")(image)
+    twice = layers.SeparableConv2D(8, 3, padding="same", use_bias=False)
+    x = layers.ReLU()(layers.BatchNormalization()(twice(twice(x))))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3)(x))
+    saved = keras.Model(image, layers.Dense(3)(x))
+    saved.save(tmp_path / "mine.h5")
+    model = build(KerasFile(path=str(tmp_path / "mine.h5")), 32, 3, 0)
+    assert not any(isinstance(one, layers.SeparableConv2D) for one in model.layers)
+    assert model.count_params() == saved.count_params()
+    pixels = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 3)).astype(np.float32)
+    assert np.abs(model(pixels) - saved(pixels)).max() < 1e-6
+
+
+def test_a_network_with_separable_convolutions_is_quantised(call: Call, tmp_path: Path) -> None:
+    layers = keras.layers
+    keras.backend.reset_uids()
+    image = layers.Input((32, 32, 3))
+    x = layers.SeparableConv2D(8, 3, padding="same", use_bias=False)(image)
+    x = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, padding="same")(x))
+    keras.Model(image, layers.Dense(10)(x)).save("mine.h5")
+    Path("mine.yaml").write_text(
+        RECIPE + "train: {epochs: 1}\ncompress: [{qat: {epochs: 1}}]\nexport: [int8]\n"
+    )
+    made = as_json(call("train", "mine.yaml", "--json"))
+    assert made["rows"][-1]["agreement"] >= 0.95
 
 
 def test_a_network_of_other_pictures_or_classes_is_refused(mine: Path) -> None:

@@ -15,7 +15,6 @@ from tflite_light.errors import UserError
 from tflite_light.parts import Part
 from tflite_light.stack import keras
 
-CLASSIFIER = "logits"  # what the name of the classifier's layer starts with
 _SQUASHING = ("softmax", "sigmoid")
 Names = dict[str, str]  # this project's layer -> a reference implementation's
 
@@ -97,7 +96,7 @@ class Architecture(Part):
 
     @abstractmethod
     def logits(self, image: Any, classes: int) -> Any:
-        """The network itself, tensor to tensor; its last layer with weights is `logits...`."""
+        """The network itself, tensor to tensor, up to its logits."""
 
     def references(self) -> dict[str, Names]:
         """For each reference implementation whose weights fit: what it calls each layer here that
@@ -126,6 +125,20 @@ def squashing(model: Any) -> Any:
         layer = layer.input.node.layer
     squashes = isinstance(layer, keras.layers.Softmax) or activation(layer) in _SQUASHING
     return layer if squashes else None
+
+
+def classifier(model: Any) -> list[str]:
+    """The layers that make logits of features: the last one with a kernel, and what has weights
+    behind it. [] where several layers' outputs are joined to logits.
+    """
+    node, found = model.outputs[0].node, []
+    while len(node.parent_nodes) == 1:
+        if node.layer.weights:
+            found.append(node.layer.name)
+        if any(weight.shape.rank > 1 for weight in node.layer.weights):
+            return found
+        node = node.parent_nodes[0]
+    return []
 
 
 def activation(layer: Any) -> str:

@@ -124,7 +124,7 @@ class Recipe(Part):
                 raise ValueError(
                     f"{named[0]} is for imports; with train, the data names the classes"
                 )
-            if self.train.freeze and not self.weights:
+            if self.train.freeze and not (self.weights or self.model.brings_weights):
                 raise ValueError(
                     "train.freeze needs weights: it would keep what was drawn at random"
                 )

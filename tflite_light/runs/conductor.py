@@ -14,6 +14,7 @@ from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
+from tflite_light.models import classifier
 from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data
@@ -109,6 +110,11 @@ def check(recipe: Recipe, data: Data) -> None:
     Each stage plans for the untrained model that the stages before it leave.
     """
     model = chain.build(recipe, data.classes)
+    if recipe.training.freeze and not classifier(model):
+        raise UserError(
+            "train.freeze: the network's logits are no single layer's that could be trained alone.",
+            "Leave it out, or end the network in one dense layer.",
+        )
     if recipe.weights:
         recipe.weights.load(model, recipe.model, data.classes)
         if problem := recipe.weights.misfit(recipe.image, recipe.model):

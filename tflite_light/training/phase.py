@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.models import CLASSIFIER
+from tflite_light.models import classifier
 from tflite_light.pipeline.batches import (
     evaluation,
     evaluation_steps,
@@ -106,8 +106,9 @@ def _validation_steps(data: Data) -> int | None:
 
 def _freeze(model: Any, classifier_only: bool) -> None:
     """All but the classifier, or batch norm alone, which Keras then runs in inference mode."""
+    last = classifier(model)
     for layer in model.layers:
-        layer.trainable = not classifier_only or layer.name.startswith(CLASSIFIER)
+        layer.trainable = not classifier_only or layer.name in last
     for layer in model.submodules:  # those inside wrappers, too
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

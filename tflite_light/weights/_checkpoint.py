@@ -16,12 +16,23 @@ def read(path: Path, architecture: Architecture) -> Arrays:
     """The weights of a checkpoint. Raises UserError when it is damaged or of another network."""
     arrays, note = checkpoint.read(path)
     here = {architecture.key: architecture.model_dump(mode="json")}
-    if note.get("model") != here:
+    there = note.get("model")
+    if _unplaced(there) != _unplaced(here):
         raise UserError(
-            f"weights {path} are of another network: {note.get('model')} there, {here} here.",
+            f"weights {path} are of another network: {there} there, {here} here.",
             "Write the same fields under `model:`.",
         )
     return arrays
+
+
+def _unplaced(model: Any) -> Any:
+    """A network's fields without the path of a saved one: its layers say whether it is the same."""
+    if not isinstance(model, dict):
+        return model
+    return {
+        key: {name: value for name, value in fields.items() if name != "path"}
+        for key, fields in model.items()
+    }
 
 
 def classes(path: Path) -> list[str] | None:

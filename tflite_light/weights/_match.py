@@ -8,7 +8,7 @@ import numpy as np
 
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.models import Architecture, Names
+from tflite_light.models import Architecture, Names, classifier
 from tflite_light.weights import Arrays, Weights
 from tflite_light.weights._networks import Found, choose, either, left_out, networks
 from tflite_light.weights._plan import Classes, Mistake, Plan, expected, is_keras
@@ -43,6 +43,7 @@ def assign_weights(
         for reference, names in references.items()
         for prefix, below in networks(arrays, expected(model, reference, names))
     ]
+    _require_classifier(model, named, weights.source)
     best, remarks = choose(found, weights)
     _require_fit(best, arrays, weights, architecture, model)
     _require_numbers(best, weights.source)
@@ -60,6 +61,15 @@ def assign_weights(
     if named.order:
         remarks.append("the classifier's classes are put into the order of the model's")
     return remarks
+
+
+def _require_classifier(model: Any, named: Classes, source: str) -> None:
+    if (named.differ or named.order) and not classifier(model):
+        raise UserError(
+            f"weights {source} are of other classes, or in another order, and the network's logits "
+            "are no single layer's that could follow them.",
+            "Give the classes that the weights are of, in their order.",
+        )
 
 
 def _read(weights: Weights, architecture: Architecture) -> Arrays:

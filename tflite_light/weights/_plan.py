@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.classes import plain
-from tflite_light.models import CLASSIFIER, Architecture, Names
+from tflite_light.models import Architecture, Names, classifier
 from tflite_light.weights import Arrays
 from tflite_light.wording import some
 
@@ -69,7 +69,7 @@ class Plan:
         self.values: list[tuple[Any, Any]] = []
         self.mistakes: list[Mistake] = []
         self.other_classes = ""  # where the classifier is not taken over: why
-        self._arrays = arrays
+        self._arrays, self._classifier = arrays, classifier(model)
         self.used = set[str]()
         for layer in model.layers:
             if layer.weights:
@@ -86,12 +86,14 @@ class Plan:
             if array is not None
         }
         wrong = [short for short in known if known[short].shape != tuple(variables[short].shape)]
-        if layer.name.startswith(CLASSIFIER) and _same_inputs(known, variables):
-            counts = known["kernel"].shape[-1], variables["kernel"].shape[-1]
-            if counts[0] != counts[1] or self._classes.differ:
-                self.other_classes = self._difference(*counts)
+        if layer.name in self._classifier:
+            if _same_inputs(known, variables):
+                counts = known["kernel"].shape[-1], variables["kernel"].shape[-1]
+                if counts[0] != counts[1] or self._classes.differ:
+                    self.other_classes = self._difference(*counts)
+            if self.other_classes:
                 return
-            if self._classes.order:
+            if self._classes.order and not wrong:
                 known = {short: value[..., self._classes.order] for short, value in known.items()}
         for short in wrong:
             name, array = found[short]
@@ -199,5 +201,5 @@ def _transposed(array: Any, variable: Any, short: str) -> Any:
 
 def _same_inputs(known: Arrays, variables: dict[str, Any]) -> bool:
     """Whether the arrays are a classifier of the same inputs, whatever its number of classes."""
-    theirs = known["kernel"].shape if "kernel" in known else ()
+    theirs = known["kernel"].shape if "kernel" in known else ()  # a batch norm has none
     return bool(theirs and np.prod(theirs[:-1]) == np.prod(variables["kernel"].shape[:-1]))
