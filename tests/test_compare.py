@@ -106,8 +106,8 @@ def test_things_of_other_test_pictures_are_refused(home: Path, call: Call) -> No
     mine, patterns = home / "runs/mine", home / "runs/patterns"
     hint = "hint: Name pictures to compare them on: `--data FOLDER|LABELS.csv`.\n"
     assert complaint(call("compare", mine, patterns)).endswith(
-        f"{patterns} was tested on other pictures than {mine}, so their accuracies cannot be "
-        f"compared.\n{hint}"
+        f"{patterns} was tested on other pictures than {mine}, or in another order, so their "
+        f"answers cannot be compared.\n{hint}"
     )
     message = complaint(call("compare", mine, patterns, "--data", home / "photos"))
     assert "has classes the model does not know: sign0, sign1, sign2. Its 3 labels are" in message

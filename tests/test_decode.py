@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from typing import Any
 
 import numpy as np
@@ -209,3 +210,42 @@ Pillow.new("RGB", tuple(map(int, sys.argv[1:])), "teal").save(file, "JPEG", exif
 sized = crop_and_resize(decode(file.getvalue()), Image(size=224))
 print(json.dumps([sized.shape, peak() - before]))
 """
+
+
+def keyed_png(samples: Any, depth: int, key: tuple[int, ...]) -> bytes:
+    """A PNG of grey or RGB samples [height, width, channels], one colour of which is transparent."""
+
+    def chunk(kind: bytes, held: bytes) -> bytes:
+        crc = zlib.crc32(kind + held)
+        return struct.pack(">I", len(held)) + kind + held + struct.pack(">I", crc)
+
+    height, width, channels = samples.shape
+    bits = (samples[..., None] >> np.arange(depth - 1, -1, -1)) & 1
+    rows = np.packbits(bits.reshape(height, -1).astype(np.uint8), axis=1)
+    colour = {1: 0, 3: 2}[channels]
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)),
+            chunk(b"tRNS", struct.pack(f">{channels}H", *key)),
+            chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("depth", "channels"), [*((d, 1) for d in (1, 2, 4, 8, 16)), (8, 3), (16, 3)]
+)
+def test_a_png_s_transparent_colour_is_white(depth: int, channels: int) -> None:
+    """By its samples as they are stored: of 16 bits the lower 8 count, too."""
+    random, most = np.random.default_rng(depth), 2**depth - 1
+    samples = random.integers(0, most + 1, (6, 9, channels))
+    samples[2, 3], samples[4] = samples[5, 5], samples[5, 5]
+    samples[1, 1] = samples[5, 5] ^ (1 if depth == 16 else 0)  # of the same upper bits
+    eight = samples >> 8 if depth == 16 else samples * 255 // most
+    for key in (samples[5, 5], np.minimum(samples[5, 5] + 1, most), np.full(channels, 10 % most)):
+        clear = (samples == key).all(axis=2, keepdims=True)
+        expected = np.where(clear, 255, eight).astype(np.uint8)
+        content = keyed_png(samples, depth, tuple(map(int, key)))
+        assert np.array_equal(decode(content), np.broadcast_to(expected, (6, 9, 3)))

@@ -195,6 +195,13 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
     for path in sorted((few / "sign1").iterdir())[2:]:
         path.unlink()
     assert "class 'sign1' has 2 pictures, too few to split" in refuse(few)
+    sorted_ = tmp_path / "sorted"
+    shutil.copytree(photos, sorted_ / "train")
+    shutil.copytree(photos, sorted_ / "test")
+    for path in (sorted_ / "test/sign1").iterdir():
+        path.unlink()
+    message = refuse(sorted_)
+    assert "class 'sign1' has 20 pictures, none of them in test.\nhint: Sort some into" in message
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     (tmp_path / "hollow" / "b").mkdir()
     assert "holds 2 class folders without a picture" in refuse(tmp_path / "hollow")
@@ -465,7 +472,7 @@ def test_twenty_a_class_are_enough_and_splits_by_bytes_stand() -> None:
         else:
             assert all(len(set(parts[name].labels)) == 100 for name in SPLITS)
             assert sum(new[name] != old[name] for name in old) <= 2 * 100 * 0.12
-        require_usable("data", [str(label) for label in range(100)], parts)
+        require_usable("data", [str(label) for label in range(100)], parts, set())
     assert 3 <= by_content <= 12
 
 

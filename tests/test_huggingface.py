@@ -131,6 +131,15 @@ def test_without_test_validation_is_measured_on(
     assert named.listing_digest() == source.listing_digest()
 
 
+def test_blanks_around_a_label_make_no_class_of_their_own(photos: Path, tmp_path: Path) -> None:
+    held = columns(photos)
+    held["label"] = [
+        f" {NAMES[label]} "[number % 2 :] for number, label in enumerate(held["label"])
+    ]
+    write(tmp_path / "signs/data/train-00000-of-00001.parquet", held, None)
+    assert HuggingFace(path=str(tmp_path / "signs")).classes() == NAMES
+
+
 def test_classes_come_in_the_order_of_their_labels(photos: Path, tmp_path: Path) -> None:
     found = columns(photos)
     label = {"names": ["zebra", "ant", "mole"], "_type": "ClassLabel"}

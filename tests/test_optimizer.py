@@ -1,6 +1,7 @@
 """The rate of each step and what weight decay does, against figures worked out by hand."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 
 from tflite_light.recipe.train import Schedule, Stairs, Train
 from tflite_light.stack import keras, tf
+from tflite_light.training.journal import Journal
 from tflite_light.training.objective import CrossEntropy
 from tflite_light.training.optimizer import Rate, optimizer
 from tflite_light.training.phase import Phase, rate
+from tflite_light.training.places import Places
 
 STEPS = 100  # in an epoch; 10 epochs, the first of them warm-up
 
@@ -111,3 +114,33 @@ def test_coupled_decay_is_the_gradient_of_an_l2_loss() -> None:
     chosen = optimizer(settings(optimizer="sgd"), Rate(0.1, 0, lambda step: tf.ones_like(step)))
     chosen.apply_gradients([(tf.cos(tf.constant(start)), decayed)])
     assert np.allclose(decayed.numpy(), plain.numpy(), atol=1e-7)
+
+
+def test_the_average_counts_steps_whatever_the_length_of_an_epoch(tmp_path: Path) -> None:
+    """It is moved every 16 steps and at each epoch's end, by as many steps as have passed."""
+    model = keras.Sequential([keras.layers.Dense(1, input_shape=(4,), name="dense")])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    places = Places(tmp_path / "state.npz", tmp_path / "history.csv", tmp_path / "board")
+    steps, validated = [], []
+
+    class Seen(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            steps.append(model.get_weights()[0])
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            validated.append(model.get_weights()[0])
+
+    journal = Journal(model, "fit", 0.9, None, places, {})
+    random = np.random.default_rng(0)
+    inputs, answers = random.normal(size=(20, 4)), random.normal(size=(20, 1))
+    held = {"validation_data": (inputs, answers), "verbose": 0, "batch_size": 1, "epochs": 2}
+    model.fit(inputs, answers, callbacks=[journal, Seen()], **held)
+    average, expected, before = steps[15], [], 16
+    for step in (16, 20, 36, 40):
+        keep = min(0.9, (1 + step) / (10 + step)) ** (step - before)
+        average, before = keep * average + (1 - keep) * steps[step - 1], step
+        if step % 20 == 0:
+            expected.append(average)
+    assert np.abs(np.subtract(validated, expected)).max() < 1e-5
+    journal.finish()
+    assert np.array_equal(model.get_weights()[0], validated[-1])

@@ -156,3 +156,14 @@ def test_remote_records_are_read_whole_files_at_a_time(monkeypatch: pytest.Monke
     records = [shards.read_record("ram://whole/one", *row) for row in rows]
     assert [zlib.crc32(one) for one in records] == shard.checksums.tolist()
     assert (shards._content.cache_info().misses, shards._content.cache_info().hits) == (1, 1)
+
+
+def test_names_that_a_list_would_not_keep_are_refused(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    for name, other in (("sign0", "16:9"), ("sign1", "4:3"), ("sign2", "1:1")):
+        (photos / name).rename(photos / other)
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    message = complaint(call("pack-data", "recipe.yaml", "-o", "packed"))
+    assert "class names such as '16:9' cannot be kept one a line." in message or "'1:1'" in message
+    assert not Path("packed").exists()

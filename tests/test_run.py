@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_training(call: Call, 
     assert Path("runs").read_text().startswith("a file")
 
 
-@pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "-x", "two\nlines"])
+@pytest.mark.parametrize("name", ["../away", "a/b", ".hidden", "-x", "", "two\nlines"])
 def test_a_name_that_is_no_folder_s_is_refused(call: Call, tiny: Path, name: str) -> None:
     message = complaint(call("train", tiny, "--name", name))
     assert (
@@ -408,6 +408,17 @@ def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> 
     message = complaint(call(*again))
     assert "runs/mine has files measured on its own pictures, and `--data` has others." in message
     as_json(call(*again, "--out", "app", "--json"))
+    pictures = sorted(Path("others").rglob("*.jpg"))
+    rows = [f"{path},{path.parent.name}\n" for path in pictures]
+    Path("others.csv").write_text("".join(["path,label\n", *rows]))
+    found = [
+        as_json(call("evaluate", made["run"], "--data", data, "--json"))["rows"]
+        for data in ("others", "others.csv")  # of another kind than the run's own
+    ]
+    for one, other in zip(*found, strict=True):
+        assert (one["pictures"], one["top1"]) == (other["pictures"], other["top1"])
+    message = complaint(call(*again[:-1], "others.csv", "--out", "app"))
+    assert "others.csv is not of the kind that data directory reads." in message
     assert Path(made["run"], "metrics.json").read_bytes() == metrics
 
 

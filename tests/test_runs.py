@@ -168,6 +168,14 @@ def test_what_a_run_has_of_its_own_goes_with_it(runs: Path, call: Call) -> None:
     assert not run.exists()
 
 
+def test_a_table_s_reader_that_leaves_ends_it_as_sigpipe_would(runs: Path) -> None:
+    command = [sys.executable, "-m", "tflite_light", "runs"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.close()
+    assert process.wait(60) == 141
+
+
 def test_a_run_that_trains_is_running_and_stays(tmp_path: Path, call: Call) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY.replace("epochs: 3", "epochs: 900"))
     command = [sys.executable, "-m", "tflite_light", "train", "tiny.yaml"]

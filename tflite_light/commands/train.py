@@ -58,7 +58,7 @@ def command(
     from tflite_light.report.html import html
     from tflite_light.runs import conductor, finding, predicting, reporting
 
-    name = name or recipe.stem
+    name = recipe.stem if name is None else name
     if data and not resume:
         raise UserError(
             "`--data` goes with `--resume`, for pictures that were moved.",

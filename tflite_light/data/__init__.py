@@ -66,6 +66,11 @@ class Source(Part):
         """The source that `evaluate FILE --data path` measures on, if this kind reads `path`."""
         return None
 
+    def takes(self, path: Path) -> bool:
+        """Whether the same kind reads `path`. Of kinds without `at` it is not known before."""
+        alone = "at" not in vars(type(self))
+        return self.reads_files and (alone or type(self).at(path) is not None)
+
     @property
     def where(self) -> str:
         """What to call the pictures to a person."""
@@ -161,7 +166,7 @@ class Source(Part):
         """Raises UserError where a class, or outliers, cannot be trained or measured."""
         from tflite_light.data._usable import require_outliers, require_usable
 
-        require_usable(self.where, self.classes(), self.parts)
+        require_usable(self.where, self.classes(), self.parts, self.scanned[1].keys())
         require_outliers(self.where, self.outlier_parts)
 
     def load(self, image: Image) -> "Data":
@@ -203,6 +208,11 @@ class Source(Part):
             )
         if not (os.path.exists(where) or glob.has_magic(str(where))):  # TFRecords' may be a pattern
             raise UserError(f"{where} does not exist.", "Give `--data` where the pictures are now.")
+        if not self.takes(where):
+            raise UserError(
+                f"{where} is not of the kind that data {self.key} reads.",
+                "Give `--data` pictures kept as those of the recipe.",
+            )
         if len(fields) == 1:
             skipping = self.skipping if skip_strangers else {}
             return self.changed(dict.fromkeys(fields, str(where)) | skipping)

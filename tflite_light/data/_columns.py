@@ -158,7 +158,8 @@ def labelled(
 
 
 def _plain(value: Any) -> Any:
-    return plain(value) if isinstance(value, str) else value
+    """As tables of text are read: without blanks around it."""
+    return plain(value.strip()) if isinstance(value, str) else value
 
 
 def _sorted(found: dict[Given, list[Any]]) -> list[Any]:
@@ -173,11 +174,11 @@ def groups(part: Rows, column: str | None) -> list[str] | None:
     for table in part.tables:
         _require_column(table, column, "Set data.huggingface.group to one of them.")
     values = part.column(column)
-    lost = [part.names[row] for row, value in enumerate(values) if value in (None, "")]
+    lost = [part.names[row] for row, value in enumerate(map(_plain, values)) if value in (None, "")]
     if lost:
         raise UserError(
             f"{count(len(lost), 'picture')} without a {column}, which is the column of the "
             f"groups: {some(lost, 3, '; ')}.",
             "Write one; a picture of its own gets a name of its own.",
         )
-    return [plain(str(value)) for value in values]
+    return [plain(str(value).strip()) for value in values]

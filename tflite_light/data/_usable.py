@@ -2,16 +2,22 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Set
 
 from tflite_light.classes import require_printable
+from tflite_light.data import Given
 from tflite_light.data._split import FEWEST
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
 from tflite_light.wording import count, some
 
 
-def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
-    """Raises UserError where a class cannot be trained or measured."""
+def require_usable(
+    where: str, classes: list[str], parts: dict[Split, Pictures], given: Set[Given]
+) -> None:
+    """Raises UserError where a class cannot be trained or measured; `given` are the parts into
+    which the pictures came divided.
+    """
     if len(classes) < 2:
         found = f"only {classes[0]!r}" if classes else "none: these pictures have no labels"
         raise UserError(
@@ -20,7 +26,7 @@ def require_usable(where: str, classes: list[str], parts: dict[Split, Pictures])
         )
     require_printable(where, classes)
     _require_disjoint(where, parts)
-    _require_enough(where, classes, parts)
+    _require_enough(where, classes, parts, given)
     if not len(parts["val"]):
         raise UserError(
             f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
@@ -51,14 +57,22 @@ def _require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
                 )
 
 
-def _require_enough(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+def _require_enough(
+    where: str, classes: list[str], parts: dict[Split, Pictures], given: Set[Given]
+) -> None:
     """Raises UserError where a class has too few pictures, or none to train or to measure on."""
     counts = {name: Counter(parts[name].labels) for name in SPLITS}
     for label, class_name in enumerate(classes):
         total = sum(counts[name][label] for name in SPLITS)
         missing = [name for name in ("train", "test") if not counts[name][label]]
+        lack = " and ".join(missing or ["val"])
+        if total and given & {*missing}:
+            raise UserError(
+                f"{where}: class {class_name!r} has {count(total, 'picture')}, none of them in "
+                f"{lack}.",
+                f"Sort some into {lack}, or leave the class out of the other parts.",
+            )
         if total < FEWEST or missing:
-            lack = " and ".join(missing or ["val"])
             groups = _groups(parts, label)
             of = f" of {count(groups, 'group')}" if groups else ""
             raise UserError(

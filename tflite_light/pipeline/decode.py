@@ -13,6 +13,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as Pillow
 
 from tflite_light.pipeline import formats
+from tflite_light.pipeline.transparency import where_clear
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -64,10 +65,14 @@ def upright(content: bytes) -> "Pixels | Pillow.Image":
         with _opened(content) as picture, _in_turn(picture):
             _to_first_page(picture)
             picture.load()
+            clear = where_clear(content, picture)
             turn = _UPRIGHT.get(_orientation(picture))
-            if turn is None and picture.mode == "RGB" and not picture.has_transparency_data:
+            seen = clear is not None or picture.has_transparency_data
+            if turn is None and picture.mode == "RGB" and not seen:
                 return picture
             pixels = _pixels(picture)
+            if clear is not None:
+                pixels = np.where(clear[..., None], np.uint8(255), pixels)
     except UnidentifiedImageError:
         raise ValueError(f"not a {formats.NAMES} picture, or of a rare kind") from None
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything

@@ -10,6 +10,8 @@ was not measured is not there.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tflite_light.report.terminal import console
+
 COLUMNS = {
     "p50 ms": "p50_ms",
     "p90 ms": "p90_ms",
@@ -22,7 +24,6 @@ Row = Mapping[str, Any]
 
 def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
     """Print the table on stdout; `here` are rows of this computer, by the same keys."""
-    from rich.console import Console
     from rich.table import Table
 
     title = f"{found['model']} on {found['phone']}, Android {found['android']}"
@@ -34,7 +35,7 @@ def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
         table.add_row(row["accelerator"], *_figures(row), row["verdict"])
     for row in here:
         table.add_row(f"this computer, {row['accelerator']}", *_figures(row), "right")
-    Console(width=100, highlight=False, markup=False, emoji=False).print(table)
+    console(100).print(table)
 
 
 def _figures(row: Row) -> list[str]:

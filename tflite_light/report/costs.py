@@ -6,6 +6,7 @@ from typing import Any
 from tflite_light.cost.guidelines import Guideline
 from tflite_light.cost.inspection import SIZED, Inspected
 from tflite_light.cost.network import Network, Operator
+from tflite_light.report.terminal import console
 
 Cell = Callable[[Operator], str]
 OPEN = "open"  # a figure that depends on a size that the file leaves open
@@ -30,7 +31,6 @@ LEFT = ("graph", "layer", "kind", "op", "types", "")
 
 def show(found: Inspected) -> None:
     """Print the layers, the totals and the guidelines on stdout."""
-    from rich.console import Console
     from rich.table import Table
 
     columns = COLUMNS | FILE_COLUMNS if found.file else COLUMNS
@@ -42,16 +42,15 @@ def show(found: Inspected) -> None:
     for row, live in zip(found.network.operators, found.network.live, strict=True):
         held = OPEN if found.network.is_open else _kib(live)
         table.add_row(*(cell(row) for cell in columns.values()), held)
-    console = Console(width=170, highlight=False, soft_wrap=True, markup=False, emoji=False)
-    console.print(table)
-    console.print(_summary(found))
+    out = console(170, soft_wrap=True)
+    out.print(table)
+    out.print(_summary(found))
     for guideline in found.guidelines:
-        console.print(_lines(guideline))
+        out.print(_lines(guideline))
 
 
 def compare(found: list[Inspected], above: Mapping[str, list[str]] | None = None) -> None:
     """Print a column for each target, with ratios to the first, on stdout; `above` is on top."""
-    from rich.console import Console
     from rich.table import Table
 
     totals = [one.totals() for one in found]
@@ -70,11 +69,11 @@ def compare(found: list[Inspected], above: Mapping[str, list[str]] | None = None
                 opens = [one.network.is_open for one in found]
                 cells = [OPEN if left else cell for cell, left in zip(cells, opens, strict=True)]
             table.add_row(titles.get(key, key.replace("_", " ")), *cells)
-    console = Console(width=60 + 30 * len(found), highlight=False, markup=False, emoji=False)
-    console.print(table)
+    out = console(60 + 30 * len(found))
+    out.print(table)
     for one in found:
         for line in _left_open(one):
-            console.print(line, soft_wrap=True)
+            out.print(line, soft_wrap=True)
 
 
 def _summary(found: Inspected) -> str:

@@ -7,6 +7,7 @@ from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.significance import Paired
 from tflite_light.report import confused
+from tflite_light.report.terminal import console
 from tflite_light.wording import count, some
 
 if TYPE_CHECKING:
@@ -44,19 +45,18 @@ def show(rows: Sequence[Measured]) -> None:
     """Print on stdout what each answered and costs, without columns that no row has a figure in;
     then the last one's classes.
     """
-    from rich.console import Console
 
     # as wide as it needs: no figure is cut off
-    console = Console(width=400, highlight=False, markup=False, emoji=False)
-    console.print(heading(rows[0]), soft_wrap=True)
+    out = console(400)
+    out.print(heading(rows[0]), soft_wrap=True)
     for columns in (ANSWERS, COSTS):
         if table := _table(columns, rows):
-            console.print(table)
+            out.print(table)
     for line in comparisons(rows):
-        console.print(line, soft_wrap=True)
+        out.print(line, soft_wrap=True)
     judged = _judged(rows)
     if judged and judged.confusion:
-        confused.show(console, _title(judged), judged.confusion)
+        confused.show(out, _title(judged), judged.confusion)
 
 
 def warnings(rows: Sequence[Measured]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from tflite_light.report import measured
+from tflite_light.report.terminal import console
 from tflite_light.runs.folder import Run
 from tflite_light.runs.overview import Overview
 
@@ -22,7 +23,6 @@ LEFT = ("run", "state", "network", "best file")  # which are words
 
 def show(found: list[Overview]) -> None:
     """Print a table on stdout."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -30,8 +30,8 @@ def show(found: list[Overview]) -> None:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for one in found:
         table.add_row(*(cell(one) for cell in COLUMNS.values()))
-    console = Console(width=400, highlight=False, markup=False, emoji=False)
-    console.print(table)  # so wide that no name is cut off
+    out = console(400)
+    out.print(table)  # so wide that no name is cut off
 
 
 def show_one(found: Overview, run: Run | None) -> None:

@@ -1,5 +1,6 @@
 """Times of files side by side, for a person."""
 
+from tflite_light.report.terminal import console
 from tflite_light.runs.benchmarking import Benchmark
 
 _SHOWN = 12  # kernels of a profile
@@ -7,11 +8,10 @@ _SHOWN = 12  # kernels of a profile
 
 def show(found: Benchmark) -> None:
     """Print the table, and the profiles, on stdout."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=120, highlight=False, markup=False, emoji=False)
-    console.print(f"{found.runtime}; milliseconds for a picture, inference alone")
+    out = console(120)
+    out.print(f"{found.runtime}; milliseconds for a picture, inference alone")
     table = Table(box=None, pad_edge=False)
     for name in ("", "threads", "median", "5 to 95 %", "ratio", "operators", "peak MiB"):
         table.add_column(name, justify="right" if name else "left", overflow="fold")
@@ -26,16 +26,16 @@ def show(found: Benchmark) -> None:
             str(found.operators.get(row.file, "")),
             "" if peak is None else f"{peak / 2**20:.1f}",
         )
-    console.print(table)
-    console.print(f"ratio: to {found.against}", soft_wrap=True)
+    out.print(table)
+    out.print(f"ratio: to {found.against}", soft_wrap=True)
     for file, one in found.profiles.items():
         whole = sum(kernel.ms for kernel in one.kernels)
         outside = f", without {', '.join(one.outside)}" if one.outside else ""
-        console.print(f"\n{file}: {one.partitions} part by XNNPACK{outside}", soft_wrap=True)
+        out.print(f"\n{file}: {one.partitions} part by XNNPACK{outside}", soft_wrap=True)
         table = Table(box=None, pad_edge=False)
         for name in ("kernel", "calls", "ms", "share"):
             table.add_column(name, justify="left" if name == "kernel" else "right")
         for kernel in one.kernels[:_SHOWN]:
             share = f"{100 * kernel.ms / whole:.0f} %"
             table.add_row(kernel.kernel, str(kernel.calls), f"{kernel.ms:.3f}", share)
-        console.print(table)
+        out.print(table)

@@ -112,8 +112,8 @@ def _of_same_test(targets: Sequence[Path]) -> list[Run]:
         runs.append(run)
         if _truth(run) != _truth(runs[0]):
             raise UserError(
-                f"{target} was tested on other pictures than {targets[0]}, so their accuracies "
-                "cannot be compared.",
+                f"{target} was tested on other pictures than {targets[0]}, or in another order, so "
+                "their answers cannot be compared.",
                 _OTHERS,
             )
     return runs

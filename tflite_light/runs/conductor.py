@@ -37,7 +37,9 @@ from tflite_light.training.phase import train_phase
 
 
 @distribution.together()
-def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Run, list[Measured]]:
+def start(
+    recipe: Recipe, name: str | None = None, runs: str | Path = "runs"
+) -> tuple[Run, list[Measured]]:
     """A new run of a recipe in a folder of its own below `runs`, trained to the end.
 
     It is named after its network, unless `name` is given; the rows are the report's.
@@ -50,9 +52,9 @@ def start(recipe: Recipe, name: str = "", runs: str | Path = "runs") -> tuple[Ru
     check(recipe, data)
     teacher = open_teacher(recipe, data.classes)
     digest = teacher.digest if teacher else None
-    folder = ""
+    folder, called = "", recipe.model.key if name is None else name
     if distribution.writes():
-        run = create(recipe, name or recipe.model.key, Path(runs), data.parts, digest)
+        run = create(recipe, called, Path(runs), data.parts, digest)
         folder = str(run.folder.absolute())
     folder = distribution.agreed(folder)
     if not distribution.writes():

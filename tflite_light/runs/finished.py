@@ -117,9 +117,8 @@ def evaluate(
 
 
 def _source_at(run: Run, data: str | Path | None, skip_strangers: bool) -> Source:
-    """The run's own source, at `data` if that is given; of one without files, whatever is there."""
-    own = run.recipe.source
-    if data is None or own.reads_files:
+    """The run's own source, at `data` if that is given; what reads `data` where that is another."""
+    if data is None or run.recipe.source.takes(Path(data)):
         return run.recipe_at(data, skip_strangers).source
     return source_at(Path(data), skip_strangers)
 

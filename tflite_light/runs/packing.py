@@ -48,10 +48,10 @@ def pack(recipe: Recipe, folder: str) -> Packed:
     strange = recipe.source.outliers if data.outliers else None
     known = [*data.classes, *([classes.plain(strange)] if strange else [])]
     text = "".join(f"{name}\n" for name in known)
-    if classes.parse(LABELS, text) != known:
+    if not _is_list_of(text, known):
         raise UserError(
-            f"{recipe.source.where}: class names that begin with numbers cannot be kept in a list.",
-            "Rename the classes.",
+            f"{recipe.source.where}: class names such as {known[0]!r} cannot be kept one a line.",
+            "Rename the classes: without blanks around names, and not all by numbers with a colon.",
         )
     try:
         tf.io.gfile.makedirs(folder)
@@ -70,6 +70,14 @@ def pack(recipe: Recipe, folder: str) -> Packed:
     pictures: dict[str, int] = {name: len(part) for name, part in data.parts.items()}
     size = sum(shard.size for shard in found.values())
     return Packed(folder, pictures, len(found), size, strange)
+
+
+def _is_list_of(text: str, names: list[str]) -> bool:
+    """Whether a list of names is read as these: `16:9` and `4:3` would be numbered ones."""
+    try:
+        return classes.parse(LABELS, text) == names
+    except UserError:
+        return False
 
 
 def _require_new(folder: str) -> None:

@@ -17,7 +17,7 @@ from tflite_light.training.judge import FILE_ACCURACY
 from tflite_light.training.places import Places
 
 Row = dict[str, Any]
-AVERAGE_EVERY = 16  # steps; at each one it would cost 5 % of a small network's step
+AVERAGE_EVERY = 16  # steps at most; at each one it would cost 5 % of a small network's step
 COLUMNS = (
     "phase",
     "epoch",
@@ -52,7 +52,6 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self._phase, self._momentum = phase, average
         self._patience, self._places, self._facts = patience, places, facts
         self._best: checkpoint.Arrays = {}
-        self._epoch = 0
         self._average: list[Any] = []
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
@@ -61,13 +60,12 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
             self._restore()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch
         self._start = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        step = self._epoch * self.params["steps"] + batch
-        if self._momentum and step % AVERAGE_EVERY == 0:
-            self._update_average()
+        passed = batch % AVERAGE_EVERY + 1  # since it was moved, in this epoch
+        if self._momentum and (passed == AVERAGE_EVERY or batch + 1 == self.params["steps"]):
+            self._update_average(passed)
 
     def on_test_begin(self, logs: Any = None) -> None:
         self._swap_average()
@@ -113,12 +111,14 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
             self._best = checkpoint.weights_of(self.model)
             self._swap_average()
 
-    def _update_average(self) -> None:
-        """Early on the average looks back over a tenth of the steps, so that short runs work."""
+    def _update_average(self, passed: int) -> None:
+        """Move it for the steps that have passed. Early on it looks back over a tenth of all, so
+        that short runs work.
+        """
         if not self._average:
             self._set_average([variable.numpy() for variable in self.model.trainable_variables])
         steps = int(self.model.optimizer.iterations.numpy())
-        keep = min(self._momentum, (1 + steps) / (10 + steps)) ** AVERAGE_EVERY
+        keep = min(self._momentum, (1 + steps) / (10 + steps)) ** passed
         self._move(tf.constant(keep, tf.float32))
 
     def _set_average(self, values: list[np.ndarray[Any, Any]]) -> None:
