@@ -3,9 +3,11 @@
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from tflite_light.errors import UserError
+from tflite_light.wording import some
 
 _NUMBERED = re.compile(r"(\d+)\s*:\s*(.+)")  # as TF-Slim's converters write them: 0:apple
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")  # controls (U+0085 too), halves of characters, separators
@@ -17,6 +19,19 @@ def plain(name: str) -> str:
     macOS writes the same name in form NFD, which looks alike and has other bytes.
     """
     return unicodedata.normalize("NFC", name)
+
+
+def difference(expected: Sequence[str], found: Sequence[str]) -> str:
+    """In words, how classes are not those that are expected, in their order; else nothing."""
+    gone, new = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    changes = [f"{some(gone)} missing"] if gone else []
+    changes += [f"{some(new)} new"] if new else []
+    if changes:
+        return " and ".join(changes)
+    for place, (wanted, other) in enumerate(zip(expected, found, strict=False)):
+        if other != wanted:
+            return f"class {place} is {other}, not {wanted}"
+    return "" if len(expected) == len(found) else "some twice"
 
 
 def require_printable(where: str, classes: list[str]) -> None:

@@ -67,9 +67,9 @@ class Source(Part):
         return None
 
     def takes(self, path: Path) -> bool:
-        """Whether the same kind reads `path`. Of kinds without `at` it is not known before."""
-        alone = "at" not in vars(type(self))
-        return self.reads_files and (alone or type(self).at(path) is not None)
+        """Whether the same kind reads `path`, as far as that is known before it is read."""
+        unknown = "at" not in vars(type(self)) or not os.path.exists(path)
+        return self.reads_files and (unknown or type(self).at(path) is not None)
 
     @property
     def where(self) -> str:

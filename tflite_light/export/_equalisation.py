@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_light.graph.sets import Sets
 from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.moving import MOVED, moved
 from tflite_light.tflite.patches import WEIGHTED
@@ -66,7 +67,7 @@ class _Channels:
     elements: dict[int, Array] = field(default_factory=dict)  # by tensor, of its shape
 
     def __post_init__(self) -> None:
-        self._parents: list[int] = [0]
+        self._sets = Sets(1)
         for index in self.editor.graph.inputs:
             self._fix(int(index))
         for one in self.editor.operators:
@@ -76,7 +77,7 @@ class _Channels:
 
     @property
     def roots(self) -> Array:
-        return np.array([self._root(one) for one in range(len(self._parents))])
+        return np.array([self._sets.find(one) for one in range(len(self._sets))])
 
     def of(self, index: int) -> Array:
         """The channels along the last axis of a tensor."""
@@ -147,9 +148,7 @@ class _Channels:
         return bool((found == self.of(index)).all())
 
     def _new(self, count: int) -> Array:
-        start = len(self._parents)
-        self._parents += range(start, start + count)
-        return np.arange(start, start + count)
+        return np.array(self._sets.add(count))
 
     def _fix(self, index: int) -> None:
         if index in self.elements:
@@ -157,15 +156,9 @@ class _Channels:
             self._join(found, np.zeros_like(found))
         self.elements[index] = np.broadcast_to(0, self.editor.shape(index))
 
-    def _root(self, one: int) -> int:
-        while (parent := self._parents[one]) != one:
-            self._parents[one] = one = self._parents[parent]
-        return one
-
     def _join(self, ones: Array, others: Array) -> None:
         for pair in {*zip(ones.tolist(), others.tolist(), strict=True)}:
-            low, high = sorted(map(self._root, pair))
-            self._parents[high] = low
+            self._sets.join(*pair)
 
 
 def _sizes(content: bytes, channels: _Channels, pictures: Iterable[Array]) -> dict[int, Array]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.sets import Sets
 from tflite_light.graph.tracing import Ids, Traced, kind, trace, vector
 
 FIXED = -1  # the class of channels that have to stay
@@ -73,7 +74,7 @@ def couple(model: Any) -> Coupling:
     outputs a class has equally many in each group. The picture's and the answer's stay.
     """
     traced = trace(model)
-    sets = _Sets(traced.count)
+    sets = Sets(traced.count)
     for one, other in traced.equal:
         for pair in {*zip(one.tolist(), other.tolist(), strict=True)}:
             sets.join(*pair)
@@ -90,23 +91,7 @@ def couple(model: Any) -> Coupling:
     return Coupling(traced, classes, list(_terms(model, traced)))
 
 
-class _Sets:
-    """Disjoint sets of numbers (union-find); the smallest member stands for a set."""
-
-    def __init__(self, count: int):
-        self._parents = list(range(count))
-
-    def find(self, one: int) -> int:
-        while (parent := self._parents[one]) != one:
-            self._parents[one] = one = self._parents[parent]
-        return one
-
-    def join(self, one: int, other: int) -> None:
-        first, second = sorted((self.find(one), self.find(other)))
-        self._parents[second] = first
-
-
-def _balance(sets: _Sets, channels: Ids, groups: int, fixed: set[int]) -> set[int]:
+def _balance(sets: Sets, channels: Ids, groups: int, fixed: set[int]) -> set[int]:
     """Join sets until each has equally many of the channels in every group; those left over.
 
     Greedy: the set that best fills up the groups that lack some comes next. Sets that lie across

@@ -9,11 +9,12 @@ import numpy as np
 from tflite_light.errors import UserError
 from tflite_light.lowering import Target, lowered
 from tflite_light.tflite.editing import Array, Editor
+from tflite_light.tflite.moving import MOVED
 from tflite_light.tflite.patches import WEIGHTED
 from tflite_light.tflite.watching import Watched
 
 _COMPARED = (*WEIGHTED, "ADD", "MUL", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D")
-_MOVING = ("TRANSPOSE", "SLICE", "STRIDED_SLICE", "SPLIT", "CONCATENATION", "GATHER")
+_MOVING = MOVED.keys() - {"RESHAPE"}
 _ALIKE = 0.9  # least share of equal signs in weights of one network; of two it is about 0.5
 _STILL = 1e-12  # of the largest variance: a channel with less says nothing
 

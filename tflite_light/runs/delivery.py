@@ -37,7 +37,7 @@ from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
 from tflite_light.wording import count
 
-JUDGED = 500  # validation pictures that an epoch's file is judged by
+JUDGED = 500  # validation pictures that a file is judged by while others may follow
 
 
 def deliver(

@@ -21,13 +21,13 @@ from tflite_light.pipeline.examples import Data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
+from tflite_light.runs.delivery import JUDGED
 from tflite_light.runs.folder import open_run, require_finished
 from tflite_light.runs.overview import is_run
 from tflite_light.sockets import load
 from tflite_light.tflite import file as tflite
 
 PICTURES = 64  # on which layers are compared
-JUDGED = 500  # validation pictures on which a file with layers in float is judged
 TRIES = 12
 
 

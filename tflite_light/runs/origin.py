@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflite_light import files
+from tflite_light.classes import difference
 from tflite_light.data import Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.record import CHECKSUMS, counts
-from tflite_light.wording import some
 
 _ANOTHER = "Restore them, train again, or name the pictures to use with `--data`."
 
@@ -103,14 +103,9 @@ class Origin:
 
     def require_same_classes(self, recipe: Recipe) -> None:
         """Raises UserError where the data's classes are not the run's, or in another order."""
-        found = recipe.source.classes()
-        if found == self.classes:
-            return
-        gone, new = sorted(set(self.classes) - set(found)), sorted(set(found) - set(self.classes))
-        changes = [f"{some(gone)} missing"] if gone else []
-        changes += [f"{some(new)} new"] if new else []
-        raise UserError(
-            f"{recipe.source.where} has other classes than {self.folder} was trained on: "
-            f"{' and '.join(changes) or 'their order differs'}.",
-            "Give the class folders their former names, or train again.",
-        )
+        if changes := difference(self.classes, recipe.source.classes()):
+            raise UserError(
+                f"{recipe.source.where} has other classes than {self.folder} was trained on: "
+                f"{changes}.",
+                "Give the class folders their former names, or train again.",
+            )

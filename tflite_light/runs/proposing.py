@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tflite_light.measure.balance import Balance
 from tflite_light.measure.confidence import FEWEST
 from tflite_light.models import Architecture
 from tflite_light.recipe import yaml
@@ -14,7 +15,6 @@ from tflite_light.sockets import load, names
 from tflite_light.weights import Weights
 from tflite_light.wording import count
 
-UNEVEN = 3  # times as many pictures in the largest class as in the smallest
 STEPS = 1_100  # of a fit, as the main recipe's: 24 epochs of 45 steps reach 0.987 on the hand signs
 EPOCHS = (10, 60)  # fewest and most: large sets need some, and small ones gain no more
 FINE_TUNING = 10  # epochs from weights that know pictures already
@@ -112,9 +112,10 @@ def _fit(survey: Survey, weights: Weights | None) -> Iterator[str]:
         yield "  learning_rate: 0.001  # small, since the weights are good already"
         yield "  warmup_epochs: 0.5"
         yield "  freeze: {epochs: 1}  # the new classifier alone first"
-    (most, *_, least), (highest, *_, lowest) = survey.totals.keys(), survey.totals.values()
-    if highest > UNEVEN * lowest:
-        why = f"{most} has {highest} pictures, {least} {lowest}"
+    balance = Balance(survey.totals)
+    if balance.uneven:
+        most, least = balance.most, balance.least
+        why = f"{most} has {balance.pictures[most]} pictures, {least} {balance.pictures[least]}"
         yield f"  class_weights: true  # {_comment(why)}"
 
 

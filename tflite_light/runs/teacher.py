@@ -8,7 +8,7 @@ from typing import Any
 
 from tflite_light import contract
 from tflite_light import recipe as recipes
-from tflite_light.classes import plain
+from tflite_light.classes import difference, plain
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
@@ -19,7 +19,6 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
-from tflite_light.wording import some
 
 ROW = "teacher"  # its name in a run's report
 _KINDS = "Give the folder of a finished run, an import's recipe (.yaml) or an exported .tflite."
@@ -106,21 +105,11 @@ def _of_model(path: Path, model: Any, image: Image, classes: list[str]) -> Teach
 
 
 def _require_same_classes(teacher: Teacher, classes: list[str]) -> None:
-    known = [plain(name) for name in teacher.classes]
-    if known == classes:
-        return
-    gone, more = sorted(set(classes) - set(known)), sorted(set(known) - set(classes))
-    problems = [f"{some(gone)} missing"] if gone else []
-    problems += [f"{some(more)} more"] if more else []
-    turned = [n for n, pair in enumerate(zip(known, classes, strict=False)) if len(set(pair)) > 1]
-    if turned and not problems:
-        first = turned[0]
-        problems = [f"class {first} is {known[first]} there and {classes[first]} here"]
-    raise UserError(
-        f"distil.teacher: {teacher.path} knows other classes than the data has: "
-        f"{' and '.join(problems) or 'some twice'}.",
-        "It needs the data's classes in the data's order: train a teacher on this data.",
-    )
+    if changes := difference(classes, [plain(name) for name in teacher.classes]):
+        raise UserError(
+            f"distil.teacher: {teacher.path} knows other classes than the data has: {changes}.",
+            "It needs the data's classes in the data's order: train a teacher on this data.",
+        )
 
 
 def _remark(teacher: Teacher) -> None:
