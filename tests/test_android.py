@@ -20,6 +20,7 @@ from tflite_light.android import key, manifest
 from tflite_light.android.apk import MANIFEST, alignment, read
 from tflite_light.android.shell import ABIS, APPLICATION_ID, find
 from tflite_light.errors import UserError
+from tflite_light.tflite.editing import Editor
 
 AAPT2 = ROOT / "android_demo" / "build" / "aapt2"
 APKSIG = sorted(Path.home().glob(".m2/repository/com/android/tools/build/apksig/*/apksig-*.jar"))
@@ -322,6 +323,23 @@ def test_a_name_without_letters_becomes_one_that_the_app_lists(
     shutil.copy(model, "-.tflite")
     call("android", Path("-.tflite").resolve(), "-o", "x.apk", "--key", home / "key.pem")
     assert "assets/models/model.tflite" in zipfile.ZipFile("x.apk").namelist()
+
+
+def test_a_file_that_was_arranged_anew_is_the_app_s_own(
+    model: Path, home: Path, call: Call
+) -> None:
+    """As other writers of metadata leave it; the app knows a network by its bytes."""
+    shutil.copytree(model.parent, "app")
+    content = Editor(model.read_bytes()).packed()
+    Path("app/signs_int8.tflite").write_bytes(content)
+    agreed = contract.read(model)
+    assert agreed.flatbuffer
+    assert not agreed.flatbuffer.begins(content)
+    call("android", "app/signs_int8.tflite", "-o", "x.apk", "--key", home / "key.pem")
+    with zipfile.ZipFile("x.apk") as app:
+        assert app.read("assets/models/signs_int8.tflite") == content
+        inside = json.loads(app.read("assets/models/signs_int8.json"))["flatbuffer"]
+    assert contract.Flatbuffer.model_validate(inside).begins(content)
 
 
 def test_a_file_without_golden_pictures_is_warned_of(model: Path, home: Path, call: Call) -> None:

@@ -74,6 +74,32 @@ def test_after_qat_the_layer_that_outgrows_its_range_is_named_first(examples: Ex
     assert (worst.layer, worst.saturated > 0.02) == (SPOILT, True)
 
 
+def test_an_equalised_file_is_compared_with_the_equalised_network(examples: Examples) -> None:
+    """Its channels are scaled, which is no loss: a layer's own noise is all that counts."""
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(16, 3, activation="relu", name="a")(image)
+    x = keras.layers.Conv2D(16, 3, activation="relu", name="b")(x)
+    network = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+    scales = 10 ** np.random.default_rng(0).uniform(-1.5, 1.5, 16)
+    first, second = network.get_layer("a"), network.get_layer("b")
+    first.set_weights([one * scales for one in first.get_weights()])
+    second.set_weights([second.get_weights()[0] / scales[:, None], second.get_weights()[1]])
+    mode = Int8(weight_scales="tensor", equalise=True)
+    content, pictures = mode.convert(network, examples), list(examples.inputs(range(16), 1))
+    found, plain = (
+        losses(content, float_, pictures, ["a", "b"])[0]
+        for float_ in (
+            mode.rounded_from(network, examples),
+            convert(converter_for(network)),
+        )
+    )
+    assert (found.layer, plain.layer) == ("a", "a")
+    assert found.snr_db > 25
+    assert found.saturated < 0.001
+    assert plain.snr_db < 5
+
+
 def explained(content: bytes, float_: Any, examples: Examples) -> list[Loss]:
     names = [layer.name for layer in float_.layers if layer.weights]
     pictures = list(examples.inputs(range(16), 1))

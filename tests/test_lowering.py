@@ -14,6 +14,7 @@ from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
+from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
@@ -130,6 +131,7 @@ STEMS = {  # kernel, padding, side: (operators for each target's stem, kernel in
     "3 padded": (3, "padded", 32, (3, 2, 6)),
     "5 padded": (5, "padded", 32, (5, 3, 6)),
     "odd": (3, "same", 33, (3, 3, 3)),
+    "3 padded by 2, 3 rows": (3, "2, 3 rows", 32, (3, 2, 6)),  # more than SAME would give
 }
 
 
@@ -138,7 +140,8 @@ def test_a_stem_reads_pairs_of_columns(form: str) -> None:
     kernel, padding, side, expected = STEMS[form]
     examples = Synthetic(count=40, side=side).load(Image(size=side)).train
     image = keras.layers.Input((side, side, 3))
-    x = keras.layers.ZeroPadding2D(kernel // 2)(image) if padding == "padded" else image
+    amounts = {"padded": kernel // 2, "2, 3 rows": ((2, 3), (0, 1))}
+    x = keras.layers.ZeroPadding2D(amounts[padding])(image) if padding in amounts else image
     rule = "same" if padding == "same" else "valid"
     x = keras.layers.Conv2D(8, kernel, 2, rule, activation="relu")(x)
     model = keras.Model(image, keras.layers.Flatten()(keras.layers.Conv2D(2, 1)(x)))
@@ -345,6 +348,24 @@ def test_a_shuffle_is_taken_by_what_makes_its_channels() -> None:
     assert off(made, converted, examples) < 1e-6
     apart = Float32().convert(unit(1, 24, 3, 3), examples)
     assert kinds(rewritten(apart, "cpu"))["TRANSPOSE"] == 1
+
+
+def test_convolutions_of_dynamic_range_keep_the_version_of_their_kind(examples: Examples) -> None:
+    """5 of those without groups: floats that read int8 kernels with a scale a channel."""
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(64, 3, groups=2)(keras.layers.Conv2D(64, 3)(image))
+    model = keras.Model(image, keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x)))
+    converted = DynamicRange().convert(model, examples)
+
+    def versions(content: bytes) -> list[int]:
+        editor = Editor(content)
+        return [editor.version(one) for one in editor.operators if editor.kind(one) == "CONV_2D"]
+
+    assert versions(converted) == [6, 6]
+    assert versions(rewritten(converted)) == [5, 6]
+    dense = rewritten(converted, "nnapi")
+    assert versions(dense) == [5, 5]
+    assert off(dense, converted, examples) < 0.02
 
 
 def conv(x: Any, filters: int = 8, strides: int = 1) -> Any:

@@ -50,7 +50,7 @@ class Model:
             goldens.append(one.model_copy(update={"picture": inside}))
         if not goldens:
             say(f"warning: {path} has no golden pictures: the app cannot check accelerators by it")
-        complete = agreed.with_golden(goldens)
+        complete = _of_these_bytes(agreed.with_golden(goldens), path.read_bytes())
         found[f"{name}.json"] = contract.to_json(complete).encode()
         return cls(path, name, found)
 
@@ -91,6 +91,15 @@ def _name(path: Path) -> str:
     whole = path.resolve()
     run = f"{whole.parents[1].name}_" if whole.parent.name == "exports" else ""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{run}{whole.stem}").strip(".-") or "model"
+
+
+def _of_these_bytes(agreed: contract.Contract, content: bytes) -> contract.Contract:
+    """The app knows a network by its bytes alone, which other writers of metadata change."""
+    own = agreed.flatbuffer
+    if own is None or own.begins(content):
+        return agreed
+    anew = contract.Flatbuffer.of(content, own.network_sha256)
+    return agreed.model_copy(update={"flatbuffer": anew})
 
 
 def _checked(path: Path) -> contract.Contract:

@@ -75,6 +75,12 @@ class Mode(Part):
         """Which examples set the ranges; [] where they were trained, None where there are none."""
         return None
 
+    def rounded_from(self, model: Any, examples: "Examples") -> bytes:
+        """The float file of a float model whose values this mode's file rounds."""
+        from tflite_light.graph.convert import convert, converter_for
+
+        return convert(converter_for(model))
+
     def check(self, file: "File") -> None:
         """Raises UserError when the file is not what the mode promises."""
         newer = [

@@ -125,6 +125,12 @@ class Int8(Mode):
             return []
         return examples.balanced(self.calibration_images, self.calibration_seed)
 
+    def rounded_from(self, model: Any, examples: "Examples") -> bytes:
+        if not self.equalise:
+            return super().rounded_from(model, examples)
+        pictures = self.calibrated_on(model, examples) or []
+        return self._equalised(self._calibrated(model, examples, pictures), examples, pictures)
+
     def check(self, file: "File") -> None:
         from tflite_light.export._exempt import strays
 

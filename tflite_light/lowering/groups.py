@@ -11,7 +11,8 @@ from tflite_light.lowering._several import chosen
 from tflite_light.tflite.editing import Array, Editor
 
 _GROUPED = 6  # the version of CONV_2D that has groups; the converter gives it to all of a file
-_DENSE = {np.float32: 1, np.int8: 3}  # by the type of pictures
+_DENSE = {(np.float32, np.float32): 1, (np.int8, np.int8): 3}  # by types of pictures and kernel
+_DENSE |= {(np.float32, np.int8): 5}  # of dynamic range, with a scale a channel
 
 
 def rewrite(editor: Editor, several: bool = False, floats: bool = False) -> None:
@@ -23,7 +24,7 @@ def rewrite(editor: Editor, several: bool = False, floats: bool = False) -> None
     for one in [one for one in editor.operators if editor.kind(one) == "CONV_2D"]:
         kernel = editor.weight(one, 1)
         source = int(one.inputs[0])
-        version = _DENSE.get(editor.dtype(source))
+        version = _DENSE.get((editor.dtype(source), editor.dtype(int(one.inputs[1]))))
         if kernel is None or not version or editor.version(one) != _GROUPED or id(one) in staying:
             continue
         channels = editor.shape(source)[3]

@@ -81,13 +81,11 @@ def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
     editor.insert(conv, new)
     options = conv.builtinOptions
     options.strideW = 1
-    same = same_padding(
-        height, editor.shape(conv.outputs[0])[1], found.kernel.shape[1], options.strideH
-    )
-    if (found.rows, found.pairs) == (
-        same,
-        same_padding(width // 2, width // 2, found.kernel.shape[2], 1),
-    ):
+    high, wide = editor.shape(conv.outputs[0])[1:3]
+    whole = (high, wide) == (-(-height // options.strideH), width // 2)  # as many as SAME gives
+    same = same_padding(height, high, found.kernel.shape[1], options.strideH)
+    of_pairs = same_padding(width // 2, width // 2, found.kernel.shape[2], 1)
+    if whole and (found.rows, found.pairs) == (same, of_pairs):
         options.padding = schema.Padding.SAME
     else:
         options.padding = schema.Padding.VALID

@@ -20,16 +20,17 @@ NEAR = 3
 
 def choose(model: TFLiteModel, examples: Examples, count: int) -> list[int]:
     """Indices of `count` pictures, or of all: far apart in their classes, then up to three near the
-    decision boundary.
+    decision boundary, none so near that another runtime may round to another label.
     """
     looked_at = examples.sample(LOOKED_AT)
     if not looked_at or not count:
         return []
     logits = model.logits(examples.inputs(looked_at))
-    unsure = near_boundary(logits, rounding(logits, model))[: min(NEAR, count // 2)]
+    certain = near_boundary(logits, rounding(logits, model))
+    unsure = certain[: min(NEAR, count // 2)]
     known = examples.labels[looked_at]
     labels = np.where(known == UNKNOWN, logits.argmax(axis=1), known)
-    others = [place for place in range(len(looked_at)) if place not in unsure]
+    others = sorted({*certain} - {*unsure}) or range(len(looked_at))
     chosen = [others[place] for place in spread(labels[others].tolist(), count - len(unsure))]
     return [looked_at[place] for place in (*chosen, *unsure)]
 

@@ -60,7 +60,8 @@ def _draw(axes: Any, epochs: Sequence[Epoch], figure: str) -> None:
         )
         axes.plot(numbers, train, "--", color=_FIRST, marker=marker, label="training")
         axes.plot(numbers, val, color=_SECOND, marker=marker, label="validation")
-    known = [(at, one.file_accuracy) for at, one in enumerate(epochs, 1) if one.file_accuracy]
+    files = ((at, one.file_accuracy) for at, one in enumerate(epochs, 1))
+    known = [(at, accuracy) for at, accuracy in files if accuracy is not None]
     if figure == "accuracy" and known:
         axes.plot(*zip(*known, strict=True), "o", color=_THIRD, label="file, validation")
     axes.set_ylabel(figure)
@@ -87,4 +88,8 @@ def _inline(document: str) -> str:
     element = document[document.index("<svg ") :]
     for placeholder, colour in _COLOURS.items():
         element = element.replace(placeholder, colour)
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', element)
+    label = (
+        "Loss and accuracy of each epoch, of training and validation; history.csv has the figures"
+    )
+    opened = rf'<svg viewBox="\1" role="img" aria-label="{label}">'
+    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', opened, element)

@@ -12,7 +12,6 @@ from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.measure.accuracy import top1
 from tflite_light.measure.losses import Loss, losses
@@ -68,7 +67,7 @@ class _Origin:
     @cached_property
     def converted(self) -> bytes:
         """The float file, to which each try is compared."""
-        return convert(converter_for(self.model))
+        return self.mode.rounded_from(self.model, self.data.train)
 
 
 def explain(
