@@ -151,6 +151,15 @@ def test_pictures_that_calibrate_are_as_many_of_each_class(examples: Examples) -
     assert all(len(set(labels)) == 5 for labels in of_five)
 
 
+def test_a_batch_of_a_sample_is_of_every_class(examples: Examples) -> None:
+    """Batch-norm statistics are measured by such batches, and pictures lie sorted by class."""
+    sample = examples.sample(256)
+    assert np.abs(np.diff(sorted(sample)) - len(examples) / 256).max() < 1
+    assert sample == examples.sample(256)
+    batches = [examples.labels[sample[start : start + 32]] for start in range(0, 256, 32)]
+    assert min(len(np.unique(batch)) for batch in batches) >= 8
+
+
 def test_fewer_calibration_pictures_than_asked_are_said(
     model: Any, examples: Examples, capsys: pytest.CaptureFixture[str]
 ) -> None:

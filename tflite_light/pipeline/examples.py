@@ -168,9 +168,12 @@ class Examples:
         return batch
 
     def sample(self, count: int) -> list[int]:
-        """Indices of `count` pictures (or all), spread evenly: they may lie sorted by class."""
+        """Indices of `count` pictures (or all), spread evenly and mixed: they may lie sorted by
+        class, and a batch is not to be of one.
+        """
         count = min(count, len(self))
-        return [index * len(self) // count for index in range(count)]
+        mixed = np.random.default_rng(0).permutation(count)
+        return [int(place) * len(self) // count for place in mixed]
 
     def balanced(self, count: int, seed: int) -> list[int]:
         """Indices of `count` pictures (or all), of each class equally many as far as it has them.
