@@ -214,6 +214,19 @@ def test_a_benchmark_is_read_from_the_phone_time_after_time(
     assert start.endswith(f"BenchmarkActivity --ez run true {chosen}")
 
 
+def test_a_benchmark_of_a_file_without_golden_pictures_calls_nothing_right(
+    adb: Adb, model: Path, call: Call, tmp_path: Path
+) -> None:
+    alone = tmp_path / "alone.tflite"
+    alone.write_bytes(model.read_bytes())
+    row = ROW | {"verdict": "unchecked"}
+    adb.has_app(row, model="alone", sha256=contract.sha256(model.read_bytes()))
+    shown = call("android", alone, "--benchmark").stdout
+    rows = [line.split() for line in shown.splitlines()[2:]]
+    assert len(rows) > 1
+    assert {row[-1] for row in rows} == {"unchecked"}
+
+
 def test_a_benchmark_without_a_model_is_of_the_one_that_the_app_shows(adb: Adb, call: Call) -> None:
     adb.has_app(ROW, model="birds", sha256="0")
     found = as_json(call("android", "--benchmark", "--json"))

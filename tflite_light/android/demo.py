@@ -33,6 +33,12 @@ class Model:
     def content(self) -> bytes:
         return self.files[f"{self.name}.tflite"]
 
+    @property
+    def verdict(self) -> str:
+        """Of its golden pictures on this computer, which `of` has run; by the app's words."""
+        golden = any(name.startswith(f"{self.name}_golden/") for name in self.files)
+        return "right" if golden else "unchecked"
+
     @classmethod
     def of(cls, path: Path) -> "Model":
         """Raises UserError where the file has no contract, is damaged, or does not answer its

@@ -83,7 +83,10 @@ def command(
         from tflite_light.report import benchmark as report
 
         result["benchmark"] = installed.benchmark(phone, application_id, model)
-        result["computer"] = latencies(model.content) if model else []
+        result["computer"] = []
+        if model:
+            verdict = {"verdict": model.verdict}
+            result["computer"] = [row | verdict for row in latencies(model.content)]
         report.show(result["benchmark"], result["computer"])
     return result
 

@@ -2,9 +2,9 @@
 
 `benchmark.json`, which the app writes (`Benchmark.kt`): the model's name and sha256, the phone, its
 android, processor, temperature and memory, and `accelerators`, a row each: `accelerator` (cpu1,
-cpu2, cpu4, gpu, gpu16, nnapi), `verdict` on its golden pictures (right, wrong, unused, failed),
-`cold_start_ms`, `warm_start_ms`, and of `runs` inferences `p50_ms`, `p90_ms` and `worst_ms`. What
-was not measured is not there.
+cpu2, cpu4, gpu, gpu16, nnapi), `verdict` on its golden pictures (right, wrong, unused, failed, or
+unchecked where there are none), `cold_start_ms`, `warm_start_ms`, and of `runs` inferences
+`p50_ms`, `p90_ms` and `worst_ms`. What was not measured is not there.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,8 @@ def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
     for row in found["accelerators"]:
         table.add_row(row["accelerator"], *_figures(row), row["verdict"])
     for row in here:
-        table.add_row(f"this computer, {row['accelerator']}", *_figures(row), "right")
+        name = f"this computer, {row['accelerator']}"
+        table.add_row(name, *_figures(row), row.get("verdict", ""))
     console(100).print(table)
 
 
