@@ -10,26 +10,37 @@ import android.os.PowerManager
 import org.json.JSONArray
 import org.json.JSONObject
 import org.tflitelight.demo.core.Accelerator
+import org.tflitelight.demo.core.Session
 import org.tflitelight.demo.core.Statistics
 import org.tflitelight.demo.core.Trial
 
-/** How fast a model is on an accelerator; without [runs] where its golden pictures were not right there. */
+/** How fast a model is on an accelerator; without [runs] where it cannot be used there. */
 class Timed(val on: Accelerator, val trial: Trial, val coldMs: Double, val warmMs: Double?, val runs: Statistics?)
 
 /** State of the phone, which its speed depends on; null: the system does not say. */
 class Phone(val batteryCelsius: Double?, val thermalStatus: Int?, val memoryMb: Long)
 
 /**
- * Cold start: from a file's bytes to the first right answers, as the app starts it, golden pictures and a driver's
- * compiling included. Warm start: the same once more. A run ends when its answer has been read back.
+ * Cold start: from a file's bytes to the first right answers, as the app starts it for the first time, golden pictures and
+ * a driver's compiling included, though a driver may keep something of its own. Warm start: the same once more. A run ends
+ * when its answer has been read back. The mark stays all the time: a driver may crash in the hundredth run, too.
  */
-fun time(trials: Trials, model: Model, on: Accelerator): Timed {
-    val (cold, coldMs) = timed { trials.open(model, on) }
+fun time(trials: Trials, model: Model, on: Accelerator): Timed =
+    trials.marked(model, on) { trials.anew(model) { kept -> time(model, on) { trials.open(model, on, kept) } } }
+
+private fun time(model: Model, on: Accelerator, open: () -> Tried): Timed {
+    val (cold, coldMs) = timed(open)
     cold.session?.close() ?: return Timed(on, cold.trial, coldMs, null, null)
-    val (warm, warmMs) = timed { trials.open(model, on) }
+    val (warm, warmMs) = timed(open)
     val session = warm.session ?: return Timed(on, warm.trial, coldMs, warmMs, null)
-    return Live(model, session).use { Timed(on, warm.trial, coldMs, warmMs, Statistics(DoubleArray(RUNS) { _ -> it.run() })) }
+    return try {
+        Timed(on, warm.trial, coldMs, warmMs, runs(model, session))
+    } catch (error: IllegalArgumentException) { // how TFLite says that the native run failed
+        Timed(on, Trial.Failed(error.message ?: "$error"), coldMs, warmMs, null)
+    }
 }
+
+private fun runs(model: Model, session: Session) = Live(model, session).use { Statistics(DoubleArray(RUNS) { _ -> it.run() }) }
 
 private inline fun <T> timed(step: () -> T): Pair<T, Double> {
     val start = System.nanoTime()

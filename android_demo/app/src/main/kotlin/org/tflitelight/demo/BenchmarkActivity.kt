@@ -7,6 +7,7 @@ import android.view.Menu
 import android.view.MenuItem
 import android.view.WindowManager
 import java.io.File
+import java.io.IOException
 import org.tflitelight.demo.core.sha256
 
 /**
@@ -51,13 +52,18 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
         }
         bench?.phone?.let { rows.add("${Build.MANUFACTURER} ${Build.MODEL}", describe(it)) }
         bench?.results?.forEach { rows.add(title(it.on), describe(it)) }
+        if (bench?.saved == false) rows.add(getString(R.string.benchmark_unsaved), getString(R.string.benchmark_unsaved_hint))
         invalidateOptionsMenu()
     }
 
     private fun start() {
         wanted = false
-        engine.benchmark { json -> getExternalFilesDir(null)?.let { File(it, "benchmark.json").writeText(json) } }
+        engine.benchmark(::save)
     }
+
+    /** On the engine's thread; throws IOException. */
+    private fun save(json: String) =
+        File(getExternalFilesDir(null) ?: throw IOException("there is no external storage"), "benchmark.json").writeText(json)
 
     private fun describe(phone: Phone): String {
         val battery = phone.batteryCelsius?.let { getString(R.string.celsius, it) } ?: getString(R.string.unknown)

@@ -18,13 +18,19 @@ sealed interface State {
     class Opening(val on: Accelerator?) : State
 
     /** It answers, on [on]; [refused] is what was asked for and is not used, and why. */
-    class Ready(val model: Model, val on: Accelerator, val trial: Trial.Right, val refused: Tried?) : State
+    class Ready(val model: Model, val on: Accelerator, val trial: Trial.Usable, val refused: Tried?) : State
 
     class Failed(val problem: String, val hint: String) : State
 }
 
-/** A benchmark so far; [json] when it is done. */
-class Bench(val phone: Phone, val results: List<Timed>, val json: String?)
+/** A benchmark so far; [json] when it is done, and whether it could be [saved]. */
+class Bench(val phone: Phone, val results: List<Timed>, val json: String? = null, val saved: Boolean = true)
+
+/**
+ * What came of one model, by its [digest], since it was chosen: of its accelerators, and of its last benchmark, so far as
+ * that has come. One value, so that no result of a model can stand under another.
+ */
+data class Results(val digest: String? = null, val tried: Map<Accelerator, Tried> = emptyMap(), val bench: Bench? = null)
 
 /**
  * The model in use on the accelerator in use. What touches a model runs on one thread of its own, [handler]'s, as a GPU
@@ -38,72 +44,80 @@ class Engine(private val demo: Demo, runtime: Runtime) {
     private var listener: ((State) -> Unit)? = null
     private var live: Live? = null // of the engine's thread alone
     private var started = false
+    private var choice = 0 // how often a model has been chosen; of the main thread alone
+    private var serving = 0 // the choice that is worked for; of the engine's thread alone
 
-    /** Of the main thread alone, like [tried]. */
+    /** Of the main thread alone, like [results]. */
     var state: State = State.Opening(null)
         private set
 
-    /** What came of each accelerator with this model since the app started. */
-    val tried = mutableMapOf<Accelerator, Tried>()
-
-    /** The last benchmark of this model, so far as it has come. */
-    var bench: Bench? = null
-        private set
+    private var results = Results()
+    val tried get() = results.tried
+    val bench get() = results.bench
 
     /** Tells [told] of the state, now and whenever it changes; null: nobody. One screen is in front at a time. */
     fun listen(told: ((State) -> Unit)?) {
         listener = told
         told?.invoke(state)
-        if (!started) restart(measure = false)
+        if (!started) restart()
     }
 
     fun use(model: ModelFile) {
         demo.settings.model = model.key
-        tried.clear()
-        bench = null
-        restart(measure = false)
+        choice += 1
+        results = Results()
+        restart()
     }
 
-    /** null: Auto. */
+    /** By hand, so that one that has crashed is tried again; null: Auto. */
     fun use(accelerator: Accelerator?) {
         demo.settings.accelerator = accelerator?.key
-        restart(measure = false)
+        restart(again = accelerator)
     }
 
-    /** Tries every accelerator with the model in use, whatever is remembered of it. */
+    /** Tries every accelerator with the model in use that has not crashed: that would end all other trials, too. */
     fun measure() = restart(measure = true)
 
-    /** Times the model on every accelerator; [done] gets the results as JSON, on the engine's thread. */
-    fun benchmark(done: (json: String) -> Unit) {
+    /** Times the model on every accelerator; [save] gets the results as JSON, on the engine's thread, and may throw IOException. */
+    fun benchmark(save: (json: String) -> Unit) {
         val model = (state as? State.Ready)?.model ?: return
-        handler.post {
+        work {
             close()
             val phone = phone(demo)
-            val results = mutableListOf<Timed>()
-            for (on in offered(demo.settings).filterNot { trials.hasCrashed(model, it) }) {
-                main.post { say(State.Opening(on)) }
-                results += time(trials, model, on)
-                Bench(phone, results.toList(), null).let { main.post { bench = it } }
+            val timed = mutableListOf<Timed>()
+            for (on in sound(model)) {
+                tell { say(State.Opening(on)) }
+                timed += time(trials, model, on)
+                note(model, Bench(phone, timed.toList()))
             }
-            val json = json(model, phone, results).also(done)
-            main.post { bench = Bench(phone, results, json) }
-            main.post { restart(measure = false) }
+            val json = json(model, phone, timed)
+            note(model, Bench(phone, timed, json, saved = saved { save(json) }))
+            tell { restart() }
         }
     }
 
-    fun hasCrashed(on: Accelerator): Boolean = (state as? State.Ready)?.let { trials.hasCrashed(it.model, on) } ?: false
+    private fun saved(save: () -> Unit): Boolean =
+        try {
+            save()
+            true
+        } catch (_: IOException) {
+            false
+        }
+
+    fun hasCrashed(on: Accelerator): Boolean = results.digest?.let { trials.hasCrashed(it, on) } ?: false
 
     /** The best labels; null where no model is ready. On the engine's thread alone. */
     fun answer(picture: Picture): Answer? = live?.let { guarded { it.answer(picture) } }
 
     fun answer(frame: Frame): Answer? = live?.let { guarded { it.answer(frame) } }
 
-    private fun restart(measure: Boolean) {
+    /** [again] is tried even where it has crashed. */
+    private fun restart(measure: Boolean = false, again: Accelerator? = null) {
         started = true
         say(State.Opening(null))
-        handler.post {
-            val opened = open(measure)
-            main.post { say(opened) }
+        work {
+            val opened = open(measure, again)
+            tell { say(opened) }
         }
     }
 
@@ -112,11 +126,33 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         listener?.invoke(said)
     }
 
-    private fun open(measure: Boolean): State {
+    /** On the engine's thread, for the model that is chosen now. */
+    private fun work(step: () -> Unit) {
+        val chosen = choice
+        handler.post {
+            serving = chosen
+            step()
+        }
+    }
+
+    /** On the main thread, unless another model has been chosen since the work began. */
+    private fun tell(step: () -> Unit) {
+        val served = serving
+        main.post { if (served == choice) step() }
+    }
+
+    private fun note(model: Model, bench: Bench) = note(model) { it.copy(bench = bench) }
+
+    /** A file may be another one under the same name, pushed anew: its results begin anew, too. */
+    private fun note(model: Model, change: (Results) -> Results) = tell {
+        results = change(if (results.digest == model.digest) results else Results(model.digest))
+    }
+
+    private fun open(measure: Boolean, again: Accelerator?): State {
         close()
         return try {
             val file = demo.models.find(demo.settings.model) ?: return failed(R.string.models_none, R.string.models_none_hint)
-            start(Model.read(file), measure)
+            start(Model.read(file), measure, again)
         } catch (problem: Problem) {
             State.Failed(problem.message, problem.hint)
         } catch (_: IOException) {
@@ -127,10 +163,10 @@ class Engine(private val demo: Demo, runtime: Runtime) {
     }
 
     /** On what was asked for, else on the CPU; the state says so. */
-    private fun start(model: Model, measure: Boolean): State {
+    private fun start(model: Model, measure: Boolean, again: Accelerator?): State {
         val asked = Accelerator.all.find { it.key == demo.settings.accelerator }
         if (measure) fastest(model, anew = true)
-        val first = open(model, asked ?: fastest(model, anew = false))
+        val first = open(model, asked ?: fastest(model, anew = false), again)
         if (first.session != null) return ready(model, first, null)
         val second = open(model, CPU)
         return if (second.session != null) ready(model, second, first) else useless(second)
@@ -138,23 +174,30 @@ class Engine(private val demo: Demo, runtime: Runtime) {
 
     private fun ready(model: Model, on: Tried, refused: Tried?): State {
         live = Live(model, on.session!!)
-        return State.Ready(model, on.on, on.trial as Trial.Right, refused)
+        return State.Ready(model, on.on, on.trial as Trial.Usable, refused)
     }
 
-    /** Of those whose answers are right; measured once for a model on this phone, and remembered. */
+    /** Of those whose answers are right; measured once for a model on this phone, and remembered until it crashes. */
     private fun fastest(model: Model, anew: Boolean): Accelerator {
         val known = Accelerator.all.find { it.key == demo.settings.fastest(model.digest) }
-        if (known != null && !anew) return known
-        val right = offered(demo.settings).filterNot { trials.hasCrashed(model, it) }.map { open(model, it) }
-        right.forEach { it.session?.close() }
-        val best = right.filter { it.trial is Trial.Right }.minByOrNull { (it.trial as Trial.Right).ms }?.on ?: CPU
+        if (known != null && !anew && !trials.hasCrashed(model.digest, known)) return known
+        val tried = sound(model).map { open(model, it) }
+        tried.forEach { it.session?.close() }
+        val best = tried.filter { it.trial is Trial.Usable }.minByOrNull { (it.trial as Trial.Usable).ms }?.on ?: CPU
         demo.settings.keepFastest(model.digest, best.key)
         return best
     }
 
-    private fun open(model: Model, on: Accelerator): Tried {
-        main.post { say(State.Opening(on)) }
-        return trials.open(model, on).also { one -> main.post { tried[on] = one } }
+    /** Those that have not crashed with the model. */
+    private fun sound(model: Model) = offered(demo.settings).filterNot { trials.hasCrashed(model.digest, it) }
+
+    /** What has crashed is not opened, or the app would stop at each start; but for [again], which a person asked for. */
+    private fun open(model: Model, on: Accelerator, again: Accelerator? = null): Tried {
+        tell { say(State.Opening(on)) }
+        val crashed = on != again && trials.hasCrashed(model.digest, on)
+        val tried = if (crashed) Tried(on, Trial.Crashed, null) else trials.open(model, on)
+        note(model) { it.copy(tried = it.tried + (on to tried)) }
+        return tried
     }
 
     /** A driver that gives up in the middle of things: the model starts again, and its golden pictures tell. */
@@ -163,7 +206,7 @@ class Engine(private val demo: Demo, runtime: Runtime) {
             step()
         } catch (_: IllegalArgumentException) { // how TFLite says that the native run failed
             close()
-            main.post { restart(measure = false) }
+            tell { restart() }
             null
         }
 

@@ -34,6 +34,11 @@ class TfliteRuntime(
         }
     }
 
+    /** The delegate's files are named by the token of their model, and a number behind it. */
+    override fun forget(digest: String) {
+        kernels.listFiles { file -> file.name.startsWith("$digest-") }.orEmpty().forEach(File::delete)
+    }
+
     private fun plain(model: ByteBuffer) = Interpreter(model, Interpreter.Options().setUseXNNPACK(false))
 
     /** XNNPACK is the CPU's; where it stood in for a delegate that takes nothing, the plan would change all the same. */

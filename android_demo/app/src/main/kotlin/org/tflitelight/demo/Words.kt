@@ -25,10 +25,12 @@ fun Context.warning(refused: Tried): String = getString(R.string.not_used, title
 
 fun Context.said(trial: Trial): String =
     when (trial) {
-        is Trial.Right -> getString(if (trial.worst == null) R.string.verdict_unchecked else R.string.verdict_right, ms(trial.ms))
+        is Trial.Right -> getString(R.string.verdict_right, ms(trial.ms))
+        is Trial.Unchecked -> getString(R.string.verdict_unchecked, ms(trial.ms))
         is Trial.Wrong -> getString(R.string.verdict_wrong, trial.text)
         is Trial.Unused -> (listOf(getString(R.string.verdict_unused)) + trial.refused).joinToString("\n")
         is Trial.Failed -> said(trial.text)
+        Trial.Crashed -> getString(R.string.verdict_crashed)
     }
 
 /** What TFLite says in its own words, in words of ours where it is a thing that happens to people. */

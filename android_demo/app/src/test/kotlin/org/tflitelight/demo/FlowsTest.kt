@@ -102,6 +102,53 @@ class FlowsTest {
     }
 
     @Test
+    fun `an accelerator that has crashed the app is left for the CPU at each start, and tried again by a tap`() {
+        app.settings.accelerator = "gpu"
+        app.settings.mark("${digest()}/gpu")
+        val tried = mutableSetOf<String>()
+        app.runtime = Changed { on, real -> tried += on.key; real }
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used: The app stopped when this was tried.")
+        assertEquals(setOf("cpu4"), tried)
+        open<AcceleratorsActivity>().get().touch("GPU")
+        assertEquals(setOf("cpu4", "gpu"), tried)
+        share(inGallery(FIVE)).shows("signs on GPU")
+    }
+
+    @Test
+    fun `an accelerator that Auto remembers and that has crashed since is measured no more`() {
+        app.settings.accelerator = null
+        app.settings.keepFastest(digest(), "gpu")
+        app.settings.mark("${digest()}/gpu")
+        val tried = mutableSetOf<String>()
+        app.runtime = Changed { on, real -> tried += on.key; if (on.key == "cpu2") real else Lying(real, 20) }
+        share(inGallery(FIVE)).shows("signs on CPU, 2 threads")
+        assertEquals(setOf("cpu1", "cpu2", "cpu4", "gpu16"), tried)
+    }
+
+    @Test
+    fun `a model that crashes the CPU leaves the choice of another`() {
+        app.settings.mark("${digest()}/cpu4")
+        app.settings.accelerator = "cpu4"
+        app.runtime = Changed { _, _ -> error("nothing is opened") }
+        share(inGallery(FIVE)).shows("The app stopped when this was tried.", "Choose another model")
+    }
+
+    @Test
+    fun `what is still being measured of a model is not shown under the next one`() {
+        app.runtime = Changed { _, real -> real }
+        open<AcceleratorsActivity>()
+        app.engine.measure()
+        app.engine.use(opened("other", "answers/cropped_int8.tflite"))
+        settle()
+        assertEquals(setOf("cpu1"), app.engine.tried.keys.map { it.key }.toSet())
+        app.engine.benchmark {}
+        app.engine.use(app.models.all().first { it.name == "signs" })
+        settle()
+        assertEquals(null, app.engine.bench)
+        assertEquals("signs", (app.engine.state as State.Ready).model.file.name)
+    }
+
+    @Test
     fun `a refused camera leaves the gallery`() {
         val screen = open<LiveActivity>().get()
         screen.onRequestPermissionsResult(0, arrayOf(android.Manifest.permission.CAMERA), intArrayOf(-1))
@@ -199,11 +246,52 @@ class FlowsTest {
         assertEquals(listOf("signs", sha256(other), "2.16.1"), listOf("model", "sha256", "tflite").map(found::get))
         val rows = (found["accelerators"] as List<*>).map { it as Map<*, *> }
         assertEquals(listOf("cpu1", "cpu2", "cpu4"), rows.map { it["accelerator"] }.filter { "$it".startsWith("cpu") })
-        for (row in rows.filter { it["verdict"] == "right" }) {
+        assertEquals(setOf("unchecked"), rows.map { it["verdict"] }.toSet()) // its golden pictures were not opened with it
+        for (row in rows) {
             assertEquals(100.0, row["runs"])
             val times = listOf("p50_ms", "p90_ms", "worst_ms").map { row[it] as Double }
             assertTrue("$row", 0 < times[0] && times == times.sorted())
         }
+    }
+
+    @Test
+    fun `a driver that crashes in the benchmark's runs is remembered, too`() {
+        val marks = mutableListOf<Pair<String, String?>>()
+        app.runtime = Changed { on, real -> Watched(real) { marks += "${digest()}/${on.key}" to app.settings.marked() } }
+        open<BenchmarkActivity>()
+        marks.clear()
+        app.engine.benchmark {}
+        settle()
+        assertTrue("${marks.size} runs", marks.size > 500)
+        assertEquals(emptyList<Any>(), marks.filter { it.first != it.second })
+        assertEquals(null, app.settings.marked())
+    }
+
+    @Test
+    fun `a benchmark's run that fails, and results that cannot be saved, are said`() {
+        File(app.getExternalFilesDir(null), "benchmark.json").mkdirs()
+        app.runtime = Changed { on, real -> Watched(real) { if (on.key == "gpu" && it > 30) throw IllegalArgumentException("Internal error: lost") } }
+        val screen = open<BenchmarkActivity>(Intent().putExtra("run", true)).get()
+        screen.shows("It cannot run this model: Internal error: lost", "The results cannot be saved on this phone.")
+        assertEquals(100, Regex("\"runs\": (\\d+)").find(app.engine.bench!!.json!!)!!.groupValues[1].toInt())
+    }
+
+    @Test
+    fun `a benchmark's cold start finds nothing kept of an earlier one, and its warm start does`() {
+        val starts = mutableListOf<Boolean>()
+        val runtime = Changed { _, real -> real }
+        app.runtime = object : org.tflitelight.demo.core.Runtime by runtime {
+            override fun open(model: java.nio.ByteBuffer, digest: String, accelerator: org.tflitelight.demo.core.Accelerator) =
+                runtime.also { starts += digest to accelerator in it.kept }.open(model, digest, accelerator)
+        }
+        open<BenchmarkActivity>()
+        repeat(2) {
+            starts.clear()
+            app.engine.benchmark {}
+            settle()
+            assertEquals(List(5) { listOf(false, true) }.flatten() + true, starts)
+        }
+        assertEquals(setOf(digest()), runtime.kept.map { it.first }.toSet())
     }
 
     private fun share(picture: Uri): Activity = open<PictureActivity>(shared(picture)).get()
@@ -216,6 +304,13 @@ class FlowsTest {
         val texture = findViewById<PreviewLayout>(R.id.preview).texture
         onSurfaceTextureAvailable(SurfaceTexture(0).also(texture::setSurfaceTexture), 1, 1)
         settle()
+    }
+
+    /** A model of the vectors. */
+    private fun opened(name: String, vector: String): ModelFile {
+        val uri = Uri.parse("content://files/$name.tflite")
+        shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { Vector.folder.resolve(vector).inputStream() }
+        return app.models.add(uri)
     }
 
     private fun opened(name: String, content: ByteArray) {

@@ -86,7 +86,14 @@ class Changed(private val change: (Accelerator, Session) -> Session) : Runtime {
     private val real = TfliteRuntime(app.cacheDir, NativeLog())
 
     override fun open(model: ByteBuffer, digest: String, accelerator: Accelerator): Session =
-        change(accelerator, real.open(model, digest, Accelerator.Cpu(1)))
+        change(accelerator, real.open(model, digest, Accelerator.Cpu(1))).also { kept += digest to accelerator }
+
+    /** What it keeps of each start, by the name it was given. */
+    val kept = mutableSetOf<Pair<String, Accelerator>>()
+
+    override fun forget(digest: String) {
+        kept.removeAll { it.first == digest }
+    }
 }
 
 /** One output is off by [steps]. */
@@ -94,6 +101,16 @@ class Lying(private val honest: Session, private val steps: Int) : Session by ho
     override fun run(input: ByteBuffer, output: ByteBuffer) {
         honest.run(input, output)
         output.put(0, (output.get(0) + steps).toByte())
+    }
+}
+
+/** Calls [before] before each run. */
+class Watched(private val honest: Session, private val before: (run: Int) -> Unit) : Session by honest {
+    private var runs = 0
+
+    override fun run(input: ByteBuffer, output: ByteBuffer) {
+        before(++runs)
+        honest.run(input, output)
     }
 }
 

@@ -21,6 +21,9 @@ sealed class Accelerator(val key: String) {
 interface Runtime {
     /** [model]: a direct buffer with the file; [digest] names it among what is kept of it. May throw anything. */
     fun open(model: ByteBuffer, digest: String, accelerator: Accelerator): Session
+
+    /** Removes what is kept under [digest]: the next start compiles anew. */
+    fun forget(digest: String)
 }
 
 /** A model on an accelerator, for one thread. */

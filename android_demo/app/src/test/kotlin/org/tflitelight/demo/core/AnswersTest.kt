@@ -79,6 +79,14 @@ class AnswersTest {
             val share = if (contract.integersInside) 10.0 / 128 else 1e-4
             assertTrue("$model: $off", off <= if (contract.output.scale == 0f) share else steps)
         }
+        if (on is Accelerator.Gpu) forgotten(model)
+    }
+
+    /** Of what the delegate has kept; else the next start would not be a cold one. */
+    private fun forgotten(model: String) {
+        assertTrue("$model: ${kernels.list()!!.toList()}", kernels.list()!!.any { it.startsWith(model) })
+        runtime.forget(model)
+        assertEquals(emptyList<String>(), kernels.list()!!.toList())
     }
 
     private fun decoded(name: String): Picture {
