@@ -22,13 +22,17 @@ data class Lens(val id: String, val front: Boolean, val sensor: Int, val size: S
 
 /** What the live screen sees with; tests give it photographs. */
 interface Eyes {
-    /** The cameras, the back one first, with pictures whose shorter side is at least [leastSide] where they have any. */
+    /**
+     * The cameras, the back one first, with pictures whose shorter side is at least [leastSide] where they have any. May
+     * throw what [failing] knows: the system's camera service can be gone, and a camera unplugged meanwhile.
+     */
     fun lenses(leastSide: Int): List<Lens>
 
     /**
      * Opens [lens], shows it on [preview], and gives each frame, [turn] degrees from upright, to [onFrame] on [frames]'
      * thread. A frame that comes while the last is worked on is dropped, not queued; none may be kept. [onLost] is told
-     * on another thread why there is no picture any more. Returns at once; the permission must have been given.
+     * on another thread why there is no picture any more. Returns at once; the permission must have been given. Once the
+     * result is closed no further frame begins.
      */
     fun open(lens: Lens, preview: SurfaceTexture, turn: Int, frames: Handler, onFrame: (Frame) -> Unit, onLost: (Reason) -> Unit): AutoCloseable
 }
@@ -75,7 +79,28 @@ private const val LEAST_SIDE = 480 // below it a preview looks poor on a phone
 /** Degrees, clockwise, that a frame has to be turned by when the display is turned by [display] degrees. */
 fun Lens.turn(display: Int): Int = (if (front) sensor + display else sensor - display + 360) % 360
 
-/** One open camera. Its own thread talks to the system; frames go to [onFrame] on [frames]' thread. */
+/** The result of [step], or null, and [onLost] is told why the system would not. */
+fun <T> failing(onLost: (Reason) -> Unit, step: () -> T): T? {
+    val reason =
+        try {
+            return step()
+        } catch (error: CameraAccessException) {
+            reasonOf(error.reason)
+        } catch (_: IllegalStateException) { // closed from outside between two steps
+            Reason.FAILED
+        } catch (_: IllegalArgumentException) { // unplugged, or a surface that went away
+            Reason.FAILED
+        } catch (_: SecurityException) { // the permission was taken back
+            Reason.REFUSED
+        }
+    onLost(reason)
+    return null
+}
+
+/**
+ * One open camera. Its own thread talks to the system, and has all that is opened here; frames go to [onFrame] on [frames]'
+ * thread.
+ */
 private class Camera(
     private val manager: CameraManager,
     private val frames: Handler,
@@ -85,30 +110,33 @@ private class Camera(
     private val thread = HandlerThread("camera").apply { start() }
     private val handler = Handler(thread.looper)
     private var reader: ImageReader? = null
+    private var shown: Surface? = null
     private var device: CameraDevice? = null
-    private var closed = false
+
+    @Volatile private var closed = false
 
     fun open(lens: Lens, preview: SurfaceTexture) {
-        handler.post { failing { openNow(lens, preview) } }
+        handler.post { failing { if (!closed) openNow(lens, preview) } }
     }
 
-    /** Gives the camera back to other apps; returns when nothing more is delivered. */
+    /** Gives the camera back to other apps, soon: behind what opens it, and a frame that is worked on. */
     override fun close() {
+        closed = true
         handler.post {
-            closed = true
             device?.close()
+            shown?.release()
+            reader?.let { frames.post(it::close) }
             thread.quitSafely()
         }
-        frames.post { reader?.close() }
     }
 
     @SuppressLint("MissingPermission")
     private fun openNow(lens: Lens, preview: SurfaceTexture) {
         preview.setDefaultBufferSize(lens.size.width, lens.size.height)
-        val images = ImageReader.newInstance(lens.size.width, lens.size.height, ImageFormat.YUV_420_888, 2)
-        images.setOnImageAvailableListener({ it.acquireLatestImage()?.use(onFrame) }, frames)
-        reader = images
-        manager.openCamera(lens.id, Opening(listOf(Surface(preview), images.surface)), handler)
+        val images = ImageReader.newInstance(lens.size.width, lens.size.height, ImageFormat.YUV_420_888, 2).also { reader = it }
+        images.setOnImageAvailableListener({ from -> if (!closed) from.acquireLatestImage()?.use(onFrame) }, frames)
+        val seen = Surface(preview).also { shown = it }
+        manager.openCamera(lens.id, Opening(listOf(seen, images.surface)), handler)
     }
 
     private inner class Opening(private val surfaces: List<Surface>) : CameraDevice.StateCallback() {
@@ -125,7 +153,7 @@ private class Camera(
 
         private fun lose(camera: CameraDevice, reason: Reason) {
             camera.close()
-            onLost(reason)
+            lost(reason)
         }
     }
 
@@ -138,21 +166,16 @@ private class Camera(
             session.setRepeatingRequest(request.build(), null, handler)
         }
 
-        override fun onConfigureFailed(session: CameraCaptureSession) = onLost(Reason.FAILED)
+        override fun onConfigureFailed(session: CameraCaptureSession) = lost(Reason.FAILED)
     }
 
     private fun failing(step: () -> Unit) {
-        try {
-            step()
-        } catch (error: CameraAccessException) {
-            onLost(reasonOf(error.reason))
-        } catch (_: IllegalStateException) { // closed from outside between two steps
-            if (!closed) onLost(Reason.FAILED)
-        } catch (_: IllegalArgumentException) { // unplugged, or a surface that went away
-            if (!closed) onLost(Reason.FAILED)
-        } catch (_: SecurityException) { // the permission was taken back
-            onLost(Reason.REFUSED)
-        }
+        failing(::lost, step)
+    }
+
+    /** Who has closed it knows. */
+    private fun lost(reason: Reason) {
+        if (!closed) onLost(reason)
     }
 }
 

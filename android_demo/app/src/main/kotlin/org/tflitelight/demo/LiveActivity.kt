@@ -23,6 +23,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private val displays by lazy { getSystemService(DisplayManager::class.java) }
     private val rate = Rate()
     private var camera: AutoCloseable? = null
+    private var opened = 0 // cameras so far; what an earlier one still has to say is of no use
     private var display = 0 // degrees it is turned by; half a turn comes without a new configuration
     private var front = false
     private var asked = false // for the permission; asking again at each return would be a loop
@@ -78,14 +79,16 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private fun start(state: State.Ready) {
         val surface = preview.texture.surfaceTexture ?: return
         if (camera != null) return
-        val lens = demo.eyes.lenses(state.model.leastSide).let { all -> all.find { it.front == front } ?: all.firstOrNull() }
+        val lenses = failing(::tell) { demo.eyes.lenses(state.model.leastSide) } ?: return
+        val lens = lenses.find { it.front == front } ?: lenses.firstOrNull()
         if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())
         content.notice(null)
         display = turned()
         val turn = lens.turn(display)
         val upright = if (turn % 180 == 0) lens.size else Size(lens.size.height, lens.size.width)
         preview.show(upright, display, state.model.seen(upright.width, upright.height))
-        camera = demo.eyes.open(lens, surface, turn, engine.handler, ::answer, ::lost)
+        val mine = ++opened
+        camera = demo.eyes.open(lens, surface, turn, engine.handler, ::answer) { lost(mine, it) }
     }
 
     private fun stop() {
@@ -107,8 +110,13 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     }
 
     /** On the camera's thread. */
-    private fun lost(reason: Reason) = runOnUiThread {
+    private fun lost(which: Int, reason: Reason) = runOnUiThread {
+        if (camera == null || which != opened) return@runOnUiThread // closed meanwhile
         stop()
+        tell(reason)
+    }
+
+    private fun tell(reason: Reason) {
         content.notice(reason.problem, reason.hint, Action(R.string.try_again) { show(engine.state) }, pick())
     }
 

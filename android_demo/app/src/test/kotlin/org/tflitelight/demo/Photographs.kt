@@ -8,7 +8,11 @@ import android.net.Uri
 import android.os.Handler
 import android.util.Size
 import java.io.ByteArrayInputStream
+import java.io.ByteArrayOutputStream
+import java.io.DataOutputStream
 import java.nio.ByteBuffer
+import java.util.zip.CRC32
+import java.util.zip.DeflaterOutputStream
 import org.robolectric.Shadows.shadowOf
 import org.tflitelight.demo.core.Frame
 
@@ -16,6 +20,22 @@ import org.tflitelight.demo.core.Frame
 val FIVE: ByteArray by lazy { Rig::class.java.getResourceAsStream("/five.jpg")!!.readBytes() }
 
 object Rig
+
+/** One pixel, of 16 bits a channel. */
+fun deepPng(): ByteArray {
+    val bytes = ByteArrayOutputStream()
+    fun chunk(name: String, content: ByteArray) = with(DataOutputStream(bytes)) {
+        writeInt(content.size)
+        val named = name.toByteArray() + content
+        write(named)
+        writeInt(CRC32().apply { update(named) }.value.toInt())
+    }
+    bytes.write(byteArrayOf(0x89.toByte(), 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A))
+    chunk("IHDR", byteArrayOf(0, 0, 0, 1, 0, 0, 0, 1, 16, 2, 0, 0, 0))
+    chunk("IDAT", ByteArrayOutputStream().also { DeflaterOutputStream(it).use { all -> all.write(ByteArray(7) { 0x7F }.also { row -> row[0] = 0 }) } }.toByteArray())
+    chunk("IEND", ByteArray(0))
+    return bytes.toByteArray()
+}
 
 /** A gallery's address of a picture, as its picker gives it. */
 fun inGallery(content: ByteArray, name: String = "five.jpg"): Uri =
@@ -27,6 +47,7 @@ fun inGallery(content: ByteArray, name: String = "five.jpg"): Uri =
 class Photographed(private val lenses: List<Lens> = listOf(BACK, FRONT), private val photograph: ByteArray = FIVE) : Eyes {
     val opened = mutableListOf<Lens>()
     val turns = mutableListOf<Int>()
+    val lost = mutableListOf<(Reason) -> Unit>()
     var open = 0
         private set
     private var send: (() -> Unit)? = null
@@ -38,6 +59,7 @@ class Photographed(private val lenses: List<Lens> = listOf(BACK, FRONT), private
     ): AutoCloseable {
         opened += lens
         turns += turn
+        lost += onLost
         open += 1
         val frame = frame(photograph, lens.size, turn)
         send = { frames.post { onFrame(frame) } }
