@@ -46,9 +46,8 @@ class Models(private val context: Context) {
     /** Copies what another app has opened, so that it is there the next time too; throws IOException. */
     fun add(uri: Uri): ModelFile {
         val name = nameOf(uri)
-        val content = context.contentResolver.openInputStream(uri) ?: throw IOException("$uri has no content")
         val part = File(opened.apply { mkdirs() }, "$name.part")
-        content.use { from -> part.outputStream().use(from::copyTo) }
+        context.read(uri) { from -> part.outputStream().use(from::copyTo) }
         if (!part.renameTo(File(opened, "$name$SUFFIX"))) throw IOException("$part cannot be renamed")
         return of(Origin.OPENED, opened).first { it.name == name }
     }
@@ -70,10 +69,29 @@ class Models(private val context: Context) {
 
     private fun nameOf(uri: Uri): String {
         val columns = arrayOf(OpenableColumns.DISPLAY_NAME)
-        val shown = context.contentResolver.query(uri, columns, null, null, null)?.use { if (it.moveToFirst()) it.getString(0) else null }
+        val shown =
+            try {
+                context.contentResolver.query(uri, columns, null, null, null)?.use { if (it.moveToFirst()) it.getString(0) else null }
+            } catch (_: RuntimeException) { // one that tells no names may have the file all the same
+                null
+            }
         val name = (shown ?: uri.lastPathSegment ?: "model").substringAfterLast('/').removeSuffix(SUFFIX)
         return name.replace(Regex("[^\\w .-]"), "_").trim('.').ifEmpty { "model" }
     }
+}
+
+/**
+ * Hands [take] the content that another app offers; throws IOException where it does not give it. What goes wrong in that
+ * app Android throws here: SecurityException, IllegalArgumentException, IllegalStateException and others.
+ */
+fun <T> Context.read(uri: Uri, take: (InputStream) -> T): T {
+    val content =
+        try {
+            contentResolver.openInputStream(uri)
+        } catch (error: RuntimeException) {
+            throw IOException(error)
+        }
+    return (content ?: throw FileNotFoundException("$uri has no content")).use(take)
 }
 
 private const val FOLDER = "models"

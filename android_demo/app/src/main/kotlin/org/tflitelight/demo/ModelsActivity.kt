@@ -33,6 +33,7 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
 
     private fun use(model: ModelFile) {
         engine.use(model)
+        if (intent.action == Intent.ACTION_VIEW) go<LiveActivity>() // from another app, behind this there is no screen of ours
         finish()
     }
 
@@ -48,8 +49,6 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
             val model = demo.models.add(uri)
             runOnUiThread { use(model) }
         } catch (_: IOException) {
-            runOnUiThread(::refuse)
-        } catch (_: SecurityException) {
             runOnUiThread(::refuse)
         }
     }

@@ -3,13 +3,15 @@ package org.tflitelight.demo
 import android.content.Intent
 import android.graphics.Bitmap
 import android.net.Uri
+import android.os.BadParcelableException
 import android.os.Bundle
+import android.os.Parcelable
 import android.view.Menu
 import android.view.MenuItem
 import android.view.View
 import android.widget.ImageView
-import java.io.FileNotFoundException
 import java.io.IOException
+import org.tflitelight.demo.core.Problem
 
 /** A picture from the gallery, or shared by another app, and what the model says of it. */
 class PictureActivity : Screen(R.layout.picture, R.string.picture) {
@@ -20,7 +22,7 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         uri = if (state == null) shared(intent) else state.uri("uri")
-        if (uri == null && state == null) pick()
+        if (uri == null && state == null && !isShared()) pick()
     }
 
     override fun onSaveInstanceState(state: Bundle) {
@@ -38,11 +40,18 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
         super.onPause()
     }
 
-    private fun shared(intent: Intent): Uri? =
-        if (intent.action == Intent.ACTION_SEND) intent.extras?.uri(Intent.EXTRA_STREAM) else intent.data
+    private fun shared(intent: Intent): Uri? = if (isShared()) intent.extras?.uri(Intent.EXTRA_STREAM) else intent.data
 
+    private fun isShared() = intent.action == Intent.ACTION_SEND
+
+    /** null, too, where another app has put something else there, or a class that is not in this one. */
     @Suppress("DEPRECATION") // its successor needs API 33
-    private fun Bundle.uri(key: String): Uri? = getParcelable(key)
+    private fun Bundle.uri(key: String): Uri? =
+        try {
+            getParcelable<Parcelable>(key) as? Uri
+        } catch (_: BadParcelableException) {
+            null
+        }
 
     private fun pick() =
         startActivityForResult(Intent(Intent.ACTION_GET_CONTENT).setType("image/*").addCategory(Intent.CATEGORY_OPENABLE), 0)
@@ -56,6 +65,7 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
         val chosen = uri
         when {
             state is State.Failed -> content.fail(state, Action(R.string.choose_model) { go<ModelsActivity>() })
+            chosen == null && isShared() -> content.notice(R.string.picture_gone, R.string.picture_gone_hint, Action(R.string.pick_picture, ::pick))
             chosen == null -> content.notice(getString(R.string.picture_none), null, Action(R.string.pick_picture, ::pick))
             state is State.Ready -> engine.handler.post { look(chosen) }
         }
@@ -64,13 +74,13 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
     /** On the engine's thread. */
     private fun look(chosen: Uri) {
         try {
-            val bytes = contentResolver.openInputStream(chosen)?.use { it.readBytes() } ?: throw FileNotFoundException()
+            val bytes = read(chosen) { it.readBytes() }
             val picture = decode(bytes) ?: return fail(chosen, R.string.picture_unreadable, R.string.picture_unreadable_hint)
             val answer = engine.answer(picture) ?: return
             tell(chosen) { show(picture.forDisplay(), answer) }
-        } catch (_: IOException) {
-            fail(chosen, R.string.picture_gone, R.string.picture_gone_hint)
-        } catch (_: SecurityException) { // the grant ended with the app that gave it
+        } catch (problem: Problem) {
+            fail(chosen, problem.message, problem.hint)
+        } catch (_: IOException) { // the grant ends with the app that gave it, for one
             fail(chosen, R.string.picture_gone, R.string.picture_gone_hint)
         } catch (_: OutOfMemoryError) {
             fail(chosen, R.string.picture_large, R.string.picture_large_hint)
@@ -83,7 +93,9 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
         answers.show(answer, getString(R.string.times, ms(answer.preprocessMs), ms(answer.inferenceMs)))
     }
 
-    private fun fail(chosen: Uri, problem: Int, hint: Int) = tell(chosen) {
+    private fun fail(chosen: Uri, problem: Int, hint: Int) = fail(chosen, getString(problem), getString(hint))
+
+    private fun fail(chosen: Uri, problem: String, hint: String) = tell(chosen) {
         answers.clear()
         content.notice(problem, hint, Action(R.string.pick_picture, ::pick))
     }

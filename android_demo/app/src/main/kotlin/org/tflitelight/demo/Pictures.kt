@@ -5,19 +5,29 @@ import android.graphics.BitmapFactory
 import android.graphics.ColorSpace
 import java.nio.ByteBuffer
 import org.tflitelight.demo.core.Picture
+import org.tflitelight.demo.core.Problem
+import org.tflitelight.demo.core.isDeepPng
 import org.tflitelight.demo.core.orientation
 
-/** Upright by its EXIF orientation; null for what this system cannot read, OutOfMemoryError for what is too large. */
+/**
+ * Upright by its EXIF orientation; null for what this system cannot read, OutOfMemoryError for what is too large. Throws
+ * Problem for what has more than 8 bits a channel, where Android's pixels would not be those that training had.
+ */
 fun decode(bytes: ByteArray): Picture? {
+    if (isDeepPng(bytes)) throw deep()
     val options = BitmapFactory.Options().apply {
         inPreferredConfig = Bitmap.Config.ARGB_8888
         inPremultiplied = false // transparency is laid on white by the contract's own rule
     }
-    val bitmap = asWritten(BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null)
+    val found = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null
+    if (found.config == Bitmap.Config.RGBA_F16) throw deep() // of 10 bits and more in AVIF and HEIC, say
+    val bitmap = asWritten(found)
     val pixels = IntArray(bitmap.width * bitmap.height)
     bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
     return Picture(bitmap.width, bitmap.height, pixels).turned(orientation(bytes)).also { bitmap.recycle() }
 }
+
+private fun deep() = Problem("Pictures of more than 8 bits a channel are not read.", "Save it with 8 bits a channel, or choose another one.")
 
 /** With the file's own values, as training has them: `getPixels` would turn Display P3, say, into sRGB. */
 private fun asWritten(bitmap: Bitmap): Bitmap {

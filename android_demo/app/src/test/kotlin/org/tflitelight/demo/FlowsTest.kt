@@ -3,12 +3,14 @@ package org.tflitelight.demo
 import android.app.Activity
 import android.content.Intent
 import android.graphics.SurfaceTexture
+import android.hardware.camera2.CameraAccessException
 import android.net.Uri
 import android.os.Bundle
 import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.FileNotFoundException
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
 import org.junit.Before
 import org.junit.Test
@@ -57,6 +59,39 @@ class FlowsTest {
         val gone = Uri.parse("content://gallery/gone")
         shadowOf(app.contentResolver).registerInputStreamSupplier(gone) { throw FileNotFoundException() }
         share(gone).shows("This picture cannot be opened any more.")
+    }
+
+    @Test
+    fun `what goes wrong in the app that offers a picture or a model ends in a sentence`() {
+        val wrongs = listOf(IllegalArgumentException(), IllegalStateException(), UnsupportedOperationException(), SecurityException())
+        for ((number, wrong) in wrongs.withIndex()) {
+            val uri = Uri.parse("content://broken/$number")
+            shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { throw wrong }
+            share(uri).shows("This picture cannot be opened any more.")
+            open<ModelsActivity>(Intent(Intent.ACTION_VIEW).setData(uri)).get().shows("The file cannot be copied into the app.")
+        }
+    }
+
+    @Test
+    fun `something else in a picture's place ends in a sentence`() {
+        val shared = Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, Intent())
+        open<PictureActivity>(shared).get().shows("This picture cannot be opened any more.")
+        open<PictureActivity>(Intent(Intent.ACTION_SEND)).get().shows("This picture cannot be opened any more.")
+    }
+
+    @Test
+    fun `a PNG of 16 bits a channel is refused in a sentence, as it would be other pixels`() {
+        share(inGallery(deepPng())).shows("Pictures of more than 8 bits a channel are not read.", "Save it with 8 bits a channel")
+        val eight = deepPng().also { it[24] = 8 }
+        share(inGallery(eight, "eight.png")).shows("This picture cannot be decoded.") // its header's checksum is another
+    }
+
+    @Test
+    fun `a screen reader says each label once`() {
+        val row = share(inGallery(FIVE)).findViewById<android.view.ViewGroup>(R.id.bars).getChildAt(0)
+        assertEquals("5 100 percent", row.contentDescription)
+        assertTrue(row.isImportantForAccessibility)
+        for (id in listOf(R.id.label, R.id.percent, R.id.bar)) assertFalse(row.findViewById<android.view.View>(id).isImportantForAccessibility)
     }
 
     @Test
@@ -165,6 +200,39 @@ class FlowsTest {
     }
 
     @Test
+    fun `cameras that the system does not tell are said to have stopped, and can be tried again`() {
+        allowCamera()
+        for (wrong in listOf(CameraAccessException(CameraAccessException.CAMERA_ERROR), IllegalArgumentException())) {
+            var gone = true
+            app.eyes = object : Eyes by eyes {
+                override fun lenses(leastSide: Int) = if (gone) throw wrong else eyes.lenses(leastSide)
+            }
+            val screen = live().apply { shows("The camera stopped.", "Choose a picture") }
+            gone = false
+            screen.findViewById<android.view.View>(R.id.notice_first).performClick()
+            settle()
+            assertFalse("The camera stopped." in screen.shown())
+        }
+        assertEquals(2, eyes.open)
+    }
+
+    @Test
+    fun `what a camera that was left still says does not stop the next one`() {
+        allowCamera()
+        val screen = live()
+        shadowOf(screen).clickMenuItem(R.id.switch_camera)
+        settle()
+        eyes.lost[0](Reason.TAKEN)
+        settle()
+        assertEquals(1, eyes.open)
+        assertFalse("Another app is using the camera." in screen.shown())
+        eyes.lost[1](Reason.TAKEN)
+        settle()
+        assertEquals(0, eyes.open)
+        screen.shows("Another app is using the camera.")
+    }
+
+    @Test
     fun `the camera is closed when the screen is left, and the front one stays chosen`() {
         allowCamera()
         val controller = open<LiveActivity>()
@@ -224,6 +292,7 @@ class FlowsTest {
     @Test
     fun `a model from a file manager is copied, chosen and used`() {
         opened("mine.tflite", app.assets.open("models/signs.tflite").readBytes())
+        assertEquals(LiveActivity::class.java.name, shadowOf(app).nextStartedActivity.component?.className)
         share(inGallery(FIVE)).shows("mine on CPU, 1 thread", "5")
         open<ModelsActivity>().get().shows("mine", "Opened on this phone")
     }
