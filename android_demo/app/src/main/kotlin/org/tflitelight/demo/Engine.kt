@@ -12,26 +12,6 @@ import org.tflitelight.demo.core.Problem
 import org.tflitelight.demo.core.Runtime
 import org.tflitelight.demo.core.Trial
 
-/** What a screen can say about the model in use. */
-sealed interface State {
-    /** The model is read, or tried [on] an accelerator. */
-    class Opening(val on: Accelerator?) : State
-
-    /** It answers, on [on]; [refused] is what was asked for and is not used, and why. */
-    class Ready(val model: Model, val on: Accelerator, val trial: Trial.Usable, val refused: Tried?) : State
-
-    class Failed(val problem: String, val hint: String) : State
-}
-
-/** A benchmark so far; [json] when it is done, and whether it could be [saved]. */
-class Bench(val phone: Phone, val results: List<Timed>, val json: String? = null, val saved: Boolean = true)
-
-/**
- * What came of one model, by its [digest], since it was chosen: of its accelerators, and of its last benchmark, so far as
- * that has come. One value, so that no result of a model can stand under another.
- */
-data class Results(val digest: String? = null, val tried: Map<Accelerator, Tried> = emptyMap(), val bench: Bench? = null)
-
 /**
  * The model in use on the accelerator in use. What touches a model runs on one thread of its own, [handler]'s, as a GPU
  * delegate has to be used where it was made; screens are told on the main thread.
@@ -168,9 +148,12 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         if (measure) fastest(model, anew = true)
         val first = open(model, asked ?: fastest(model, anew = false), again)
         if (first.session != null) return ready(model, first, null)
-        val second = open(model, CPU)
+        val second = open(model, spare(model))
         return if (second.session != null) ready(model, second, first) else useless(second)
     }
+
+    /** The app may have been ended from outside in a trial, which looks like a crash: then with other threads. */
+    private fun spare(model: Model): Accelerator = SPARE.find { !trials.hasCrashed(model.digest, it) } ?: CPU
 
     private fun ready(model: Model, on: Tried, refused: Tried?): State {
         live = Live(model, on.session!!)
@@ -221,6 +204,7 @@ class Engine(private val demo: Demo, runtime: Runtime) {
 }
 
 private val CPU = Accelerator.Cpu(4)
+private val SPARE = listOf(CPU, Accelerator.Cpu(2), Accelerator.Cpu(1))
 
 /** What this phone is shown: NNAPI, which came with Android 8.1, only where it is asked for or not deprecated yet. */
 fun offered(settings: Settings): List<Accelerator> =
