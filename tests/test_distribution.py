@@ -139,9 +139,9 @@ def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch: pytest.Monkey
     assert raised.value.hint == "Set it to 30 or 33, or any other multiple of 3."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("precision", "phases"),
-    [("mixed_float16", ["fit"]), pytest.param("mixed_bfloat16", PHASES, marks=SLOW)],
+    ("precision", "phases"), [("mixed_float16", ["fit"]), ("mixed_bfloat16", PHASES)]
 )
 def test_float_phases_compute_in_the_recipe_s_precision(
     precision: str, phases: list[str], call: Call, tmp_path: Path

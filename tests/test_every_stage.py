@@ -220,17 +220,13 @@ def test_every_weight_is_rounded_during_training(examples: Examples) -> None:
     assert all(layer._weight_vars for layer in weighty)
 
 
-def paper_networks_but_one_slow() -> list[Any]:
-    """TF-MOT takes 10 s for the largest; SqueezeNet has the concatenations and few layers."""
-    slow = [
-        name
-        for name in networks()
-        if load("models", name).published()[0].source and name != "squeezenet"
-    ]
+def paper_networks_slow() -> list[Any]:
+    """TF-MOT takes 10 s for the largest."""
+    slow = [name for name in networks() if load("models", name).published()[0].source]
     return [pytest.param(n, marks=pytest.mark.slow if n in slow else ()) for n in networks()]
 
 
-@pytest.mark.parametrize("name", paper_networks_but_one_slow())
+@pytest.mark.parametrize("name", paper_networks_slow())
 def test_qat_keeps_zeros_and_clusters_in_every_layer_of_every_architecture(name: str) -> None:
     """TF-MOT's schemes forget them in convolutions right before a concatenation, or a ReLU."""
     model = load("models", name)().build((32, 32, 3), 4)

@@ -167,6 +167,7 @@ export: [int8]
 """
 
 
+@pytest.mark.slow
 def test_fix_keeps_layers_in_float_until_the_file_is_within_reach(
     examples: Examples, call: Call
 ) -> None:

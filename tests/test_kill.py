@@ -80,7 +80,7 @@ def history(run: Path) -> list[dict[str, str]]:
     ("phase", "moment"),
     [
         ("fit", "after an epoch"),
-        ("qat", "before its end"),
+        pytest.param("qat", "before its end", marks=SLOW),
         pytest.param("channels", "before an epoch", marks=SLOW),
     ],
 )
