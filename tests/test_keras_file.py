@@ -166,6 +166,17 @@ def test_code_in_a_saved_network_is_not_run(form: str, tmp_path: Path) -> None:
         assert "has a Lambda layer, whose code would be run." in refusal(tmp_path / form)
 
 
+def test_one_damaged_description_hides_no_code_behind_it(tmp_path: Path) -> None:
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Lambda(lambda value: value * 2)(image))
+    keras.Model(image, keras.layers.Dense(10)(x)).save(tmp_path / "code")
+    path = tmp_path / "code/keras_metadata.pb"
+    held = keras.protobuf.saved_metadata_pb2.SavedMetadata.FromString(path.read_bytes())
+    held.nodes[0].metadata = "{"
+    path.write_bytes(held.SerializeToString())
+    assert "has a Lambda layer, whose code would be run." in refusal(tmp_path / "code")
+
+
 @pytest.mark.parametrize("last", ["softmax", "Softmax", "Activation", "moved", "network", "none"])
 def test_every_softmax_is_left_out(last: str, tmp_path: Path) -> None:
     layers = keras.layers

@@ -134,7 +134,9 @@ def _descriptions(path: Path) -> Iterator[Any]:
         if path.is_dir():
             kind = keras.protobuf.saved_metadata_pb2.SavedMetadata
             found = kind.FromString((path / "keras_metadata.pb").read_bytes())
-            yield from (json.loads(node.metadata) for node in found.nodes)
+            for node in found.nodes:
+                with contextlib.suppress(ValueError):  # of one; the others are looked at
+                    yield json.loads(node.metadata)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 yield json.loads(archive.read("config.json"))
