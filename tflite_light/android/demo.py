@@ -56,7 +56,7 @@ class Model:
             goldens.append(one.model_copy(update={"picture": inside}))
         if not goldens:
             say(f"warning: {path} has no golden pictures: the app cannot check accelerators by it")
-        complete = _of_these_bytes(agreed.with_golden(goldens), path.read_bytes())
+        complete = _of_these_bytes(agreed.with_golden(goldens), found[f"{name}.tflite"])
         found[f"{name}.json"] = contract.to_json(complete).encode()
         return cls(path, name, found)
 

@@ -173,12 +173,12 @@ def groups(part: Rows, column: str | None) -> list[str] | None:
         return None
     for table in part.tables:
         _require_column(table, column, "Set data.huggingface.group to one of them.")
-    values = part.column(column)
-    lost = [part.names[row] for row, value in enumerate(map(_plain, values)) if value in (None, "")]
+    values = [*map(_plain, part.column(column))]
+    lost = [part.names[row] for row, value in enumerate(values) if value in (None, "")]
     if lost:
         raise UserError(
             f"{count(len(lost), 'picture')} without a {column}, which is the column of the "
             f"groups: {some(lost, 3, '; ')}.",
             "Write one; a picture of its own gets a name of its own.",
         )
-    return [plain(str(value).strip()) for value in values]
+    return [str(value) for value in values]

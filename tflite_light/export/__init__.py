@@ -76,10 +76,11 @@ class Mode(Part):
         return None
 
     def rounded_from(self, model: Any, examples: "Examples") -> bytes:
-        """The float file of a float model whose values this mode's file rounds."""
+        """The float file whose values this mode's file of the same model rounds."""
         from tflite_light.graph.convert import convert, converter_for
+        from tflite_light.graph.quantised import unquantised
 
-        return convert(converter_for(model))
+        return convert(converter_for(unquantised(model)))
 
     def check(self, file: "File") -> None:
         """Raises UserError when the file is not what the mode promises."""

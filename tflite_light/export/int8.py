@@ -126,7 +126,7 @@ class Int8(Mode):
         return examples.balanced(self.calibration_images, self.calibration_seed)
 
     def rounded_from(self, model: Any, examples: "Examples") -> bytes:
-        if not self.equalise:
+        if not self.equalise or self._has_ranges(model):
             return super().rounded_from(model, examples)
         pictures = self.calibrated_on(model, examples) or []
         return self._equalised(self._calibrated(model, examples, pictures), examples, pictures)
@@ -174,7 +174,7 @@ class Int8(Mode):
         from tflite_light.tflite.layers import constant
 
         content = calibrated(
-            converter_for(unquantised(model) if is_quantised(model) else model),
+            converter_for(unquantised(model)),
             lambda: _calibration.inputs(examples, pictures, self.calibration_images),
         )
         if still := constant(File(content)):

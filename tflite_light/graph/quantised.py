@@ -11,7 +11,11 @@ def is_quantised(model: Any) -> bool:
 
 
 def unquantised(model: Any) -> Any:
-    """The float network with the weights that the quantised one was trained to, and no ranges."""
+    """The float network with the weights that a quantised one was trained to, and no ranges; a
+    float one as it is.
+    """
+    if not is_quantised(model):
+        return model
     bare = keras.models.clone_model(model, clone_function=_bare)
     trained = {variable.name: variable for variable in model.weights}
     for variable in bare.weights:

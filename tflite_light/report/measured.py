@@ -45,9 +45,7 @@ def show(rows: Sequence[Measured]) -> None:
     """Print on stdout what each answered and costs, without columns that no row has a figure in;
     then the last one's classes.
     """
-
-    # as wide as it needs: no figure is cut off
-    out = console(400)
+    out = console(400)  # as wide as it needs: no figure is cut off
     out.print(heading(rows[0]), soft_wrap=True)
     for columns in (ANSWERS, COSTS):
         if table := _table(columns, rows):

@@ -30,8 +30,7 @@ def show(found: list[Overview]) -> None:
         table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
     for one in found:
         table.add_row(*(cell(one) for cell in COLUMNS.values()))
-    out = console(400)
-    out.print(table)  # so wide that no name is cut off
+    console(400).print(table)  # so wide that no name is cut off
 
 
 def show_one(found: Overview, run: Run | None) -> None:

@@ -21,8 +21,9 @@ from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.runs.evaluating import labelled, remark, source_at
+from tflite_light.runs.finding import owner
 from tflite_light.runs.finished import require_own
-from tflite_light.runs.folder import Run, open_run
+from tflite_light.runs.folder import Run
 from tflite_light.runs.inspecting import inspect
 from tflite_light.runs.predicting import file_of
 from tflite_light.wording import count
@@ -58,14 +59,6 @@ class _Contestant:
     model: TFLiteModel
     agreed: Contract
     pictures: Pictures
-
-
-def owner(target: Path) -> Run | None:
-    """The finished run that a target is, or among whose exports it lies; else None."""
-    path = target if target.parent.name else target.absolute()  # typed among the exports
-    exported = path.parent.name == "exports" and not target.is_dir()
-    folder = path.parent.parent if exported else target
-    return open_run(folder) if (folder / "metrics.json").exists() else None
 
 
 def has_test_pictures(target: Path) -> bool:

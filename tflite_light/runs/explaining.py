@@ -12,7 +12,7 @@ from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
-from tflite_light.graph.quantised import is_quantised, unquantised
+from tflite_light.graph.quantised import unquantised
 from tflite_light.measure.accuracy import top1
 from tflite_light.measure.losses import Loss, losses
 from tflite_light.measure.runners import KerasModel, TFLiteModel
@@ -21,8 +21,8 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.delivery import JUDGED
+from tflite_light.runs.finding import owner
 from tflite_light.runs.folder import open_run, require_finished
-from tflite_light.runs.overview import is_run
 from tflite_light.sockets import load
 from tflite_light.tflite import file as tflite
 
@@ -56,18 +56,22 @@ class Explanation:
 
 @dataclass(frozen=True)
 class _Origin:
-    """What a file was exported from: `source` as its mode takes it, `model` in float."""
+    """What a file was exported from: `source` is the network as its mode takes it."""
 
     recipe: Recipe
     mode: Mode
     source: Any
-    model: Any
     data: Data
+
+    @cached_property
+    def model(self) -> Any:
+        """The network in float: after qat its weights without its rounding."""
+        return unquantised(self.source)
 
     @cached_property
     def converted(self) -> bytes:
         """The float file, to which each try is compared."""
-        return self.mode.rounded_from(self.model, self.data.train)
+        return self.mode.rounded_from(self.source, self.data.train)
 
 
 def explain(
@@ -122,23 +126,19 @@ def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
         run.origin.require_same_contents(data.parts, run.recipe)
         mode = _mode(run.recipe, path)
         models = dict(zip(run.phases, chain.models(run), strict=True))
-        source = models[chain.source_phase(run, mode)]
-        model = models[chain.source_phase(run, load("export", "float32")())]
-        if is_quantised(source):  # the weights that qat trained, without its rounding
-            model = unquantised(source)
-        return _Origin(run.recipe, mode, source, model, data)
+        return _Origin(run.recipe, mode, models[chain.source_phase(run, mode)], data)
     recipe = recipes.load(against, changes)
     model, data = importing.opened(recipe)
-    return _Origin(recipe, _mode(recipe, path), model, model, data)
+    return _Origin(recipe, _mode(recipe, path), model, data)
 
 
 def _require_no_other_run(path: Path, against: Path) -> None:
     """Runs that began with the same weights have files that are much alike."""
-    owner = path.resolve().parent.parent
-    if is_run(owner) and owner != against.resolve():
+    run = owner(path.resolve())
+    if run and run.folder != against.resolve():
         raise UserError(
             f"{path} is a file of another run than {against}.",
-            f"Give its own: `--against {shlex.quote(os.path.relpath(owner))}`.",
+            f"Give its own: `--against {shlex.quote(os.path.relpath(run.folder))}`.",
         )
 
 

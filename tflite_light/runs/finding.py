@@ -53,6 +53,14 @@ def newest(runs: Path) -> Run:
     return open_run(max(folders, key=_started))
 
 
+def owner(target: Path) -> Run | None:
+    """The finished run that a target is, or among whose exports it lies; else None."""
+    path = target if target.parent.name else target.absolute()  # typed among the exports
+    exported = path.parent.name == "exports" and not target.is_dir()
+    folder = path.parent.parent if exported else target
+    return open_run(folder) if (folder / "metrics.json").exists() else None
+
+
 def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
     """The run `target`, or the newest unfinished one of the recipe `target`.
 

@@ -31,11 +31,11 @@ from tflite_light.training.places import Places
 
 LOCK = ".lock"
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
+FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 NAMES = {
     *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
     *("tensorboard", "checkpoints", "exports", "report.html", LOCK),
 }  # all that a run holds, besides its own parts
-FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A recipe's pictures as shards: sized once, for trainings that read them again and again."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,10 +58,12 @@ def pack(recipe: Recipe, folder: str) -> Packed:
         tf.io.gfile.makedirs(folder)
         found: dict[str, Shard] = {}
         for name in SPLITS:
-            found |= _write(folder, name, getattr(data, name))
+            examples = getattr(data, name)
+            found |= _write(folder, name, examples, examples.labels)
         for name, examples in data.outliers.items():  # which the same patterns find
             if len(examples):
-                found |= _write(folder, f"{name}-outliers", examples, len(data.classes))
+                labels = np.full(len(examples), len(data.classes))  # their class is the last
+                found |= _write(folder, f"{name}-outliers", examples, labels)
         with tf.io.gfile.GFile(f"{folder}/{LABELS}", "w") as file:
             file.write(text)
         shards.write_index(folder, Index(shards.geometry(recipe.image), found))
@@ -88,12 +91,9 @@ def _require_new(folder: str) -> None:
 
 
 def _write(
-    folder: str, name: str, examples: Examples, label: int | None = None
+    folder: str, name: str, examples: Examples, labels: "np.ndarray[Any, Any]"
 ) -> dict[str, Shard]:
-    """One part's shards, in an order drawn once: pictures that lie together are of all classes.
-
-    `label` is that of all of them, where they have none of their own.
-    """
+    """One part's shards, in an order drawn once: pictures that lie together are of all classes."""
     mixed = np.random.default_rng(0).permutation(len(examples)).tolist()
     count = max(1, round(len(examples) * _size(examples) / shards.SHARD_BYTES))
     count = min(len(examples), max(count, min(shards.TOGETHER, len(examples))))
@@ -104,8 +104,7 @@ def _write(
     for number in range(count):
         file = f"{name}-{number:05}-of-{count:05}.tfrecord"
         own = mixed[bounds[number] : bounds[number + 1]]
-        labels = (int(examples.labels[i]) if label is None else label for i in own)
-        records = ((next(pictures), one) for one in labels)
+        records = ((next(pictures), int(labels[index])) for index in own)
         found[file] = shards.write_shard(f"{folder}/{file}", records)
     next(pictures, None)  # so that its line on the terminal is taken away
     return found
