@@ -24,6 +24,16 @@ def test_keras_2_is_chosen_and_nothing_is_printed() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_gpus_keep_all_bits_of_a_float_and_leave_memory_to_others() -> None:
+    """On an H100 TensorFloat-32 moved GhostNet's golden answers by 12 %."""
+    asked = "tf.config.experimental.tensor_float_32_execution_enabled()"
+    done = python(
+        f"import os; from tflite_light.stack import keras, tf; keras.Model; print({asked})\n"
+        "print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    )
+    assert done.stdout == "False\ntrue\n"
+
+
 def test_keras_3_before_us_is_explained() -> None:
     code = "import tensorflow as tf; tf.keras.layers; from tflite_light.stack import keras; keras.Model"
     done = python(code)

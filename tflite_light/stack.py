@@ -17,6 +17,7 @@ from tflite_light.errors import UserError
 
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or a second command finds none left
 if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path would raise
     os.environ["HOME"] = "/tmp"  # a user without a home, as in containers: Keras makes a folder `~`
 
@@ -60,9 +61,12 @@ def at_start(action: Callable[[], object]) -> None:
 
 
 def _open_devices() -> None:
+    config = importlib.import_module("tensorflow").config
+    # GPUs would round what they multiply to 10 bits: no longer the model that a file is held to.
+    config.experimental.enable_tensor_float_32_execution(False)
     while _first:
         _first.pop()()
-    importlib.import_module("tensorflow").config.list_logical_devices()
+    config.list_logical_devices()
 
 
 def _require_keras_2() -> None:
