@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from tflite_light.training import journal
-from tflite_light.training.journal import Journal, Row
+from tflite_light.training import history
+from tflite_light.training.history import Row
+from tflite_light.training.journal import Journal
 
 MOMENTS = ("before an epoch", "after an epoch", "within an epoch", "before its end")
 
@@ -24,7 +25,7 @@ def kill_at(
 ) -> None:
     """`stop` is called when the plan is there and no state; between the first epoch's state and its
     history; within the second epoch; and between the last state and the phase's weights."""
-    begin, write = Journal.on_epoch_begin, journal.write_history
+    begin, write = Journal.on_epoch_begin, history.write_history
     train = Journal.on_train_batch_end
 
     def on_epoch_begin(self: Journal, epoch: int, logs: Any = None) -> None:
@@ -45,7 +46,7 @@ def kill_at(
 
     patch.setattr(Journal, "on_epoch_begin", on_epoch_begin)
     patch.setattr(Journal, "on_train_batch_end", on_train_batch_end)
-    patch.setattr(journal, "write_history", write_history)
+    patch.setattr(history, "write_history", write_history)
 
 
 if __name__ == "__main__":

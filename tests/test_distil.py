@@ -23,7 +23,7 @@ from tflite_light.runs import chain
 from tflite_light.runs.folder import open_run
 from tflite_light.runs.teacher import open_teacher
 from tflite_light.stack import keras, tf
-from tflite_light.training import journal
+from tflite_light.training import history
 from tflite_light.training.distillation import Distillation, correlation, divergence
 
 STUDENT = """
@@ -227,7 +227,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 ) -> None:
     options = ("--set", "compress=[{qat: {epochs: 2}}]")
     as_json(call("train", student, *options, "--name", "whole", "--json"))
-    written = journal.write_history
+    written = history.write_history
 
     def killing(phase: str) -> Any:
         def kill(home: Path, rows: list[dict[str, Any]]) -> None:
@@ -240,7 +240,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
     target: tuple[object, ...] = (student, *options, "--name", "killed")
     for phase in ("fit", "qat"):
         with monkeypatch.context() as patch:
-            patch.setattr(journal, "write_history", killing(phase))
+            patch.setattr(history, "write_history", killing(phase))
             with pytest.raises(Killed):
                 call("train", *target)
         target = ("runs/killed", "--resume")

@@ -96,7 +96,10 @@ WRONG = {
     "{": "TF_CONFIG is no JSON",
     "[1]": "TF_CONFIG is no JSON object",
     '{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}}': "a cluster of worker, ps, but workers",
-    '{"cluster": {"worker": ["a:1", "b:1"]}}': "TF_CONFIG: its task is {}",
+    '{"cluster": {"worker": "host:1"}}': "TF_CONFIG: its cluster is {'worker': 'host:1'}.",
+    '{"cluster": {"worker": [1, 2]}}': "TF_CONFIG: its cluster is {'worker': [1, 2]}.",
+    '{"cluster": {"worker": ["a:1", "b:1"]}, "task": null}': "TF_CONFIG: its task is None",
+    '{"cluster": {"worker": ["a:1", "b:1"]}}': "TF_CONFIG: its task is None",
     '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}': "task worker 2 is not in the cluster",
     '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": "0"}}': "TF_CONFIG: its task is",
 }  # fmt: skip
@@ -245,7 +248,7 @@ def require_trained(run: Path) -> None:
 
 @SLOW
 def test_two_devices_train_and_resume_every_kind_of_phase(tmp_path: Path) -> None:
-    path = written(tmp_path)
+    path = written(tmp_path, train=RECIPE["train"] | {"class_weights": True})
     assert start(tmp_path, "whole", path, DEVICES="2").wait() == 0, log(tmp_path, "whole")
     require_trained(tmp_path / "runs" / "recipe")
     killed = start(tmp_path, "killed", path, "--name", "killed", DEVICES="2")

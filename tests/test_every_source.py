@@ -1,5 +1,6 @@
 """Every data source gives three parts of labelled pictures; a new one is tested by existing."""
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -29,6 +30,7 @@ from tflite_light.data._usable import require_usable
 from tflite_light.data.directory import Directory
 from tflite_light.data.sign_digits import ARCHIVE, SignDigits
 from tflite_light.errors import UserError
+from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.pipeline.reading import read
@@ -502,12 +504,54 @@ def test_three_pictures_fall_to_three_parts_and_copies_do_not_count() -> None:
     assert sorted(len(part) for part in divide("data", alike, THREE).values()) == [0, 0, 3]
 
 
-def test_one_content_in_two_classes_is_reported(photos: Path, capsys: Any) -> None:
-    some = next((photos / "sign0").iterdir())
-    shutil.copy(some, photos / "sign1" / "again.jpg")
-    Directory(path=str(photos)).split("train")
+@pytest.mark.parametrize("divided", [False, True])
+def test_one_picture_in_two_classes_is_reported(photos: Path, capsys: Any, divided: bool) -> None:
+    """Also as another file, turned by EXIF, say; and where the user has divided the pictures."""
+    if divided:
+        train, test = photos / "train", photos / "test"
+        for number, path in enumerate(sorted(photos.rglob("*.jpg"))):
+            target = (train if number % 4 else test) / path.parent.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+    some = next(path for path in sorted(photos.rglob("*.jpg")) if path.parent.name == "sign0")
+    again = some.parents[1] / "sign1" / "again.png"
+    Pillow.open(some).save(again)
+    data = Directory(path=str(photos)).load(Image(size=32))
+    with contextlib.suppress(UserError):  # of which one may be in another part, too
+        require_apart("data", data.parts)
     message = capsys.readouterr().err
-    assert f"1 picture in two classes: {photos}/sign1/again.jpg equals {some}" in message
+    assert "data: 1 picture in two classes: " in message
+    assert str(again) in message
+    assert str(some) in message
+
+
+def test_a_table_s_picture_counts_once_whatever_paths_lead_to_it(
+    photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    rows = write_table(photos, "path,label", "{},{}")
+    table = Path(rows["path"])
+    lines = table.read_text().splitlines()
+    again = [f"{tmp_path}/link/{line}" for line in lines[1:]]
+    table.write_text("\n".join([*lines, *again]))
+    source: Any = load("data", "csv").model_validate(rows)
+    assert sum(len(source.split(name)) for name in SPLITS) == 60
+    table.write_text("\n".join([*lines, again[0].rpartition(",")[0] + ",other"]))
+    with pytest.raises(UserError, match=r"line 62: .* is 'other', but 'sign0' in line 2"):
+        load("data", "csv").model_validate(rows).split("train")
+
+
+def test_shards_that_moved_from_a_remote_place_are_the_same(tmp_path: Path) -> None:
+    here: Any = load("data", "tfrecord").example(tmp_path / "here")
+    fields = {key: f"file://{path}" for key, path in here._locations().items()}
+    there = here.changed(fields).absolute()
+    shutil.copytree(tmp_path / "here", tmp_path / "moved")
+    moved = there.located(tmp_path / "moved")
+    assert moved.train == str(tmp_path / "moved" / "train.tfrecord")
+    digests = {one.listing_digest() for one in (here, there, moved)}
+    assert len(digests) == 1
 
 
 def write_table(photos: Path, head: str, row: str) -> dict[str, str]:
@@ -611,7 +655,9 @@ def test_damaged_records_are_named_by_file_and_number(tmp_path: Path) -> None:
     assert "record 2 is cut short" in message(whole[: second + 5])
     assert "or the file is no TFRecord" in message(b"path,label" * 9)
     assert "record 2 is cut short" in message(gzip.compress(whole[: second + 500]))
-    assert "cut short" in message(gzip.compress(whole)[:5000])
+    for packed in (gzip.compress(whole), zlib.compress(whole)):
+        for end in (20, 5000, len(packed) // 2, len(packed) - 1):
+            assert "cut short" in message(packed[:end]), end
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
@@ -640,6 +686,9 @@ def test_labels_files_are_read_as_they_are_meant(
 ) -> None:
     (tmp_path / "labels.txt").write_bytes(text.encode())
     assert classes.read(tmp_path / "labels.txt") == names
+    source: Any = load("data", "tfrecord")
+    remote = {"labels": f"file://{tmp_path}/labels.txt", "first_label": int(text[0] == "1")}
+    assert source(train="t", val="v", test="t", **remote)._names() == names  # by TensorFlow
 
 
 @pytest.mark.parametrize(

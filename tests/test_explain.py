@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 
+from tflite_light import recipe as recipes
 from tflite_light.compress.qat import QAT
 from tflite_light.export.int8 import Int8
 from tflite_light.graph.convert import convert, converter_for
@@ -19,6 +20,7 @@ from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.shufflenet_v2 import ShuffleNetV2
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
+from tflite_light.runs import explaining
 from tflite_light.stack import keras
 
 SPOILT = "block3_project_conv"
@@ -239,3 +241,13 @@ def test_a_file_of_other_weights_is_refused(run: Path, call: Call, tmp_path: Pat
     found = re.search(r"other weights than this network: (0\.\d\d) of them have its signs", message)
     assert found
     assert 0.4 < float(found[1]) < 0.8
+
+
+def test_a_file_is_of_the_mode_whose_name_is_longest(tmp_path: Path) -> None:
+    """`all_int8` ends as `int8` does."""
+    recipe = tmp_path / "two.yaml"
+    exports = "export: [int8, {int8: {name: all_int8, float_layers: 2}}]"
+    recipe.write_text(f"model: tiny\nclasses: 3\n{exports}\n")
+    made = recipes.load(recipe)
+    for name, wanted in (("all_int8", "all_int8"), ("my_all_int8", "all_int8"), ("int8", "int8")):
+        assert explaining._mode(made, Path(f"{name}.tflite")).stem == wanted

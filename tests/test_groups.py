@@ -121,6 +121,14 @@ def test_a_thousand_groups_leave_every_class_its_shares() -> None:
         assert all(abs(held[label] / totals[label] - share) < 0.02 for label in totals)
 
 
+def test_groups_and_outliers_go_together(people: Path) -> None:
+    source = Directory(path=str(people), group=r"^(.+)_\d", outliers="sign2")
+    data = source.load(Image(size=32))
+    assert data.classes == ["sign0", "sign1"]
+    assert len(data.train) + len(data.val) + len(data.test) == 40
+    assert sum(map(len, data.outliers.values())) == 20
+
+
 def test_hand_made_parts_with_one_person_in_two_are_refused(people: Path, tmp_path: Path) -> None:
     divided = tmp_path / "divided"
     for path in sorted(people.rglob("*.jpg")):
@@ -240,3 +248,9 @@ def _decoded(source: Directory, part: Split) -> set[bytes]:
     pictures = source.split(part)
     contents = [pictures.read(index) for index in range(len(pictures))]
     return {Pillow.open(io.BytesIO(one)).tobytes() for one in contents if isinstance(one, bytes)}
+
+
+def test_a_pattern_that_matches_without_its_group_names_none(people: Path) -> None:
+    (people / "sign2" / "anna7_1.jpg").rename(people / "sign2" / "x.jpg")
+    message = refuse(Directory(path=str(people), group=r"(?:^(.+)_\d)?"))
+    assert "1 picture in no group" in message

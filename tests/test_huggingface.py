@@ -867,3 +867,36 @@ def test_a_run_on_a_name_goes_on_with_a_folder(signs: Path) -> None:
     moved = named.located(signs)
     assert (moved.name, moved.path, moved.config) == (None, str(signs), "default")
     assert named.relative(["someone/signs/data/a.parquet, row 1"]) == ["data/a.parquet, row 1"]
+
+
+def test_a_number_names_the_same_group_in_every_file(photos: Path, tmp_path: Path) -> None:
+    """pandas writes a column of numbers with a gap as 1.0, which was another patient than 1."""
+    for part, turns, kind in (("train", (0, 1, 2, 3), int), ("test", (4,), float)):
+        held = columns(photos, turns)
+        held["patient"] = [kind(number // 4) for number in range(len(held["label"]))]
+        write(tmp_path / f"signs/data/{part}-00000-of-00001.parquet", held)
+    message = refuse(path=str(tmp_path / "signs"), group="patient")
+    assert "group 0, 2 is in both train and test" in message
+    held["patient"][3] = float("nan")
+    write(tmp_path / "signs/data/test-00000-of-00001.parquet", held)
+    assert "1 picture without a patient" in refuse(path=str(tmp_path / "signs"), group="patient")
+
+
+def test_files_of_another_configuration_are_not_left_out_unsaid(
+    photos: Path, tmp_path: Path
+) -> None:
+    signs = tmp_path / "signs"
+    for name in ("train", "test", "2024/train"):
+        write(signs / f"{name}.parquet", columns(photos))
+    assert "has several configurations: 2024, default" in refuse(path=str(signs))
+    card = "---\nconfigs:\n- {config_name: one, data_files: '*.parquet'}\n"
+    (signs / "README.md").write_text(f"{card}- {{config_name: two, data_dir: '2024'}}\n---\n")
+    assert "has several configurations: one, two" in refuse(path=str(signs))
+    assert sum(sizes(HuggingFace(path=str(signs), config="two"))) == 60
+
+
+def test_pictures_in_a_structure_of_structures_are_none(photos: Path, tmp_path: Path) -> None:
+    held = columns(photos)
+    held["image"] = [{"bytes": {"bytes": one["bytes"]}} for one in held["image"]]
+    write(tmp_path / "signs/train.parquet", held, None)
+    assert "needs a column of pictures, and has none" in refuse(path=str(tmp_path / "signs"))

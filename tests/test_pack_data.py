@@ -116,6 +116,22 @@ def test_what_does_not_fit_the_index_is_refused(call: Call, photos: Path, tmp_pa
     assert not Path("runs").exists()
 
 
+def test_a_pack_that_has_lost_a_file_is_refused(call: Call, photos: Path, tmp_path: Path) -> None:
+    """A lost shard left a tenth of the pictures out; a lost index had them cropped once more."""
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    data = as_json(call("pack-data", "recipe.yaml", "-o", "shards", "--json"))["data"]
+    change = ("train", "recipe.yaml", "--set", f"data={json.dumps(data)}")
+    shard = sorted(Path("shards").glob("train-*"))[3]
+    shard.rename("elsewhere")
+    message = complaint(call(*change))
+    assert f"{shard} is missing, which shards/index.npz counts.\nhint: Copy it again" in message
+    Path("elsewhere").rename(shard)
+    Path("shards/index.npz").unlink()
+    message = complaint(call(*change))
+    assert ", record 1 is a picture of a pack, sized already; its index.npz is missing" in message
+    assert not Path("runs").exists()
+
+
 def test_without_data_or_with_a_broken_picture_nothing_is_packed(
     call: Call, photos: Path, tmp_path: Path
 ) -> None:

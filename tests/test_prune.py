@@ -29,7 +29,7 @@ from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 from tflite_light.tflite.graph import Weight
 from tflite_light.tflite.promises import Groups
-from tflite_light.training import journal
+from tflite_light.training import history
 
 SHAPE = (32, 32, 3)
 PRUNED = {  # of Tiny(width=8): all but the first convolution and the depthwise ones
@@ -240,17 +240,17 @@ def test_a_killed_stage_goes_on_to_the_same_weights(
     (tmp_path / "tiny.yaml").write_text(TINY[: TINY.index("compress")] + stages)
     options = ("--set", "train.epochs=1", "--json")
     whole = as_json(call("train", "tiny.yaml", "--name", "whole", *options))
-    written = journal.write_history
+    written = history.write_history
 
     def kill(home: Path, rows: Sequence[dict[str, Any]]) -> None:
         if rows[-1]["phase"] == "prune" and len(rows) == 1:
             raise Killed
         written(home, list(rows))
 
-    monkeypatch.setattr(journal, "write_history", kill)
+    monkeypatch.setattr(history, "write_history", kill)
     with pytest.raises(Killed):
         call("train", "tiny.yaml", *options)
-    monkeypatch.setattr(journal, "write_history", written)
+    monkeypatch.setattr(history, "write_history", written)
     state, _ = checkpoint.read(Path("runs/tiny/checkpoints/prune.state.npz"))
     assert least <= np.mean(state["weights/last_project_conv/kernel"] == 0) <= most
     resumed = as_json(call("train", "runs/tiny", "--resume", "--json"))

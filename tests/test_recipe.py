@@ -201,6 +201,20 @@ def test_a_stage_that_occurs_twice_is_set_by_its_index(tmp_path: Path) -> None:
     ]
 
 
+def test_an_alias_is_a_copy_that_is_changed_alone(tmp_path: Path) -> None:
+    path = tmp_path / "alias.yaml"
+    path.write_text(
+        TINY.replace("prune: {sparsity: 0.5, epochs: 2}", "prune: &o {epochs: 2}").replace(
+            "qat: {epochs: 2}", "qat: *o"
+        )
+    )
+    made = recipes.load(path, ["compress.prune.epochs=7"])
+    assert [stage.epochs for stage in made.compress] == [7, 2]
+    path.write_text(TINY + "distil: &own {teacher: *own}\n")
+    with pytest.raises(UserError, match="an alias stands inside what it is an alias of"):
+        recipes.load(path)
+
+
 ABSENT = """
 model: tiny
 data: {tfrecord: {train: 'there/*.rec', val: 'none/*.rec', test: 'set [1]/a.rec', labels: none.txt}}
@@ -233,3 +247,18 @@ def test_a_recipe_recorded_before_a_key_came_is_read_with_its_default() -> None:
     then = {key: value for key, value in now.items() if key != "distil"}
     assert completed(then, ROOT) == now
     assert completed(then | {"seed": "no number"}, ROOT) == then | {"seed": "no number"}
+
+
+def test_a_file_is_not_named_as_a_phase_is(call: Call, tiny: Path) -> None:
+    """One of the two rows was lost from metrics.json."""
+    for name in ("prune", "fit", "teacher"):
+        message = complaint(call("check", tiny, "--set", f"export=[int8: {{name: {name}}}]"))
+        assert f"export: a run calls a phase {name}; give the file another `name`" in message
+
+
+def test_a_warm_up_that_never_ends_is_remarked(call: Call, tiny: Path) -> None:
+    done = call("check", tiny, "--set", "train.epochs=1")
+    assert done.exit_code == 0
+    assert done.stderr == (
+        "note: train.warmup_epochs: the rate rises for 1 of 1 epoch, and never reaches 0.01\n"
+    )

@@ -1,6 +1,7 @@
 """The page about a run or a file, as a browser reads it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -130,4 +131,51 @@ def test_what_cannot_be_reported_is_said(run: Path, call: Call) -> None:
     assert "missing option `--data`" in complaint(call("report", file))
     assert "nowhere does not exist" in complaint(call("report", "nowhere"))
     Path("there").mkdir()
-    assert "a folder has this name" in complaint(call("report", run, "-o", "there"))
+    assert "there exists already." in complaint(call("report", run, "-o", "there"))
+
+
+def test_a_page_is_written_over_only_when_asked(home: Path, run: Path, call: Call) -> None:
+    shutil.copy(run / "exports" / "int8.tflite", "mine.tflite")
+    Path("mine.html").write_text("of the user")
+    for options in (("mine.tflite", "--data", home / "photos"), (run, "-o", "mine.html")):
+        assert complaint(call("report", *options)).startswith("mine.html exists already.")
+    assert Path("mine.html").read_text() == "of the user"
+    as_json(call("report", run, "-o", "mine.html", "--force", "--json"))
+    assert "<html" in Path("mine.html").read_text()
+
+
+def test_a_run_is_reported_on_other_pictures_as_it_is_evaluated(
+    home: Path, run: Path, call: Call
+) -> None:
+    table = Path("t.csv")
+    paths = [path for path in sorted((home / "photos").rglob("*.jpg")) if "white" in str(path)]
+    rows = "".join(f'"{path}",{NAMES[2]}\n' for path in paths)
+    table.write_text(f"path,label\n{rows}")
+    as_json(call("report", run, "--data", table, "-o", "page.html", "--json"))
+    dom = Dom(Path("page.html").read_text())
+    found = as_json(call("evaluate", run, "--data", table, "--json"))["rows"]
+    assert by_name(dom)["fit"]["top-1 (95 %)"].split()[0] == f"{found[0]['top1']:.4f}"
+    assert "Pictures as training saw them" not in dom.headings
+
+
+def test_a_run_that_goes_on_with_moved_pictures_is_reported_with_them(
+    home: Path, run: Path, call: Call
+) -> None:
+    shutil.copytree(home / "photos", "moved")
+    shutil.copytree(run, "mine")
+    Path("mine/metrics.json").unlink()
+    as_json(call("train", "mine", "--resume", "--data", "moved", "--json"))
+    text = Path("mine/report.html").read_text()
+    assert Dom(text).headings[1:] == Dom((run / "report.html").read_text()).headings[1:]
+    assert "data moved" in text
+    assert str(home / "photos") not in text.split("Recipe")[0]
+
+
+@pytest.mark.parametrize("spoil", ["\ufeff{}", "a;b\n{}", "phase,epoch\nfit,1\n"])
+def test_a_history_that_another_program_saved_is_refused_in_words(
+    run: Path, call: Call, spoil: str
+) -> None:
+    shutil.copytree(run, "mine")
+    history = Path("mine/history.csv")
+    history.write_text(spoil.format(history.read_text()))
+    assert "mine/history.csv is damaged.\nhint: Restore it" in complaint(call("report", "mine"))

@@ -18,7 +18,7 @@ from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.runs import folder
 from tflite_light.tflite.ends import quantise
-from tflite_light.training import journal
+from tflite_light.training import history
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_the_environment_names_versions_machine_and_seed(home: Path) -> None:
 
 def test_the_history_has_a_row_for_each_epoch_of_each_phase(home: Path) -> None:
     rows = (home / "runs" / "tiny" / "history.csv").read_text().splitlines()
-    assert rows[0] == ",".join(journal.COLUMNS)
+    assert rows[0] == ",".join(history.COLUMNS)
     assert [row.split(",")[:2] for row in rows[1:]] == [
         ["fit", "1"], ["fit", "2"], ["fit", "3"], ["prune", "1"], ["prune", "2"], ["qat", "1"], ["qat", "2"],
     ]  # fmt: skip

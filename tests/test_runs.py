@@ -1,6 +1,7 @@
 """`runs` lists, shows, renames and deletes runs, and touches nothing else."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,11 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 
+from tflite_light import recipe as recipes
 from tflite_light.cli import main
+from tflite_light.errors import UserError
+from tflite_light.runs import finding
+from tflite_light.runs.folder import locked
 from tflite_light.runs.overview import overview
 from tflite_light.runs.tidying import named
 
@@ -73,7 +78,7 @@ def test_runs_are_listed_with_what_they_reached(runs: Path, call: Call) -> None:
     assert "stopped in prune, epoch 0 of 1" in text.stdout
     assert text.stderr.startswith("torn is broken: ")
     Path("runs/half/history.csv").write_text("step\n1\n")
-    assert (listed()["half"]["phase"], listed()["half"]["epoch"]) == ("prune", 0)
+    assert listed()["half"]["problem"] == "runs/half/history.csv is damaged."
 
 
 def test_no_runs_are_an_empty_list(call: Call) -> None:
@@ -196,3 +201,56 @@ def test_a_run_that_trains_is_running_and_stays(tmp_path: Path, call: Call) -> N
     assert overview(Path("runs/tiny")).state == "stopped"
     as_json(call("runs", "delete", "tiny", "--yes", "--json"))
     assert list(Path("runs").iterdir()) == []
+
+
+def test_what_a_delete_left_and_what_vanishes_meanwhile_are_no_runs(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(runs / "torn")
+    (runs / "half").rename(runs / ".half.deleted")
+    assert [*listed()] == ["done"]
+    assert finding.newest(runs).folder == runs / "done"
+    before, walk = overview(runs / "done").size_bytes, os.walk
+
+    def with_ghosts(folder: Any) -> Any:
+        for there, folders, names in walk(folder):
+            yield there, folders, [*names, ".fit.state.npz.1.tmp"]
+
+    monkeypatch.setattr(os, "walk", with_ghosts)
+    assert overview(runs / "done").size_bytes == before
+
+
+def test_a_run_that_is_killed_before_it_begins_leaves_no_folder(
+    tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It blocked `--resume` of the run before it, and could not be deleted."""
+
+    def kill(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(finding, "papers", kill)
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    assert call("train", "tiny.yaml").exit_code == 1
+    assert not Path("runs").exists()
+
+
+def test_resume_finds_the_run_of_the_recipe_that_is_asked_for(runs: Path, call: Call) -> None:
+    """The newest of its name was of another recipe, or in use, and the one before never tried."""
+    for number, epochs in ((2, 2), (3, 9)):
+        half = shutil.copytree(runs / "half", runs / f"half-{number}")
+        text = (half / "recipe.yaml").read_text()
+        (half / "recipe.yaml").write_text(text.replace("epochs: 2", f"epochs: {epochs}"))
+        (half / "environment.json").unlink()
+    asked = recipes.load(runs / "half" / "recipe.yaml")
+    assert finding.to_resume(Path("half"), "half", runs, asked).folder == runs / "half-2"
+    with locked(runs / "half-2"):
+        assert finding.to_resume(Path("half"), "half", runs, asked).folder == runs / "half"
+        (runs / "half" / "metrics.json").touch()
+        with pytest.raises(UserError, match="half-3 was started with another recipe: train"):
+            finding.to_resume(Path("half"), "half", runs, asked)
+
+
+def test_a_run_s_name_may_hold_a_dot(runs: Path, call: Call, tmp_path: Path) -> None:
+    (runs / "done").rename(runs / "v1.2")
+    made = as_json(call("train", "runs/v1.2", "--set", "train.epochs=1", "--json"))
+    assert Path(made["run"]) == Path("runs/v1.2-2")

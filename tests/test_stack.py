@@ -39,7 +39,7 @@ def test_keras_3_before_us_is_explained() -> None:
     done = python(code)
     assert done.returncode == 1
     assert UserError.__name__ in done.stderr
-    assert "Keras 3." in done.stderr
+    assert "with Keras 3; this needs Keras 2." in done.stderr
     assert "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1." in done.stderr
 
 

@@ -4,7 +4,13 @@ The names in `__all__` are the public Python API, on one page in docs/api.md. Ea
 it is first asked for, so that `import tflite_light` takes no time and loads no TensorFlow.
 """
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
+
+_chosen = os.environ.get("TF_USE_LEGACY_KERAS") in ("1", "true", "True")
+KERAS_3 = "tensorflow" in sys.modules and not _chosen  # which TensorFlow was loaded with by then
+os.environ["TF_USE_LEGACY_KERAS"] = "1"  # for when it is loaded from now on
 
 if TYPE_CHECKING:
     from tflite_light.cost.inspection import Inspected

@@ -64,16 +64,21 @@ def read(path: Path, first: int | None = None) -> list[str]:
     Raises UserError where the file cannot be read, or an empty line would shift the labels.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.", "Give a text file.") from error
+    return parse(str(path), content, first)
+
+
+def parse(path: str, content: bytes, first: int | None = None) -> list[str]:
+    """The class names that such a file holds; `path` is what to call it."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        reason = "it is not text in UTF-8"
         raise UserError(f"{path} cannot be read: {reason}.", "Give a text file.") from error
-    return parse(str(path), text, first)
-
-
-def parse(path: str, text: str, first: int | None = None) -> list[str]:
-    """The class names of such a file's text; `path` is what to call it."""
-    lines = text.rstrip().split("\n")  # not splitlines(), which also parts a line at U+0085
+    text = text.replace("\r\n", "\n").replace("\r", "\n").rstrip()
+    lines = text.split("\n")  # not splitlines(), which also parts a line at U+0085
     names = [line.strip(" \t") for line in lines]
     if "" in names and names != [""]:
         raise UserError(

@@ -23,8 +23,12 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
     """Write every file under a temporary name beside its own, then rename them all.
 
     Raises UserError where a folder or the disk refuses: before the first is renamed all are as they
-    were.
+    were. A link stays one, and what it names is written. A device or a pipe is written into.
     """
+    into = {path for path in contents if path.exists() and not (path.is_file() or path.is_dir())}
+    for path in into:
+        path.write_bytes(_bytes(contents[path]))
+    contents = {_linked(path): one for path, one in contents.items() if path not in into}
     temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
     path = Path()
     try:
@@ -32,7 +36,7 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "a folder has this name")
-            temporaries[path].write_bytes(content.encode() if isinstance(content, str) else content)
+            temporaries[path].write_bytes(_bytes(content))
         for path, temporary in temporaries.items():
             temporary.replace(path)
     except OSError as error:
@@ -42,6 +46,14 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
             f"cannot write {path}: {error.strerror}.",
             "Free some space or choose another folder.",
         ) from error
+
+
+def _bytes(content: bytes | str) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+def _linked(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def require_writable(folder: Path) -> None:
@@ -72,7 +84,12 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    return write(path, json.dumps(value, indent=2) + "\n")
+    return write(path, json_of(value))
+
+
+def json_of(value: Any) -> str:
+    """A value as the content of a file."""
+    return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path: Path) -> Any:

@@ -1,6 +1,7 @@
 """What a part is: a frozen, strictly checked value, and how a recipe names one."""
 
 import difflib
+import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -131,9 +132,12 @@ class OneOf:
             found = f", not {len(value)}" if isinstance(value, dict) else ""
             raise ValueError(f"needs one part{found}: {', '.join(names(self.socket))}")
         ((name, fields),) = value.items()
-        kind = self._kind(name)
+        kind, fields = self._kind(name), {} if fields is None else fields
         try:
-            part: Part = kind.model_validate({} if fields is None else fields)
+            if name in names(self.socket):
+                part: Part = kind.model_validate(fields)
+            else:  # as JSON, in which a run keeps it: lists are tuples, and texts paths, say
+                part = kind.model_validate_json(json.dumps(fields, default=str))
             return part
         except ValidationError as error:
             raise restated(error, place=own.key(name)) from None

@@ -1,7 +1,7 @@
 """TensorFlow and the libraries on top of it, imported at first use.
 
-Importing them costs 3 s, which `--help`, `check` and `list` must not pay, and TF-MOT and keras-cv
-need Keras 2 to be chosen before TensorFlow loads. So nothing else in the package imports them:
+Importing them costs 3 s, which `--help`, `check` and `list` must not pay. TF-MOT and keras-cv need
+Keras 2, which importing the package chooses. So nothing else in it imports them:
 `from tflite_light.stack import keras, tf`, and use them inside functions.
 """
 
@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import IO, Any
 
+from tflite_light import KERAS_3
 from tflite_light.errors import UserError
 
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or a second command finds none left
 if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path would raise
@@ -72,9 +72,9 @@ def _open_devices() -> None:
 def _require_keras_2() -> None:
     chosen = importlib.import_module("tensorflow").keras
     version = getattr(chosen, "__version__", "2.")  # tf_keras' facade has none
-    if not version.startswith("2."):
+    if KERAS_3 or not version.startswith("2."):
         raise UserError(
-            f"Keras {version} was loaded before tflite_light, which needs Keras 2.",
+            "TensorFlow was loaded before tflite_light, with Keras 3; this needs Keras 2.",
             "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1.",
         )
 

@@ -8,6 +8,12 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
+def first_line(error: object) -> str:
+    """What a library says first of an error, without a full stop; else the error's kind."""
+    lines = str(getattr(error, "message", None) or error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def some(names: Sequence[object], most: int = 5, separator: str = ", ") -> str:
     """The first `most` names, and how many there are besides."""
     more = f"{separator}and {len(names) - most} more" if len(names) > most else ""

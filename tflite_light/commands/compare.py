@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports, size_option, strangers_option
+from tflite_light.commands._options import (
+    force_option,
+    reports,
+    require_free,
+    size_option,
+    strangers_option,
+)
 from tflite_light.errors import UserError
 from tflite_light.progress import say
 from tflite_light.wording import some
@@ -32,6 +38,7 @@ from tflite_light.wording import some
     help="Draw accuracy against size and time.",
 )
 @size_option
+@force_option
 @reports
 def command(
     targets: tuple[Path, ...],
@@ -39,6 +46,7 @@ def command(
     skip_strangers: bool,
     plot: Path | None,
     size: int | None,
+    force: bool,
 ) -> dict[str, Any]:
     """Put side by side what networks cost, as `inspect` counts it; of finished RUNs and their
     files, or with --data, also what they answer on the same pictures, and in what time.
@@ -47,6 +55,8 @@ def command(
     from tflite_light.report import costs
     from tflite_light.runs.inspecting import inspect
 
+    if plot:
+        require_free(plot, force)
     unknown = [] if data or plot else _without_test_pictures(targets)
     if not unknown:
         return _measured(targets, data, skip_strangers, plot, size)

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free, set_option
+from tflite_light.commands._options import (
+    data_option,
+    force_option,
+    reports,
+    require_free,
+    set_option,
+)
 
 
 @click.command()
@@ -18,6 +24,7 @@ from tflite_light.commands._options import force_option, reports, require_free, 
     help="What the file was exported from.",
 )
 @set_option
+@data_option
 @click.option(
     "--fix",
     type=click.FloatRange(0, 100),
@@ -37,6 +44,7 @@ def command(
     model: Path,
     against: Path,
     changes: tuple[str, ...],
+    data: Path | None,
     fix: float | None,
     out: Path | None,
     force: bool,
@@ -48,6 +56,6 @@ def command(
     out = out or fixed_path(model)
     if fix is not None:
         require_free(out, force)
-    found = explain(model, against, changes, fix, out)
+    found = explain(model, against, changes, fix, out, data)
     explained.show(found)
     return found.to_json()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports, require_there
+from tflite_light.commands._options import force_option, reports, require_free, require_there
 from tflite_light.errors import UserError
 
 
@@ -23,8 +23,9 @@ from tflite_light.errors import UserError
     metavar="PAGE.html",
     help="Where the page goes.  [default: report.html in the run, FILE.html beside a file]",
 )
+@force_option
 @reports
-def command(target: Path, data: Path | None, out: Path | None) -> dict[str, Any]:
+def command(target: Path, data: Path | None, out: Path | None, force: bool) -> dict[str, Any]:
     """Measure RUN or FILE, as `evaluate` does, and write what is found as one page of HTML.
 
     It has accuracy by class, mistakes, learning curves and layers, and needs nothing beside itself.
@@ -36,11 +37,15 @@ def command(target: Path, data: Path | None, out: Path | None) -> dict[str, Any]
     from tflite_light.runs import finished, folder, reporting
     from tflite_light.runs.evaluating import evaluate_file
 
-    out = out or (target / "report.html" if target.is_dir() else target.with_suffix(".html"))
+    if out or not target.is_dir():  # a run's own page is made again
+        out = out or target.with_suffix(".html")
+        require_free(out, force)
+    out = out or target / "report.html"
     files.require_writable(out.parent)
     if target.is_dir():
         run = folder.open_run(target)
-        page = reporting.of_run(run, finished.evaluate(run, data), data)
+        source = finished.source_of(run, data)
+        page = reporting.of_run(run, finished.evaluate(run, data), source)
     elif data:
         page = reporting.of_file(target, evaluate_file(target, data), str(data))
     else:

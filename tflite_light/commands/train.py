@@ -15,6 +15,7 @@ from tflite_light.commands._options import (
     show_measured,
 )
 from tflite_light.errors import UserError
+from tflite_light.progress import say
 
 
 @click.command()
@@ -58,12 +59,15 @@ def command(
     from tflite_light.report.html import html
     from tflite_light.runs import conductor, finding, predicting, reporting
 
-    name = recipe.stem if name is None else name
+    if name is None:
+        name = recipe.name if recipe.is_dir() else recipe.stem
     if data and not resume:
         raise UserError(
             "`--data` goes with `--resume`, for pictures that were moved.",
             "Set the data of a new run in its recipe, or by `--set data.directory.path=FOLDER`.",
         )
+    for remark in checked.remarks():
+        say(f"note: {remark}")
     if resume:
         run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
     else:
@@ -71,7 +75,9 @@ def command(
     exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
     if not distribution.writes():
         return {"run": str(run.folder), "exports": exports, "rows": []}
-    page = files.write(run.folder / "report.html", html(reporting.of_run(run, rows)))
+    page = files.write(
+        run.folder / "report.html", html(reporting.of_run(run, rows, run.recipe_at(data).source))
+    )
     show_measured(rows)
     click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)

@@ -41,11 +41,38 @@ def kernels(layer: Any) -> list[Any]:
 
 
 def is_normalised(layer: Any) -> bool:
-    """Whether a batch norm follows, by which the converter multiplies each output channel."""
-    return any(
-        isinstance(node.outbound_layer, keras.layers.BatchNormalization)
-        for node in layer.outbound_nodes
+    """Whether a batch norm follows, by which the converter multiplies each output channel; layers
+    that do nothing in a file may come before it."""
+    readers = [node.outbound_layer for node in layer.outbound_nodes]
+    return any(isinstance(one, keras.layers.BatchNormalization) for one in readers) or any(
+        is_normalised(one) for one in readers if _does_nothing(one)
     )
+
+
+def is_normalised_before(layer: Any) -> bool:
+    """Whether it reads a batch norm that follows no layer with a kernel: the converter multiplies
+    this one's kernel by it, each input channel."""
+    before = _reads(layer)
+    norm = before is not None and isinstance(before, keras.layers.BatchNormalization)
+    return norm and not kernels(_reads(before))
+
+
+def _reads(layer: Any) -> Any:
+    """The layer that one of a single input reads, past those that do nothing; else None."""
+    nodes = layer.inbound_nodes[0].parent_nodes if layer.inbound_nodes else []
+    if len(nodes) != 1:
+        return None
+    before = nodes[0].layer
+    return _reads(before) if _does_nothing(before) else before
+
+
+def _does_nothing(layer: Any) -> bool:
+    """In a file: values stay as they are, perhaps in another shape."""
+    layers = keras.layers
+    kinds = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
+    shapes = (layers.Reshape, layers.Flatten, layers.Rescaling)
+    linear = isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear
+    return isinstance(layer, (*kinds, *shapes)) or linear
 
 
 def is_pointwise(layer: Any) -> bool:

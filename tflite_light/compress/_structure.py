@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from tflite_light.graph.kernels import is_kernel
 from tflite_light.stack import keras, tf
 
 
 def kernel_variables(model: Any) -> list[Any]:
-    """The weights that multiply, which alone have two axes or more; those in wrappers, too."""
-    return [variable for variable in model.trainable_variables if variable.shape.rank > 1]
+    return [variable for variable in model.trainable_variables if is_kernel(variable)]
 
 
 def keeping(wrapped: Any, kept: Collection[str]) -> list[Any]:

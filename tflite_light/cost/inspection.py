@@ -206,12 +206,13 @@ def _may_multiply(row: Operator, op: str) -> bool:
 def network_of(model: Architecture, size: int, classes: int) -> Network:
     """An architecture's network for `size` x `size` pictures, built but not trained."""
     from tflite_light.cost import of_model
+    from tflite_light.graph.flattening import flattened
     from tflite_light.stack import keras
 
     gc.disable()  # collecting costs a tenth of the seconds that TensorFlow takes to load and build
     try:
         undrawn = {"glorot_uniform": keras.initializers.Zeros}  # 23 million numbers in Xception
         with keras.utils.custom_object_scope(undrawn):
-            return of_model.network(model.build((size, size, 3), classes))
+            return of_model.network(flattened(model.build((size, size, 3), classes)))
     finally:
         gc.enable()

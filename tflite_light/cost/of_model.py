@@ -13,9 +13,11 @@ from typing import Any
 from tflite_light.cost.network import FREE, MULTIPLYING, Network, Operator, Tensor
 from tflite_light.errors import UserError
 from tflite_light.graph.uses import uses
+from tflite_light.stack import tf
 
 KINDS = {
     "Conv2D": "conv",
+    "Conv2DTranspose": "conv",
     "DepthwiseConv2D": "depthwise",
     "Dense": "dense",
     "BatchNormalization": "norm",
@@ -89,11 +91,12 @@ def _operator(group: list[Any], numbers: dict[Any, int], counted: set[str]) -> O
         Tensor(numbers.get(source, 0), _shape(tensor))
         for source, tensor in zip(group[0].parent_nodes, group[0].keras_inputs, strict=True)
     )
-    output = Tensor(numbers[group[-1]], _shape(group[-1].outputs))
+    made = numbers[group[-1]]
+    outputs = tuple(Tensor(made, _shape(one)) for one in tf.nest.flatten(group[-1].outputs))
     trained = {one.name: sum(prod(w.shape) for w in one.trainable_weights) for one in layers}
     parameters = sum(trained[name] for name in trained.keys() - counted)
     counted.update(trained)
-    row = Operator(head.name, kind, inputs, (output,), parameters=parameters)
+    row = Operator(head.name, kind, inputs, outputs, parameters=parameters)
     if kind in MULTIPLYING:
         return _multiplying(row, head, with_norm=any(_kind(layer) == "norm" for layer in layers))
     frozen = any(weight.shape.rank > 1 for weight in head.weights)  # or not: such weights multiply
@@ -114,13 +117,14 @@ def _multiplying(row: Operator, head: Any, with_norm: bool) -> Operator:
         biases = channels if head.use_bias or with_norm else 0
         products = weights * row.output.elements // channels
         return replace(row, weights=weights, biases=biases, multiply_adds=products)
+    transposed = type(head).__name__ == "Conv2DTranspose"  # each weight, at each place it reads
     return replace(
         row,
         weights=weights,
         biases=channels,  # TFLite's convolutions always have them
         kernel=kernel[:2],
         groups=head.groups if row.kind == "conv" else row.input_channels,
-        multiply_adds=weights * prod(row.output.shape[:3]),
+        multiply_adds=weights * prod((row.inputs[0] if transposed else row.output).shape[:3]),
     )
 
 

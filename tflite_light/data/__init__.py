@@ -10,6 +10,7 @@ class to a source; here they are set apart.
 
 import glob
 import hashlib
+import itertools
 import json
 import os
 from abc import abstractmethod
@@ -155,6 +156,11 @@ class Source(Part):
         if ALL in found:
             return replace(found[ALL], kind="test or training pictures")
         part: Split | None = next((name for name in ("test", "val") if name in found), None)
+        if part and not len(found[part]):
+            raise UserError(
+                f"{self.where} has no picture in {part}.",
+                "Add some, or name the folder of the pictures to measure on.",
+            )
         if not part:
             raise UserError(
                 f"{self.where} has train alone, and figures on what was trained on mean little.",
@@ -219,7 +225,7 @@ class Source(Part):
         root = self._root()
         return self.changed(
             {
-                key: str(where / Path(path).absolute().relative_to(root))
+                key: str(where / _placed(path).removeprefix(f"{root}/"))
                 for key, path in fields.items()
                 if path
             }
@@ -227,6 +233,8 @@ class Source(Part):
 
     def without(self, names: Sequence[str]) -> Self:
         """The same source but for some pictures. Raises UserError where it cannot leave out any."""
+        if not names:
+            return self
         if not hasattr(self, "leave_out"):
             raise UserError(
                 f"{self.where}: {count(len(names), 'picture')} to leave out: {some(names, 3)}.",
@@ -237,15 +245,8 @@ class Source(Part):
 
     def absolute(self) -> Self:
         """The same source, found from any folder; addresses such as `gs://` stay as they are."""
-        from tflite_light.pipeline.shards import is_remote
-
-        return self.changed(
-            {
-                key: path if is_remote(path) else str(Path(path).absolute())
-                for key, path in self._locations().items()
-                if path
-            }
-        )
+        named = self._locations().items()
+        return self.changed({key: _placed(path) for key, path in named if path})
 
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
@@ -262,20 +263,30 @@ class Source(Part):
 
     def _root(self) -> str:
         """The longest path that all paths of the source begin with, absolute; else nothing."""
-        paths = [Path(path).absolute() for path in self._locations().values() if path]
-        return os.path.commonpath(paths) if paths else ""
+        paths = [_placed(path).split("/") for path in self._locations().values() if path]
+        shared = itertools.takewhile(lambda steps: len({*steps}) == 1, zip(*paths, strict=False))
+        return "/".join(step for step, *_ in shared)
 
     def relative(self, names: list[str]) -> list[str]:
         """Pictures' names without the place of the source, in one form of Unicode."""
+        from tflite_light.pipeline.shards import is_remote
+
         root, here = self._root(), f"{Path.cwd()}/"
         bases = (f"{root}/", f"{Path(root).parent}/") if root else ()  # a folder; that of a table
 
         def relative(name: str) -> str:
-            there = name if Path(name).is_absolute() else here + name
+            there = name if Path(name).is_absolute() or is_remote(name) else here + name
             base = next((base for base in bases if there.startswith(base)), None)
             return plain(there.removeprefix(base) if base else name)
 
         return [relative(name) for name in names]
+
+    def bare(self) -> Self:
+        """The same source without what is said of its own pictures alone: groups, and which to
+        leave out."""
+        said = {"group", "leave_out"} & self.model_fields_set
+        kept = self.model_dump(include=self.model_fields_set - said)
+        return type(self).model_validate(kept) if said else self
 
     @property
     def skipping(self) -> dict[str, Any]:
@@ -286,6 +297,13 @@ class Source(Part):
         """The same source with other fields."""
         # not model_copy, which would keep what was scanned
         return type(self).model_validate({**self.model_dump(exclude_unset=True), **changes})
+
+
+def _placed(path: str) -> str:
+    """Absolute, so that it is found from any folder; addresses such as `gs://` are so already."""
+    from tflite_light.pipeline.shards import is_remote
+
+    return path if is_remote(path) else str(Path(path).absolute())
 
 
 def _apart(part: Pictures, outliers: bool) -> Pictures:

@@ -173,8 +173,8 @@ def groups(part: Rows, column: str | None) -> list[str] | None:
         return None
     for table in part.tables:
         _require_column(table, column, "Set data.huggingface.group to one of them.")
-    values = [*map(_plain, part.column(column))]
-    lost = [part.names[row] for row, value in enumerate(values) if value in (None, "")]
+    values = [*map(_group, part.column(column))]
+    lost = [part.names[row] for row, value in enumerate(values) if value is None]
     if lost:
         raise UserError(
             f"{count(len(lost), 'picture')} without a {column}, which is the column of the "
@@ -182,3 +182,10 @@ def groups(part: Rows, column: str | None) -> list[str] | None:
             "Write one; a picture of its own gets a name of its own.",
         )
     return [str(value) for value in values]
+
+
+def _group(value: Any) -> Any:
+    """A number is the same in every file, 1 and 1.0; None where there is none, as pandas' NaN."""
+    if isinstance(value, float):
+        return None if value != value else int(value) if value.is_integer() else value
+    return _plain(value) or None if isinstance(value, str) else value

@@ -51,14 +51,15 @@ def share_out(
     """
     import numpy as np  # here, since instant commands need none of it
 
+    _, classes = np.unique(labels, return_inverse=True)  # as indices: outliers' label is negative
     held: dict[str, Counter[int]] = defaultdict(Counter)
-    for group, label in zip(groups, labels, strict=True):
+    for group, label in zip(groups, classes.tolist(), strict=True):
         held[group][label] += 1
     order = sorted(held, key=lambda group: (-sum(held[group].values()), group))
     numbers = np.random.default_rng(0)
     others = [numbers.permutation(len(order)) for _ in range(PLACED // len(order))]
     orders = [order, *([order[index] for index in other] for other in others)]
-    totals = np.maximum(np.bincount(labels), 1)
+    totals = np.bincount(classes)
     found = min((_Placing(held, totals, shares, one) for one in orders), key=_Placing.cost)
     return {group: found.names[part] for group, part in found.parts.items()}
 

@@ -106,8 +106,16 @@ def holds_pictures(kind: Any) -> bool:
 
     if types.is_struct(kind):
         place = kind.get_field_index("bytes")
-        inside = kind.field(place).type if place >= 0 else None
-        return inside is not None and (types.is_null(inside) or holds_pictures(inside))
+        if place < 0:
+            return False
+        kind = kind.field(place).type
+        return bool(types.is_null(kind) or _is_bytes(kind))
+    return _is_bytes(kind)
+
+
+def _is_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
     return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
 

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from tflite_light.data._numbered import NUMBERED, lacking
 from tflite_light.data._split import NAMES
 from tflite_light.errors import UserError
 from tflite_light.pipeline import formats
@@ -22,7 +23,6 @@ DEFAULT = "default"  # the configuration of files in no folder of their own
 DEPTH = 2  # folders in which a dataset's files lie, to know it by: config/split/0000.parquet
 DEEPEST = 10  # folders that a card may name files in
 CONVERTED = "refs/convert/parquet"  # the revision in which the Hub keeps what it converted
-_SHARD = re.compile(r"(?P<split>.+?)-(?P<number>\d{5})-of-(?P<total>\d{5})(?P<rest>.*)")
 
 Splits = dict[str, list[str]]  # files of each split, relative to the folder, with /
 
@@ -58,14 +58,16 @@ def _files(folder: Path, depth: int) -> Iterator[str]:
         folders[:] = sorted(
             name
             for name in folders
-            if name[0] != "." and len(below.parts) < depth and not _leads_back(here, name)
+            if name[0] != "." and len(below.parts) < depth and not _leads_back(folder, below, name)
         )
         yield from ((below / name).as_posix() for name in names if name[0] != ".")
 
 
-def _leads_back(folder: Path, name: str) -> bool:
-    """Whether a linked folder is one that holds it."""
-    return folder.resolve().is_relative_to((folder / name).resolve())
+def _leads_back(root: Path, below: Path, name: str) -> bool:
+    """Whether a folder is a link to one that holds it, by the path that leads to it."""
+    there = (root / below / name).resolve()
+    path = (root / one for one in (below, *below.parents))
+    return any(one.resolve().is_relative_to(there) for one in path)
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -149,14 +151,16 @@ def splits(
             "Fetch the rest, or set data.huggingface.train, val and test to splits that are there.",
         )
     for mine in found[chosen].values():
-        _require_shards(where, mine)
+        if lacks := lacking(mine):
+            raise UserError(f"{where} {lacks}.", "Fetch the rest.")
     return chosen, found[chosen]
 
 
 def _default(found: Collection[str], card: dict[str, Any]) -> str:
     every = _list(card.get("configs"))
     marked = [str(one.get("config_name")) for one in every if one.get("default")]
-    return next((name for name in marked if name in found), DEFAULT)
+    named = [str(one.get("config_name", DEFAULT)) for one in every]
+    return next((name for name in [*marked, DEFAULT] if name in found and name in named), "")
 
 
 def _by_card(
@@ -168,6 +172,8 @@ def _by_card(
     for one in _list(card.get("configs")):
         splits: Splits = {}
         missing: dict[str, str] = {}
+        if one.get("data_dir") and not one.get("data_files"):
+            splits = _below(str(one["data_dir"]).removeprefix("./").rstrip("/"), files)
         for split, pattern in _patterns(one.get("data_files")):
             parts = pattern.removeprefix("./").split("/")
             mine = [file for file in files if _fits(file.split("/"), parts)]
@@ -179,6 +185,14 @@ def _by_card(
             found[name] = {split: mine for split, mine in splits.items() if mine}
             lost[name] = missing
     return found, lost
+
+
+def _below(folder: str, files: list[str]) -> Splits:
+    """The splits of all files in a folder, at any depth, by their names."""
+    splits: Splits = defaultdict(list)
+    for file in sorted(file for file in files if file.startswith(f"{folder}/")):
+        splits[_named(file.removeprefix(f"{folder}/"))[1]].append(file)
+    return dict(splits)
 
 
 def _fits(file: Sequence[str], pattern: Sequence[str]) -> bool:
@@ -220,31 +234,14 @@ def _named(file: str) -> tuple[str, str]:
     """The configuration and the split of `data/train-00000-of-00001.parquet`,
     `config/train/0000.parquet`, `train/any.parquet`, `my_train.parquet`; others are train."""
     *folders, stem = PurePosixPath(file).with_suffix("").parts
-    shard = _SHARD.fullmatch(stem)
+    shard = NUMBERED.fullmatch(stem)
     words = [word for word in re.split(r"[\W\d_]+", stem.casefold()) if word in NAMES]
     if folders and folders[-1].casefold() in NAMES:
         split = folders.pop()
     elif shard:
-        split = shard["split"]
+        split = shard["stem"]
     elif stem.isdigit() and folders and folders[-1] != "data":
         split = folders.pop()
     else:
         split = words[0] if words else "train"
     return "/".join(one for one in folders if one != "data") or DEFAULT, split
-
-
-def _require_shards(where: str, files: list[str]) -> None:
-    """Raises UserError where the names of a split's files say that there are more of them."""
-    found: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for file in files:
-        path = PurePosixPath(file)
-        if shard := _SHARD.fullmatch(path.stem):
-            found[str(path.parent / shard["split"]), shard["total"]].add(int(shard["number"]))
-    for (stem, total), numbers in found.items():
-        missing = [f"{stem}-{one:05}" for one in range(int(total)) if one not in numbers]
-        if missing:
-            raise UserError(
-                f"{where} lacks {count(len(missing), 'file')} of {int(total)}: "
-                f"{some(missing, 3)}-of-{total}{SUFFIX}.",
-                "Fetch the rest.",
-            )

@@ -14,7 +14,6 @@ from tflite_light.pipeline.pictures import NO_PICTURE, SPLITS, Pictures, Split
 from tflite_light.pipeline.streaming import streamed
 from tflite_light.pipeline.walk import require_read
 from tflite_light.progress import counted, say
-from tflite_light.wording import count, some
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,7 +94,6 @@ def divide(where: str, pictures: Pictures, cut: Cut) -> dict[Split, Pictures]:
     may move others.
     """
     digests = _digests(where, pictures)
-    _report_contradictions(where, pictures, digests)
     if pictures.groups:
         whole = joined(pictures.groups, digests)
         return _by_part(pictures, cut, whole, share_out(whole, pictures.labels, cut.shares))
@@ -178,16 +176,3 @@ def _digests(where: str, pictures: Pictures) -> list[bytes]:
 
 def _bytes(content: "bytes | np.ndarray[Any, Any]") -> bytes:
     return content if isinstance(content, bytes) else content.tobytes()
-
-
-def _report_contradictions(where: str, pictures: Pictures, digests: list[bytes]) -> None:
-    """Say where equal pictures have different labels: one of the classes is wrong."""
-    first: dict[bytes, int] = {}
-    pairs = []
-    for index, digest in enumerate(digests):
-        other = first.setdefault(digest, index)
-        if pictures.labels[other] != pictures.labels[index]:
-            pairs.append(f"{pictures.names[index]} equals {pictures.names[other]}")
-    if pairs:
-        number = count(len(pairs), "picture")
-        say(f"{where}: {number} in two classes: {some(pairs, most=3, separator='; ')}")

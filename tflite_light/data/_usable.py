@@ -1,6 +1,7 @@
 """What makes a division into train, val and test unfit for training."""
 
 import itertools
+import unicodedata
 from collections import Counter
 from collections.abc import Set
 
@@ -9,6 +10,7 @@ from tflite_light.data import Given
 from tflite_light.data._split import FEWEST
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split
+from tflite_light.progress import say
 from tflite_light.wording import count, some
 
 
@@ -25,12 +27,40 @@ def require_usable(
             "Give pictures of two classes or more.",
         )
     require_printable(where, classes)
+    _require_labelled(where, classes, parts)
     _require_disjoint(where, parts)
     _require_enough(where, classes, parts, given)
     if not len(parts["val"]):
         raise UserError(
             f"{where}: no picture for val.", "Add pictures, or give some to val yourself."
         )
+
+
+def _require_labelled(where: str, classes: list[str], parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where a picture is of no class; says where two classes are written alike."""
+    odd = [
+        f"{name} ({label})"
+        for part in parts.values()
+        for name, label in zip(part.names, part.labels, strict=True)
+        if not 0 <= label < len(classes)
+    ]
+    if odd:
+        raise UserError(
+            f"{where}: {count(len(odd), 'picture')} without one of the {len(classes)} classes: "
+            f"{some(odd, 3, '; ')}.",
+            "Leave them out; labels count from 0.",
+        )
+    first: dict[str, str] = {}
+    for name in classes:
+        twin = first.setdefault(_seen(name), name)
+        if twin != name:
+            say(f"{where}: {twin!r} and {name!r} are two classes")
+
+
+def _seen(name: str) -> str:
+    """A name without what people overlook: case, blanks around it, signs that take no room."""
+    shown = "".join(sign for sign in name if unicodedata.category(sign) != "Cf")
+    return shown.casefold().strip()
 
 
 def require_outliers(where: str, parts: dict[Split, Pictures]) -> None:

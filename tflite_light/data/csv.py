@@ -178,10 +178,11 @@ def _there(folder: Path, path: str) -> Path:
 
 def _once(where: str, table: Path, rows: list[_Row]) -> list[_Row]:
     """Each picture once. Raises UserError where two rows contradict each other."""
-    first: dict[str, _Row] = {}
+    first: dict[Path, _Row] = {}
     again = []
+    folders: dict[Path, Path] = {}
     for row in rows:
-        other = first.setdefault(os.path.normpath(row.path), row)
+        other = first.setdefault(_place(row.path, folders), row)
         if row.label != other.label:
             raise UserError(
                 f"{table}, line {row.line}: {row.path} is {row.label!r}, but {other.label!r} in "
@@ -205,6 +206,18 @@ def _once(where: str, table: Path, rows: list[_Row]) -> list[_Row]:
         number = count(len(again), "row")
         say(f"{where}: {number} repeated, counted once: lines {some(again, SHOWN)}")
     return list(first.values())
+
+
+def _place(path: Path, folders: dict[Path, Path]) -> Path:
+    """Where a picture really lies, whatever links or `..` lead to it; `folders` are known ones."""
+    try:
+        if path.is_symlink():
+            return Path(os.path.realpath(path))
+        if path.parent not in folders:
+            folders[path.parent] = Path(os.path.realpath(path.parent))
+    except ValueError:  # NUL in a name
+        return path
+    return folders[path.parent] / path.name
 
 
 def _problem(row: _Row) -> str | None:

@@ -98,13 +98,14 @@ class Directory(Source):
             return pictures_of(files)
         below = [Path(*path.relative_to(self.path).parts[depth:]).as_posix() for path, _ in files]
         found = [re.search(self.group, plain(name)) for name in below]
-        if lost := [path for (path, _), one in zip(files, found, strict=True) if not one]:
+        groups = [one[1] if one else None for one in found]
+        if lost := [path for (path, _), group in zip(files, groups, strict=True) if not group]:
             raise UserError(
                 f"{self.where}: {count(len(lost), 'picture')} in no group, since "
                 f"{self.group!r} does not match: {some(lost, 3)}.",
                 "Correct `data.directory.group`, or rename them.",
             )
-        return pictures_of(files, [one[1] or "" for one in found if one])
+        return pictures_of(files, [group for group in groups if group])
 
 
 def _find(walk: Walk, folder: Path) -> tuple[dict[Split, ByClass], ByClass]:

@@ -10,6 +10,7 @@ from tflite_light.data import Given, IsLocation, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.pipeline.walk import SKIP_BROKEN
+from tflite_light.wording import first_line, some
 
 
 class TFDS(Source):
@@ -60,10 +61,16 @@ def _builder(source: TFDS, prepared: bool) -> Any:
         if prepared:
             builder.download_and_prepare()
     except Exception as error:  # its registry, downloads and builders raise whatever they like
-        reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(
-            f"dataset {source.name} cannot be prepared: {reason}.", "See data.tfds.name."
+            f"dataset {source.name} cannot be prepared: {first_line(error)}.", "See data.tfds.name."
         ) from error
+    features = dict(builder.info.features or {})
+    if "image" not in features or not hasattr(features.get("label"), "names"):
+        raise UserError(
+            f"dataset {source.name} has no picture `image` with a class `label`; it has "
+            f"{some([*features]) or 'nothing'}.",
+            "Choose a set for image classification.",
+        )
     return builder
 
 

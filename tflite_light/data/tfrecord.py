@@ -1,5 +1,6 @@
 """TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
 
+import contextlib
 import fnmatch
 import os
 import zlib
@@ -12,11 +13,15 @@ from pydantic import Field
 
 from tflite_light import classes
 from tflite_light.data import Location, Scan, Source
+from tflite_light.data._numbered import lacking
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.pipeline.shards import (
     FOOTER,
     HEADER,
+    INDEX,
+    SIZED,
+    Index,
     Shard,
     example,
     is_remote,
@@ -26,8 +31,11 @@ from tflite_light.pipeline.shards import (
 )
 from tflite_light.pipeline.walk import SKIP_BROKEN
 from tflite_light.stack import tf
+from tflite_light.wording import first_line
 
 _AGAIN = "Fetch or write the file again."
+_EITHER = zlib.MAX_WBITS + 32  # gzip or zlib, by its first bytes
+_PIECE = 1 << 20
 
 
 class TFRecord(Source):
@@ -76,8 +84,8 @@ class TFRecord(Source):
             return classes.read(Path(self.labels), self.first_label)
         try:
             with open_file(self.labels) as file:
-                return classes.parse(self.labels, file.read().decode(), self.first_label)
-        except (OSError, UnicodeDecodeError, tf.errors.OpError) as error:
+                return classes.parse(self.labels, file.read(), self.first_label)
+        except (OSError, tf.errors.OpError) as error:
             raise UserError(
                 f"{self.labels} cannot be read: {error}.", "Give a text file."
             ) from error
@@ -113,9 +121,17 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
         raise UserError(
             f"no file matches {pattern}.", "Patterns are relative to where the command is typed."
         )
+    indices = {folder: read_index(folder) for folder in map(_folder, paths)}
+    for folder, index in indices.items():
+        if index:
+            _require_packed(pattern, paths, folder, index)
+    if lacks := lacking(paths, pattern.rpartition("/")[2]):
+        raise UserError(
+            f"{pattern} {lacks}.", "Fetch the rest, or write a pattern of those that are there."
+        )
     records, labels, counts, geometries = [], [], [], []
     for path in paths:
-        shard, geometry = _indexed(path)
+        shard, geometry = _indexed(path, indices[_folder(path)])
         found = _listed(path, shard) if shard else _scanned(source, path, count)
         records += [record for record, _ in found]
         labels += [label for _, label in found]
@@ -129,7 +145,8 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
 
     def read(index: int) -> bytes:
         record = records[index]
-        return bytes(_value(source.image_key, record, record.read(), "bytes_list"))
+        features = _features(record, record.read())
+        return bytes(_value(source.image_key, record, features, "bytes_list"))
 
     checksums = [record.checksum for record in records]
     shards = counts if geometries[0] else None
@@ -137,10 +154,24 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
     return Pictures(names, labels, read, checksums, shards=shards, geometry=geometries[0])
 
 
-def _indexed(path: str) -> tuple[Shard | None, dict[str, Any] | None]:
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0] or "."
+
+
+def _require_packed(pattern: str, paths: list[str], folder: str, index: Index) -> None:
+    """Raises UserError where a file of a pack is gone that the pattern means, too."""
+    wanted = pattern.rpartition("/")[2]
+    mine = {name for name in index.shards if fnmatch.fnmatchcase(name, wanted)}
+    if gone := sorted(mine - {path.rpartition("/")[2] for path in paths}):
+        raise UserError(
+            f"{folder}/{gone[0]} is missing, which {folder}/{INDEX} counts.",
+            "Copy it again, or pack the data again.",
+        )
+
+
+def _indexed(path: str, index: Index | None) -> tuple[Shard | None, dict[str, Any] | None]:
     """What the index beside a file says of it, if there is one; and how its pictures were sized."""
-    folder, _, name = path.rpartition("/")
-    index = read_index(folder or ".")
+    name = path.rpartition("/")[2]
     if not index or name not in index.shards:
         return None, None
     shard = index.shards[name]
@@ -162,7 +193,16 @@ def _listed(path: str, shard: Shard) -> list[tuple["_Record", int]]:
 
 
 def _scanned(source: TFRecord, path: str, count: int) -> list[tuple["_Record", int]]:
-    return [(record, _label(source, record, content, count)) for record, content in _records(path)]
+    found = []
+    for record, content in _records(path):
+        features = _features(record, content)
+        if SIZED in features:
+            raise UserError(
+                f"{record} is a picture of a pack, sized already; its {INDEX} is missing.",
+                f"Copy {INDEX} beside it, or pack the data again.",
+            )
+        found.append((record, _label(source, record, features, count)))
+    return found
 
 
 def _matching(pattern: str) -> list[str]:
@@ -197,15 +237,30 @@ def _records(path: str) -> Iterator[tuple[_Record, bytes]]:
             kept = content if compression else None
             yield _Record(path, number, start, len(content), zlib.crc32(content), kept), content
             start += len(content) + FOOTER + HEADER
-        # TensorFlow takes a file that is cut within a record's header for whole
-        if not compression and start - HEADER != tf.io.gfile.stat(path).length:
+        # TensorFlow takes a file that is cut in a record's header, or compressed, for whole
+        if start - HEADER != _length(path, compression):
             raise UserError(f"{path}, record {number + 1} is cut short.", _AGAIN)
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
         what = "is cut short" if "truncated" in str(error) else "is damaged: its checksum is wrong"
         what += "" if number else "; or the file is no TFRecord"
         raise UserError(f"{path}, record {number + 1} {what}.", _AGAIN) from error
     except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be read: {_reason(error)}.", _AGAIN) from error
+        raise UserError(f"{path} cannot be read: {first_line(error)}.", _AGAIN) from error
+
+
+def _length(path: str, compression: str) -> int | None:
+    """How many bytes a file's records have; None where it is compressed and cut."""
+    if not compression:
+        return int(tf.io.gfile.stat(path).length)
+    length, inflating = 0, zlib.decompressobj(_EITHER)
+    with contextlib.suppress(zlib.error), open_file(path) as file:
+        while piece := file.read(_PIECE):
+            while piece:
+                inflating = zlib.decompressobj(_EITHER) if inflating.eof else inflating
+                length += len(inflating.decompress(piece))
+                piece = inflating.unused_data
+        return length if inflating.eof else None
+    return None
 
 
 def _compression(path: str) -> str:
@@ -225,18 +280,18 @@ def _compression(path: str) -> str:
     return ""
 
 
-def _reason(error: Any) -> str:
-    return str(error.message).splitlines()[0]
-
-
-def _value(key: str, record: _Record, content: bytes, kind: str) -> Any:
-    """The one value of a record's feature; `kind` is `bytes_list` or `int64_list`."""
+def _features(record: _Record, content: bytes) -> Any:
+    """A record's features by their names."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        features = tf.train.Example.FromString(content).features.feature
+        return tf.train.Example.FromString(content).features.feature
     except DecodeError as error:
         raise UserError(f"{record} holds no tf.train.Example.", _AGAIN) from error
+
+
+def _value(key: str, record: _Record, features: Any, kind: str) -> Any:
+    """The one value of a record's feature; `kind` is `bytes_list` or `int64_list`."""
     if key not in features:
         found = ", ".join(sorted(features)) or "none"
         raise UserError(
@@ -251,8 +306,8 @@ def _value(key: str, record: _Record, content: bytes, kind: str) -> Any:
     return values[0]
 
 
-def _label(source: TFRecord, record: _Record, content: bytes, count: int) -> int:
-    found = int(_value(source.label_key, record, content, "int64_list"))
+def _label(source: TFRecord, record: _Record, features: Any, count: int) -> int:
+    found = int(_value(source.label_key, record, features, "int64_list"))
     label = found - source.first_label
     if not 0 <= label < count:
         raise UserError(

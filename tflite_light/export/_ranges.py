@@ -16,6 +16,8 @@ _BINS = 2048  # of a tensor's range
 _LOOKED = 20_000  # values of a picture's tensor, spread over it
 _SHARES = np.linspace(0.3, 1, 71)  # of the whole range
 _STEPS = 255
+_TINY = 1e-30
+_ROOM = 1 / 128  # no value of a picture's is there, so that any range is right
 
 
 def narrowed(content: bytes, pictures: Iterable[Array]) -> bytes:
@@ -36,6 +38,21 @@ def narrowed(content: bytes, pictures: Iterable[Array]) -> bytes:
     return editor.packed()
 
 
+def roomy(content: bytes) -> bytes:
+    """The file with a range for tensors that were zero on all pictures, as behind a dead ReLU.
+
+    The converter would give them a step so small that no kernel takes it.
+    """
+    editor, changed = Editor(content), False
+    for index, tensor in enumerate(editor.graph.tensors):
+        span = tensor.quantization
+        if span is None or span.min is None or editor.values(index) is not None:
+            continue
+        if max(abs(float(span.min[0])), abs(float(span.max[0]))) < _TINY:
+            span.max, changed = np.array([_ROOM], np.float32), True
+    return editor.packed() if changed else content
+
+
 def _ranges(editor: Editor) -> dict[int, tuple[float, float]]:
     """Of activations, those of the file's ends aside; around zero, as TFLite has them."""
     ends = {int(index) for index in (*editor.graph.inputs, *editor.graph.outputs)}
@@ -45,7 +62,7 @@ def _ranges(editor: Editor) -> dict[int, tuple[float, float]]:
         if index in ends or span is None or span.min is None or editor.values(index) is not None:
             continue
         low, high = min(float(span.min[0]), 0.0), max(float(span.max[0]), 0.0)
-        if high - low > 1e-30:
+        if high - low > _TINY:
             found[index] = (low, high)
     return found
 

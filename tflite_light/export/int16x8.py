@@ -44,6 +44,12 @@ class Int16x8(Mode):
         )
         return convert(converter)
 
+    def rounded_from(self, model: Any, examples: "Examples") -> bytes:
+        from tflite_light.graph.quantised import unquantised
+        from tflite_light.graph.swaps import gathered
+
+        return convert(converter_for(gathered(unquantised(model))))
+
     def check(self, file: "File") -> None:
         from tflite_light.tflite.layers import blank, rangeless
 

@@ -170,6 +170,7 @@ class Int8(Mode):
 
     def _calibrated(self, model: Any, examples: "Examples", pictures: list[int]) -> bytes:
         """The float file with the ranges that its tensors have on training pictures."""
+        from tflite_light.export._ranges import roomy
         from tflite_light.tflite.file import File
         from tflite_light.tflite.layers import constant
 
@@ -182,15 +183,17 @@ class Int8(Mode):
                 f"warning: {self.stem}: nothing changes on the {len(pictures)} calibration "
                 f"pictures in {some(still)}: what other pictures do there may be cut off"
             )
-        return content
+        return roomy(content)
 
     def _equalised(self, content: bytes, examples: "Examples", pictures: list[int]) -> bytes:
         """The calibrated file with other ranges."""
         from tflite_light.export._equalisation import equalised
+        from tflite_light.export._ranges import roomy
 
         made = equalised(content, examples.inputs(pictures, 1), self._by_channel)
         asked = len(pictures)
-        return recalibrated(made, lambda: _calibration.inputs(examples, pictures, asked))
+        made = recalibrated(made, lambda: _calibration.inputs(examples, pictures, asked))
+        return roomy(made)
 
     def _rounded(
         self, made: bytes, float_: bytes, examples: "Examples", pictures: list[int]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tflite_light.errors import UserError
+from tflite_light.graph import checkpoint
 from tflite_light.graph.flattening import flattened
 from tflite_light.graph.fusing import fused
 from tflite_light.models import Architecture, activation, squashing
@@ -14,6 +15,14 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     model = flattened(architecture.build((size, size, 3), classes))
+    model.trainable = True  # what a recipe does not `freeze`, whatever a saved network says
+    if damaged := architecture.brings_weights and checkpoint.non_finite(
+        checkpoint.weights_of(model)
+    ):
+        raise UserError(
+            f"{architecture.where}: its weights have NaN or infinity, as in {damaged[0]}.",
+            "Save it before its training diverged.",
+        )
     if model.output_shape != (None, classes):
         raise UserError(
             f"{architecture.where}: its logits are {model.output_shape}, not one for each of the "
@@ -22,8 +31,8 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
         )
     if (last := squashing(model)) is not None:
         raise UserError(
-            f"{architecture.where}: its layer {last.name} makes probabilities of the logits "
-            f"({activation(last) or 'softmax'}).",
+            f"{architecture.where}: its layer {last.layer.name} makes probabilities of the logits "
+            f"({activation(last.layer).removesuffix('_v2')}).",
             "Let it end in its logits: training and files make probabilities of these.",
         )
     return fused(model)

@@ -1,13 +1,20 @@
 """What is made of layers, replaced by these: networks in another, as in transfer learning, and
 separable convolutions. Then stages, counts and TF-MOT see all there are.
 
+Layers that are another network's, too, or compute in another precision, are made anew, in float32:
+so what a layer says of its own input and output is of this network.
+
 TF-MOT splits separable convolutions as well, but under names that a saved network may have already.
 """
 
+from collections import Counter
 from typing import Any
 
+from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.uses import called, uses
 from tflite_light.stack import keras
+
+_KINDS = ("depthwise", "pointwise")
 
 
 def flattened(model: Any) -> Any:
@@ -16,14 +23,22 @@ def flattened(model: Any) -> Any:
     Of layers with equal names the inner one gets that of its network before it. Whether an inner
     network was called for training or not is left to the training.
     """
-    if not _inner(model) and not any(map(_is_separable, model.layers)):
+    counts = Counter(node.layer.name for node in uses(model))
+    if not any(
+        _is_network(layer) or _is_separable(layer) or _is_foreign(layer, counts[layer.name])
+        for layer in model.layers
+    ):
         return model
-    _rename(model, set())
-    pairs: dict[str, tuple[Any, Any]] = {}
+    taken: set[str] = set()
+    _rename(model, taken)
+    pairs = _Pairs(taken)
     flat = keras.Model(model.inputs, _called(model, model.inputs, pairs), name=model.name)
-    result = keras.models.clone_model(flat)  # whose weights are named as their layers are
-    result.set_weights(flat.get_weights())
-    return result
+    return copied(flat, in_precision(flat, "float32"))  # whose weights are named as layers are
+
+
+def _is_foreign(layer: Any, uses_here: int) -> bool:
+    """Whether it is used elsewhere, too, or computes in another precision than float32."""
+    return len(layer.inbound_nodes) > uses_here or layer.compute_dtype != "float32"
 
 
 def _inner(model: Any) -> list[Any]:
@@ -45,15 +60,34 @@ def _rename(model: Any, taken: set[str]) -> None:
     for network in inner:
         for layer in network.layers:
             if layer.name in taken:
-                layer._name = f"{network.name}_{layer.name}"
+                layer._name = _free(f"{network.name}_{layer.name}", taken)
         _rename(network, taken)
 
 
-def _called(model: Any, inputs: list[Any], pairs: dict[str, tuple[Any, Any]]) -> list[Any]:
-    """The outputs of a network, each of its layers called anew.
+def _free(name: str, taken: set[str]) -> str:
+    """The name, or one like it that no layer has; it is taken then."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
-    `pairs` are what separable convolutions have become, by name: one may be used several times.
-    """
+
+class _Pairs(dict[str, tuple[Any, Any]]):
+    """What separable convolutions become, by name, as one may be used several times."""
+
+    def __init__(self, taken: set[str]):
+        super().__init__()
+        self._taken = taken
+
+    def of(self, layer: Any) -> tuple[Any, Any]:
+        if layer.name not in self:
+            names = [_free(f"{layer.name}_{kind}", self._taken) for kind in _KINDS]
+            self[layer.name] = _pair(layer, *names)
+        return self[layer.name]
+
+
+def _called(model: Any, inputs: list[Any], pairs: _Pairs) -> list[Any]:
+    """The outputs of a network, each of its layers called anew."""
     values = {str(id(own)): given for own, given in zip(model.inputs, inputs, strict=True)}
     for node in uses(model):
         if node.is_input:
@@ -62,9 +96,7 @@ def _called(model: Any, inputs: list[Any], pairs: dict[str, tuple[Any, Any]]) ->
         if _is_network(node.layer):
             answers = _called(node.layer, given, pairs)
         elif _is_separable(node.layer):
-            if node.layer.name not in pairs:
-                pairs[node.layer.name] = _pair(node.layer)
-            depthwise, pointwise = pairs[node.layer.name]
+            depthwise, pointwise = pairs.of(node.layer)
             answers = [pointwise(depthwise(*given))]
         else:
             answers = called(node, node.layer, given)
@@ -72,7 +104,7 @@ def _called(model: Any, inputs: list[Any], pairs: dict[str, tuple[Any, Any]]) ->
     return [values[str(id(one))] for one in model.outputs]
 
 
-def _pair(layer: Any) -> tuple[Any, Any]:
+def _pair(layer: Any, first: str, second: str) -> tuple[Any, Any]:
     """A separable convolution as a depthwise and a 1x1 one, with its weights."""
     config, inputs = layer.get_config(), layer.depthwise_kernel.shape[2]
 
@@ -82,17 +114,15 @@ def _pair(layer: Any) -> tuple[Any, Any]:
 
     depthwise = keras.layers.DepthwiseConv2D.from_config(
         of("kernel_size", "strides", "padding", "dilation_rate", "depth")
-        | {"name": f"{layer.name}_depthwise", "use_bias": False}
+        | {"name": first, "use_bias": False}
     )
-    kernel = {key.replace("pointwise", "kernel"): value for key, value in of("pointwise").items()}
+    inner = {key.replace("pointwise", "kernel"): value for key, value in of("pointwise").items()}
     pointwise = keras.layers.Conv2D.from_config(
-        of("filters", "activation", "use_bias", "bias")
-        | kernel
-        | {"name": f"{layer.name}_pointwise", "kernel_size": 1}
+        of("filters", "activation", "use_bias", "bias") | inner | {"name": second, "kernel_size": 1}
     )
-    first, *others = layer.get_weights()
+    kernel, *others = layer.get_weights()
     depthwise.build((None, None, None, inputs))
     pointwise.build((None, None, None, inputs * layer.depth_multiplier))
-    depthwise.set_weights([first])
+    depthwise.set_weights([kernel])
     pointwise.set_weights(others)
     return depthwise, pointwise

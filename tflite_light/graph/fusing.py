@@ -7,6 +7,7 @@ a convolution that such a ReLU follows. A ReLU6 stays apart, as TF-MOT knows no 
 from typing import Any
 
 from tflite_light.graph.lint import readers
+from tflite_light.models import activation
 from tflite_light.stack import keras
 
 
@@ -42,7 +43,7 @@ def _pairs(model: Any) -> dict[str, str]:
             continue
         before = layer.input.node.layer
         alone = counts[before.name] == 1 and before.name not in model.output_names
-        if isinstance(before, kinds) and alone and before.activation is keras.activations.linear:
+        if isinstance(before, kinds) and alone and activation(before) == "linear":
             found[layer.name] = before.name
     return found
 
@@ -50,13 +51,17 @@ def _pairs(model: Any) -> dict[str, str]:
 def _is_relu(layer: Any) -> bool:
     if isinstance(layer, keras.layers.ReLU):
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
-    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu
+    return isinstance(layer, keras.layers.Activation) and activation(layer) == "relu"
 
 
 def _renamed(nodes: Any, pairs: dict[str, str]) -> Any:
-    """A config's references to layers, `[name, node, tensor, ...]` at any depth."""
-    if isinstance(nodes, str):
-        return pairs.get(nodes, nodes)
-    if isinstance(nodes, list | tuple):
-        return [_renamed(node, pairs) for node in nodes]
-    return nodes
+    """A config with its references to layers, `[name, node, tensor, ...]` at any depth, changed;
+    those among a call's named arguments, too."""
+    if isinstance(nodes, dict):
+        return {name: _renamed(value, pairs) for name, value in nodes.items()}
+    if not isinstance(nodes, list | tuple):
+        return nodes
+    found = [_renamed(node, pairs) for node in nodes]
+    if len(found) > 2 and isinstance(found[0], str) and isinstance(found[1], int):
+        found[0] = pairs.get(found[0], found[0])
+    return found

@@ -10,6 +10,7 @@ from tflite_light.stack import keras
 
 # TF-MOT knows these by their names; at all others it raises without naming a layer.
 ACTIVATIONS = ("linear", "relu", "swish", "gelu", "softmax", "sigmoid", "tanh")
+_OF_TWO = {"swish"}  # a product and a sigmoid in a file: what is between them stays in float
 KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 NORMS = ("BatchNormalization", "SyncBatchNormalization")
 NORMALISED = ("Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D", "Conv2DTranspose")
@@ -61,7 +62,7 @@ def _reason(layer: Any, registry: Any, counts: Counter[str]) -> str:
     if kind not in OTHERS and not registry.supports(layer):
         return f"({kind})"
     activation = getattr(getattr(layer, "activation", None), "__name__", "linear")
-    known = (*ACTIVATIONS, "relu6") if kind == "Activation" else ACTIVATIONS
+    known = {*ACTIVATIONS, "relu6"} if kind == "Activation" else {*ACTIVATIONS} - _OF_TWO
     return "" if activation in known else f"({kind} with {activation})"
 
 

@@ -18,17 +18,19 @@ from tflite_light.stack import keras, tf
 
 
 def norms(model: Any) -> list[Any]:
-    """The batch norms that have a scale and an offset, without those that are used several times:
-    no statistics are right for all their inputs."""
+    """The batch norms, without those that are used several times: no statistics are right for all
+    their inputs."""
     kind, several = keras.layers.BatchNormalization, shared(model)
-    found = [one for one in model.layers if isinstance(one, kind) and one.name not in several]
-    return [one for one in found if one.scale and one.center]
+    return [one for one in model.layers if isinstance(one, kind) and one.name not in several]
 
 
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
-    """A copy that answers alike, whose batch norms' statistics are what the pictures give."""
+    """A copy that answers alike, whose batch norms' statistics are what the pictures give; but for
+    those without a scale or an offset, which could not make up for them."""
     copy = copied(model)
     for norm, (mean, variance) in zip(norms(copy), observed(model, batches), strict=True):
+        if not (norm.scale and norm.center):
+            continue
         gamma, beta, old_mean, old_variance = norm.get_weights()
         deviation = np.sqrt(old_variance + norm.epsilon)
         norm.set_weights(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.errors import UserError
 from tflite_light.graph.uses import uses
 from tflite_light.stack import tf
 
@@ -62,6 +63,11 @@ def trace(model: Any) -> Traced:
     """
     traced = Traced()
     for node in uses(model):
+        if len(tf.nest.flatten(node.outputs)) > 1:
+            raise UserError(
+                f"layer {node.layer.name} gives several tensors: where channels go is unknown.",
+                "Cut its input by `keras.layers.Cropping2D`, or leave the stage out.",
+            )
         layer, parents = node.layer, node.parent_nodes
         traced.inputs[layer.name] = [traced.outputs[parent.layer.name] for parent in parents]
         traced.outputs[layer.name] = _output(layer, traced)
@@ -87,8 +93,11 @@ def _output(layer: Any, traced: Traced) -> Ids:
     elif known and kind(layer) in PASSING:
         channels = np.repeat(vector(inputs[0]), getattr(layer, "depth_multiplier", 1))
     elif known and kind(layer) in MERGING:
-        traced.equal += pairwise(vector(one) for one in inputs)
-        channels = vector(inputs[0])
+        widest = max(one.shape[-1] for one in inputs)
+        whole = [vector(one) for one in inputs if one.shape[-1] == widest]
+        traced.fixed += [one for one in inputs if one.shape[-1] < widest]  # the same for all
+        traced.equal += pairwise(whole)
+        channels = whole[0]
     else:
         channels = traced.new(shape[-1])
         traced.fixed += [channels, *inputs]

@@ -7,6 +7,7 @@ operators, never for a name. Weights are moved and filled with zeros, never trai
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -19,10 +20,15 @@ Target = Literal["any", "cpu", "gpu", "nnapi"]
 _CPU, _OTHERS = 400_000, 2_000_000
 
 
+# Weights from which the converter makes a kernel int8 in a dynamic_range file.
+_HYBRID = 1024
+Like = Literal["int8", "dynamic_range"]
+
+
 def lowered(
-    content: bytes, target: Target, keeps: Callable[[bytes], bool], ungrouped: bool = False
+    content: bytes, target: Target, keeps: Callable[[bytes], bool], like: Like | None = None
 ) -> bytes:
-    """The file as it suits a target; with `ungrouped`, a float file in the form of an int8 one.
+    """The file as it suits a target; with `like`, a float file in the form of that mode's.
 
     `keeps` says whether a file still holds what was promised of it; a rewrite after which it does
     not is left out. A file of several graphs stays as it is.
@@ -31,7 +37,7 @@ def lowered(
 
     if len(Editor(content).model.subgraphs) != 1:
         return content
-    for rewrite in _rewrites(target, ungrouped):
+    for rewrite in _rewrites(target, like):
         editor = Editor(content)
         rewrite(editor)
         if editor.changed:
@@ -40,7 +46,7 @@ def lowered(
     return content
 
 
-def _rewrites(target: Target, ungrouped: bool) -> "list[Callable[[Editor], None]]":
+def _rewrites(target: Target, like: Like | None) -> "list[Callable[[Editor], None]]":
     """In the order in which they follow: dense convolutions can take shuffles, grouped ones not."""
     from tflite_light.lowering import (
         dense,
@@ -55,9 +61,11 @@ def _rewrites(target: Target, ungrouped: bool) -> "list[Callable[[Editor], None]
     )
 
     operator = _CPU if target == "cpu" else _OTHERS
+    ungrouped = like == "int8" or target == "nnapi"
+    most = _HYBRID if like == "dynamic_range" else inf
     found: list[Callable[[Editor], None]] = [
-        partial(groups.rewrite, several=target == "cpu", floats=ungrouped or target == "nnapi"),
-        partial(shuffles.rewrite, operator=operator),
+        partial(groups.rewrite, several=target == "cpu", floats=ungrouped),
+        partial(shuffles.rewrite, operator=operator, most=most),
         several.rewrite,
         dense.rewrite,
         pools.rewrite,

@@ -46,12 +46,15 @@ def passes(editor: Editor, operator: Any) -> bool:
     return amounts is not None and amounts.shape == (4, 2) and not amounts[3].any()
 
 
-def plan(editor: Editor, region: Region, operator: float) -> Plan | None:
-    """None where channels must stay in their order, or one is read twice side by side."""
+def plan(editor: Editor, region: Region, operator: float, most: float = inf) -> Plan | None:
+    """None where channels must stay in their order, or one is read twice side by side.
+
+    `operator` is what one more costs; to kernels of `most` weights or more no channel is added.
+    """
     if any(len({*channels}) < len(channels) for channels in region.exits.values()):
         return None
     readers = editor.readers()
-    prices = {index: _price(editor, index, readers) for index in region.exits}
+    prices = {index: _price(editor, index, readers, most) for index in region.exits}
     if any(price is None for price in prices.values()):
         return None
     exits = sorted(region.exits, key=lambda index: first_reader(editor, region, readers[index])[0])
@@ -90,13 +93,13 @@ def outside(region: Region, readers: list[Any]) -> list[Any]:
     return [one for one in readers if id(one) not in inside]
 
 
-def _price(editor: Editor, index: int, readers: dict[int, list[Any]]) -> float | None:
+def _price(editor: Editor, index: int, readers: dict[int, list[Any]], most: float) -> float | None:
     """What one channel more in a tensor costs, in multiply-adds; None where its channels must stay
     in their order, infinity where none may be added.
     """
     total = 0.0
     for one in readers[index]:
-        found = None if one is None else _price_of(editor, one, index, readers)
+        found = None if one is None else _price_of(editor, one, index, readers, most)
         if found is None:
             return None
         total += found
@@ -104,7 +107,7 @@ def _price(editor: Editor, index: int, readers: dict[int, list[Any]]) -> float |
 
 
 def _price_of(
-    editor: Editor, reader: Any, index: int, readers: dict[int, list[Any]]
+    editor: Editor, reader: Any, index: int, readers: dict[int, list[Any]], most: float
 ) -> float | None:
     kind = editor.kind(reader)
     if kind in MOVED:
@@ -113,26 +116,29 @@ def _price_of(
         return None
     output = int(reader.outputs[0])
     if passes(editor, reader):
-        return _price_behind(editor, output, readers)
+        return _price_behind(editor, output, readers, most)
     if kind not in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return None
     kernel, channels = editor.weight(reader, 1), editor.shape(index)[3]
     if kernel is None or kernel.shape[3] != channels:
         return None
-    if kernel.dtype == np.int8 and editor.dtype(index) == np.float32:
+    hybrid = kernel.dtype == np.int8 and editor.dtype(index) == np.float32
+    if hybrid or kernel.size >= most:
         return inf  # what is added would change the tensor's range
     places = int(np.prod(editor.shape(output)[1:3])) + WEIGHT
     if kind == "CONV_2D":
         return places * float(np.prod(kernel.shape[:3]))
-    after = _price_behind(editor, output, readers)
+    after = _price_behind(editor, output, readers, most)
     return None if after is None else places * float(np.prod(kernel.shape[1:3])) + after
 
 
-def _price_behind(editor: Editor, output: int, readers: dict[int, list[Any]]) -> float | None:
+def _price_behind(
+    editor: Editor, output: int, readers: dict[int, list[Any]], most: float
+) -> float | None:
     """Of what passes channels on: nothing behind it may move them in turn."""
     if any(one is None or editor.kind(one) in MOVED for one in readers[output]):
         return None
-    return _price(editor, output, readers)
+    return _price(editor, output, readers, most)
 
 
 def _is_free(editor: Editor, region: Region, index: int, readers: dict[int, list[Any]]) -> bool:

@@ -7,6 +7,7 @@ costs more than multiplying a few channels by zero, it is not made. The answers 
 integers to the bit.
 """
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from tflite_light.lowering._rerouting import apply
 from tflite_light.tflite.editing import Editor
 
 
-def rewrite(editor: Editor, operator: float) -> None:
-    """`operator` is what one more costs, in multiply-adds."""
+def rewrite(editor: Editor, operator: float, most: float = inf) -> None:
+    """`operator` is what one more costs, in multiply-adds; what kernels of `most` weights or more
+    read gets no channel more."""
     for region in regions(editor):
         if {editor.kind(one) for one in region.movers} == {"CONCATENATION"}:
             continue
-        found = plan(editor, region, operator)
+        found = plan(editor, region, operator, most)
         if found and found.operators < len(region.movers):
             apply(editor, region, found)
         elif found is None and (makers := _makers(editor, region)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.kernels import is_kernel
 from tflite_light.tflite.graph import Weight
 
 DEPTHWISE = "DEPTHWISE_CONV_2D"
@@ -14,7 +15,7 @@ LEVEL = 1  # 0.1 s a million weights; at 9 clustered ones take 7 s, and two thir
 
 
 def kernels(model: Any) -> list[Weight]:
-    """The weights that multiply, which alone have two axes or more; those in wrappers, too.
+    """As `is_kernel` tells them.
 
     Output channels come first, as in a file.
     """
@@ -26,7 +27,7 @@ def kernels(model: Any) -> list[Weight]:
             "float32",
         )
         for variable in model.weights
-        if variable.shape.rank > 1
+        if is_kernel(variable)
     ]
 
 

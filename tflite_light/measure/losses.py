@@ -1,5 +1,6 @@
 """What each layer of an integer file loses, beside the float file of the same network."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.lowering import Target, lowered
+from tflite_light.lowering import Like, Target, lowered
 from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.moving import MOVED
 from tflite_light.tflite.patches import WEIGHTED
@@ -61,7 +62,7 @@ def losses(
     return [
         Loss(
             _layer(before, old, layers),
-            after.kind(new),
+            _kind(after, new),
             max(0.0, one.lost - _before(after, new, lost)),
             one.lost,
             one.snr_db,
@@ -75,20 +76,21 @@ def losses(
 def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
     """Both for reading, the float file rewritten as the other was."""
     after = Editor(content)
-    kernels = [one.inputs[1] for one in after.operators if after.kind(one) in WEIGHTED]
+    kernels = [one.inputs[1] for one in after.operators if _kind(after, one) in WEIGHTED]
     if not any(after.dtype(int(index)) == np.int8 for index in kernels):
         raise UserError(
             "the file has no int8 weights: nothing in it is rounded that could be explained.",
             "Give an int8, int16x8 or dynamic_range file.",
         )
     targets: tuple[Target, ...] = ("any", "cpu")  # those of others are like `any`'s, here
-    forms = [lowered(float_, target, lambda _: True, ungrouped=True) for target in targets]
+    likes: tuple[Like | None, ...] = ("int8", "dynamic_range", None)  # the last is int16x8's, too
+    pairs = itertools.product(likes, targets)
+    forms = [lowered(float_, target, lambda _: True, like) for like, target in pairs]
     editors = [Editor(form) for form in (*forms, float_)]
     for before in editors:
         if _forms(before) == _forms(after) and _moved(before) == _moved(after):
             return before, after
-    kinds = [Editor(float_).kind(one) for one in Editor(float_).operators]
-    known = sum(kind in _COMPARED for kind in kinds)
+    known = len(_compared(Editor(float_)))
     alike = max(_common(_forms(before), _forms(after)) for before in editors)
     raise UserError(
         f"the file is not of this network: of its {len(_forms(after))} operators that compute, "
@@ -100,12 +102,25 @@ def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
 def _forms(editor: Editor) -> list[tuple[str, tuple[int, ...]]]:
     """Kinds and shapes, dense layers as the 1x1 convolutions that a rewrite makes of them."""
     found = []
-    for one in editor.operators:
-        kind, shape = editor.kind(one), editor.shape(int(one.outputs[0]))
-        if kind in _COMPARED:
-            flat = (shape[0], shape[-1]) if shape[1:-1] == (1, 1) else shape
-            found.append(("CONV_2D" if kind == "FULLY_CONNECTED" else kind, flat))
+    for one in _compared(editor):
+        kind, shape = _kind(editor, one), editor.shape(int(one.outputs[0]))
+        flat = (shape[0], shape[-1]) if shape[1:-1] == (1, 1) else shape
+        found.append(("CONV_2D" if kind == "FULLY_CONNECTED" else kind, flat))
     return found
+
+
+def _compared(editor: Editor) -> list[Any]:
+    return [one for one in editor.operators if _kind(editor, one) in _COMPARED]
+
+
+def _kind(editor: Editor, operator: Any) -> str:
+    """As it was before a rewrite that int8 files alone have: see `lowering/pools.py`, `relu.py`."""
+    kind = editor.kind(operator)
+    if kind == "ADD" and any(editor.name(int(one)).endswith("/zero") for one in operator.inputs):
+        return "RELU"
+    if kind == "DEPTHWISE_CONV_2D" and editor.name(int(operator.inputs[1])).endswith("/ones"):
+        return "AVERAGE_POOL_2D"
+    return kind
 
 
 def _moved(editor: Editor) -> list[str]:
@@ -124,18 +139,14 @@ def _common(one: list[Any], other: list[Any]) -> int:
 
 
 def _pairs(before: Editor, after: Editor) -> list[tuple[Any, Any]]:
-    olds, news = (
-        [one for one in editor.operators if editor.kind(one) in _COMPARED]
-        for editor in (before, after)
-    )
-    return list(zip(olds, news, strict=True))
+    return list(zip(_compared(before), _compared(after), strict=True))
 
 
 def _require_same_weights(before: Editor, after: Editor, pairs: list[tuple[Any, Any]]) -> None:
     """By signs: neither rounding nor scaling channels changes those of what does not become 0."""
     shares = []
     for old, new in pairs:
-        if before.kind(old) in WEIGHTED:
+        if _kind(before, old) in WEIGHTED:
             real, made = before.weight(old, 1), after.weight(new, 1)
             if real is not None and made is not None and real.size == made.size:
                 signs = np.sign(real).ravel() * np.sign(made).ravel()
@@ -150,7 +161,7 @@ def _require_same_weights(before: Editor, after: Editor, pairs: list[tuple[Any, 
 
 def _layer(editor: Editor, operator: Any, layers: list[str]) -> str:
     """The Keras layer, by the name of the kernel or of the output."""
-    kernel = [int(operator.inputs[1])] if editor.kind(operator) in WEIGHTED else []
+    kernel = [int(operator.inputs[1])] if _kind(editor, operator) in WEIGHTED else []
     names = ";".join(editor.name(index) for index in (*kernel, int(operator.outputs[0])))
     parts = names.replace(";", "/").split("/")
     return next((layer for layer in layers if layer in parts), parts[-1])

@@ -4,7 +4,7 @@ import importlib.metadata
 import os
 import platform
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
 from tflite_light.tflite.ends import dequantise, end, quantise
 from tflite_light.wording import count
+
+Answers = TypeVar("Answers", bound=np.ndarray[Any, Any])
 
 
 class Runner(Protocol):
@@ -25,7 +27,7 @@ class KerasModel:
         self.model = model
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
-        return np.concatenate([self.model.predict_on_batch(batch) for batch in batches])
+        return _finite(np.concatenate([self.model.predict_on_batch(batch) for batch in batches]))
 
 
 def runtime() -> str:
@@ -58,7 +60,7 @@ class TFLiteModel:
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
         raw = [self.answer(quantise(one, self.input)) for batch in batches for one in batch]
-        return dequantise(np.stack(raw), self.output)
+        return _finite(dequantise(np.stack(raw), self.output))
 
     def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """One input [size, size, 3] in the file's own type -> [classes] in the file's own type.
@@ -73,7 +75,18 @@ class TFLiteModel:
             reason = " ".join(str(error).split()).rstrip(".")
             problem = f"the file stops while it runs: {reason}."
             raise UserError(problem, "Export it again.") from error
-        return answer.reshape(-1)  # [1, classes], or [1, 1, 1, classes] in others' files
+        return _finite(answer.reshape(-1))  # [1, classes], or [1, 1, 1, classes] in others' files
+
+
+def _finite(answers: Answers) -> Answers:
+    """The answers. Raises UserError where one is no number: no label could be chosen by it."""
+    if not np.isfinite(answers).all():
+        raise UserError(
+            "the network answers with NaN or infinity.",
+            "Its training diverged, or its input is not as it was trained on: train again with a "
+            "lower learning_rate.",
+        )
+    return answers
 
 
 def probabilities(logits: Floats, temperature: float = 1.0) -> Floats:

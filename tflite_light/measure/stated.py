@@ -32,7 +32,8 @@ def labels(path: Path, found: Found, content: bytes) -> list[str] | None:
     members = contract.members_of(content, str(path), (found.labels,))
     if found.labels not in members:
         return None
-    lines = members[found.labels].decode(errors="replace").removesuffix("\n").split("\n")
+    text = members[found.labels].decode("utf-8-sig", errors="replace")
+    lines = text.rstrip("\r\n").split("\n")
     return [line.removesuffix("\r") for line in lines]
 
 

@@ -15,7 +15,7 @@ from tflite_light.errors import UserError
 from tflite_light.parts import Part
 from tflite_light.stack import keras
 
-_SQUASHING = ("softmax", "sigmoid")
+_SQUASHING = ("softmax", "softmax_v2", "sigmoid", "hard_sigmoid")  # tf.nn.softmax is the second
 Names = dict[str, str]  # this project's layer -> a reference implementation's
 
 
@@ -113,18 +113,20 @@ class Architecture(Part):
         return weights
 
 
-def squashing(model: Any) -> Any:
-    """The layer that makes probabilities of a network's logits; None where it ends in logits.
+def squashing(model: Any, means: bool = True) -> Any:
+    """The use of a layer, as Keras' node, that makes probabilities of a network's logits; None
+    where it ends in logits.
 
-    Layers behind it that only move values are looked through.
+    Layers behind it that only move values are looked through; so are those that take `means`.
     """
-    layer = model.outputs[0].node.layer
-    if isinstance(layer, keras.Model):
-        return squashing(layer)
-    while _only_moves(layer) and isinstance(layer.input, type(model.outputs[0])):
-        layer = layer.input.node.layer
-    squashes = isinstance(layer, keras.layers.Softmax) or activation(layer) in _SQUASHING
-    return layer if squashes else None
+    node = model.outputs[0].node
+    while activation(node.layer) not in _SQUASHING:
+        if isinstance(node.layer, keras.Model):
+            return squashing(node.layer, means)
+        if not _only_moves(node.layer, means) or len(node.parent_nodes) != 1:
+            return None
+        node = node.parent_nodes[0]
+    return node
 
 
 def classifier(model: Any) -> list[str]:
@@ -142,10 +144,17 @@ def classifier(model: Any) -> list[str]:
 
 
 def activation(layer: Any) -> str:
-    """Its activation's name, or nothing."""
-    return getattr(getattr(layer, "activation", None), "__name__", "")
+    """The name of its activation, or of the function that it is; or nothing."""
+    if isinstance(layer, keras.layers.Softmax):
+        return "softmax"
+    symbol = getattr(layer, "symbol", None)  # of a function of TensorFlow's, such as nn.softmax
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return str(symbol).rpartition(".")[2] if symbol else str(name)
 
 
-def _only_moves(layer: Any) -> bool:
-    moves = isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape, keras.layers.Dropout))
-    return moves or (isinstance(layer, keras.layers.Activation) and activation(layer) == "linear")
+def _only_moves(layer: Any, means: bool) -> bool:
+    layers = keras.layers
+    kinds = [layers.Flatten, layers.Reshape, layers.Dropout]
+    kinds += [layers.GlobalAveragePooling2D, layers.AveragePooling2D] if means else []
+    linear = isinstance(layer, layers.Activation) and activation(layer) == "linear"
+    return isinstance(layer, tuple(kinds)) or linear

@@ -57,7 +57,8 @@ class KerasFile(Architecture):
         """Raises UserError where the file is none of Keras 2, or takes or gives something else."""
         found = _without_softmax(self._loaded())
         self._require_shapes(found, image_shape, classes)
-        image = keras.layers.Input(image_shape, name="image")
+        taken = any(layer.name == "image" for layer in found.layers)
+        image = keras.layers.Input(image_shape, name="image_" if taken else "image")
         model = keras.models.clone_model(found, input_tensors=[image])
         model.set_weights(found.get_weights())
         return keras.Model(model.inputs, model.outputs, name=self.key)
@@ -112,11 +113,15 @@ def _sides(shape: Any) -> str:
 
 def _without_softmax(model: Any) -> Any:
     """The same up to its logits, flat and of the functional API."""
-    last = squashing(model)
-    if isinstance(last, keras.layers.Softmax) and last is model.layers[-1]:
-        return keras.Model(model.inputs, last.input)
-    if activation(last) == "softmax":
-        last.activation = keras.activations.linear
+    node = squashing(model, means=False)
+    if node is None or not activation(node.layer).startswith("softmax"):
+        return keras.Model(model.inputs, model.outputs)
+    layer = node.layer
+    if node is model.outputs[0].node and not layer.weights:  # it does nothing else
+        return keras.Model(model.inputs, node.keras_inputs[0])
+    uses = [use for level in model._nodes_by_depth.values() for use in level if use.layer is layer]
+    if len(uses) < 2 and hasattr(layer, "activation"):  # elsewhere its softmax has to stay
+        layer.activation = keras.activations.linear
     return keras.Model(model.inputs, model.outputs)
 
 

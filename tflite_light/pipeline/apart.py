@@ -8,7 +8,7 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples, outlier_part
 from tflite_light.pipeline.pictures import Split
 from tflite_light.progress import say
-from tflite_light.wording import some
+from tflite_light.wording import count, some
 
 SHARED = 0.01  # share of a part that may be elsewhere, too: public sets have a few such pictures
 SHOWN = 3
@@ -24,6 +24,7 @@ def require_apart(where: str, parts: Mapping[str, Examples]) -> None:
     turned by EXIF are found; of more pictures than are decoded at the start, copies of files alone.
     Raises UserError where they are more than `SHARED` of a part.
     """
+    _report_contradictions(where, parts)
     for part, names in _compared(parts):
         before = {
             fingerprint: name
@@ -36,6 +37,21 @@ def require_apart(where: str, parts: Mapping[str, Examples]) -> None:
         known = np.isin(parts[part].fingerprints, np.fromiter(before, np.uint64, len(before)))
         if known.any():
             _report(where, part, names, parts[part], before, np.flatnonzero(known).tolist())
+
+
+def _report_contradictions(where: str, parts: Mapping[str, Examples]) -> None:
+    """Say where equal pictures have different labels: one of the classes is wrong."""
+    first: dict[int, tuple[int, str]] = {}
+    pairs = []
+    for part in parts.values():
+        known = part.fingerprints.tolist(), part.labels.tolist(), part.pictures.names
+        for fingerprint, label, name in zip(*known, strict=True):
+            if fingerprint:  # broken pictures have none
+                other, twin = first.setdefault(fingerprint, (label, name))
+                pairs += [f"{name} equals {twin}"] if other != label else []
+    if pairs:
+        number = count(len(pairs), "picture")
+        say(f"{where}: {number} in two classes: {some(pairs, SHOWN, '; ')}")
 
 
 def _compared(parts: Mapping[str, Examples]) -> Iterator[tuple[str, tuple[str, ...]]]:

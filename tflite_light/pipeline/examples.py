@@ -1,12 +1,13 @@
 """The pictures of a split, sized for the model: kept in memory if they fit, else read anew."""
 
+import contextlib
 import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -66,18 +67,23 @@ class Examples:
 
     def first_look(self, index: int) -> None:
         """Look at a picture's ends; decode it where they are odd, or cannot be had alone."""
-        whole = False
-        if self.pictures.open:
-            try:
-                with self.pictures.open(index) as file:
-                    seen = look(file)
-            except OSError as error:
-                self.broken[index] = reason(error)
-                return
-            self.checksums[index], whole = seen.checksum, seen.whole
-            self.fingerprints[index] = seen.fingerprint
-        if not whole:
+        try:
+            with self._opened(index) as file:
+                seen = look(file) if file else None
+        except (OSError, ValueError) as error:
+            self.broken[index] = reason(error)
+            return
+        if seen:
+            self.checksums[index], self.fingerprints[index] = seen.checksum, seen.fingerprint
+        if not seen or not seen.whole:
             self.first_read(index)
+
+    def _opened(self, index: int) -> contextlib.AbstractContextManager[IO[bytes] | None]:
+        """A picture's file, read where it cannot be opened; None of one that comes as pixels."""
+        if self.pictures.open:
+            return self.pictures.open(index)
+        content = self.pictures.read(index)
+        return io.BytesIO(content) if isinstance(content, bytes) else contextlib.nullcontext()
 
     def original(self, index: int) -> Pixels:
         """One picture as decoded, before the contract's resizing; or the one that stands in for it.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # instant commands, which list the sources, need none of them
     Column = np.ndarray[Any, Any]
 
 INDEX = "index.npz"
+SIZED = "image/sized"  # a feature of pictures that must not be sized again, if the index is lost
 SHARD_BYTES = 32_000_000  # files of 100 MB and more are usual; these are shuffled in memory
 TOGETHER = 8  # shards whose pictures are shuffled among each other
 GEOMETRY = ("size", "resize", "crop", "filter")  # of a contract, what the sized pixels depend on
@@ -135,7 +136,7 @@ def write_shard(path: str, records: Iterable[tuple[bytes, int]]) -> Shard:
     rows, start = [], HEADER
     with tf.io.TFRecordWriter(path) as writer:
         for picture, label in records:
-            content = example(picture, label)
+            content = example(picture, label, sized=True)
             writer.write(content)
             rows.append((label, start, len(content), zlib.crc32(content)))
             start += len(content) + FOOTER + HEADER
@@ -144,12 +145,14 @@ def write_shard(path: str, records: Iterable[tuple[bytes, int]]) -> Shard:
     return Shard(start - HEADER, **arrays)
 
 
-def example(picture: bytes, label: int) -> bytes:
+def example(picture: bytes, label: int, sized: bool = False) -> bytes:
     """A record as TF-Slim's converters write it."""
     feature = {
         "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[picture])),
         "image/class/label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
     }
+    if sized:
+        feature[SIZED] = tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))
     features = tf.train.Features(feature=feature)
     return bytes(tf.train.Example(features=features).SerializeToString())
 

@@ -16,7 +16,8 @@ MARKS = ("'", '"', "|", ">", "!")  # what text begins with in YAML that is not p
 def apply(recipe: dict[str, Any], change: str) -> None:
     """Set a value; a part named in the place replaces another there.
 
-    A part of a list goes by its name or its index: `compress.prune.epochs`, `compress.0.epochs`.
+    A part of a list goes by its name or its index: `compress.prune.epochs`,
+    `compress.0.prune.epochs`.
     One outside the package goes by its file's name without `.py`; a path is relative to where the
     command is typed.
     Raises UserError where the place is none, or the value cannot be read.

@@ -67,7 +67,7 @@ def _type(kind: dict[str, Any]) -> str:
         return str(kind["$ref"]).rsplit("/", 1)[-1].lower()
     if "enum" in kind:
         return " ".join(map(str, kind["enum"]))
-    if kind["type"] == "array":
-        items = kind.get("items") or kind["prefixItems"][0]
+    if kind.get("type") == "array":
+        items = kind.get("items") or kind.get("prefixItems", [{}])[0]
         return f"list of {_type(items)}"
-    return str(kind["type"])
+    return str(kind.get("type", "anything"))

@@ -23,6 +23,7 @@ from tflite_light.recipe.train import Train
 from tflite_light.sockets import SOCKETS, names
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
+from tflite_light.wording import count
 
 SECTIONS = ("model", *SOCKETS[1:])  # where parts stand
 TAKEN = ("fit", "classifier", "teacher")  # what a run's report and checkpoints call other things
@@ -112,6 +113,11 @@ class Recipe(Part):
             raise ValueError(f"two different files are called {twice}; rename one of them")
         if taken := [one.name for one in files if one.path.stem in TAKEN]:
             raise ValueError(f"{taken[0]}: a run calls something else so; rename the file")
+        rows = {*TAKEN, *(stage.key for stage in self.compress)}
+        if taken := [mode.stem for mode in self.export if self.train and mode.stem in rows]:
+            raise ValueError(
+                f"export: a run calls a phase {taken[0]}; give the file another `name`"
+            )
         return self
 
     @model_validator(mode="after")
@@ -254,11 +260,18 @@ class Recipe(Part):
 
     def remarks(self) -> list[str]:
         """What the recipe says and does in part alone, for a person."""
-        precision = self.train.precision if self.train else "float32"
-        rounded = [stage.key for stage in self.compress if stage.yields == "quantised"]
-        if precision == "float32" or not rounded:
+        if not (train := self.train):
             return []
-        return [f"{' and '.join(rounded)} trains in float32; train.precision is of other phases"]
+        found = []
+        rounded = " and ".join(one.key for one in self.compress if one.yields == "quantised")
+        if train.precision != "float32" and rounded:
+            found.append(f"{rounded} trains in float32; train.precision is of other phases")
+        if train.warmup_epochs >= train.epochs:
+            found.append(
+                f"train.warmup_epochs: the rate rises for {train.warmup_epochs:g} of "
+                f"{count(train.epochs, 'epoch')}, and never reaches {train.learning_rate:g}"
+            )
+        return found
 
     def class_names(self) -> list[str]:
         """The classes in the order of the logits. Raises UserError when a file cannot be read."""
@@ -275,7 +288,15 @@ class Recipe(Part):
         return names
 
     def modes(self, keys: Sequence[str]) -> list[Mode]:
-        """Of these keys, as the recipe has them or by default; without keys, the recipe's own."""
+        """Of these keys, as the recipe has them or by default; without keys, the recipe's own.
+
+        Raises UserError where a key is no mode's.
+        """
+        known = [*names("export"), *(mode.key for mode in self.export)]
+        if strange := [key for key in keys if key not in known]:
+            raise UserError(
+                f"there is no mode {strange[0]}.", f"They are {', '.join(dict.fromkeys(known))}."
+            )
         mine = {key: [mode for mode in self.export if mode.key == key] for key in keys}
         every = [mode for key in keys for mode in mine[key] or [load_part("export", key)()]]
         return every or self.export

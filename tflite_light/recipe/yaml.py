@@ -18,8 +18,9 @@ class Unreadable(ValueError):
 
 
 def parse(text: str) -> Any:
-    """The value of a text. Raises Unreadable."""
-    return _tried("load", text)
+    """The value of a text, no part of which is in two places: an alias gives a copy, so that each
+    can be changed alone. Raises Unreadable."""
+    return _copied(_tried("load", text))
 
 
 def end(text: str) -> int:
@@ -48,6 +49,15 @@ class _Representer(SafeRepresenter):
 
 
 _Representer.add_representer(str, _Representer.represent_text)
+
+
+def _copied(value: Any, within: tuple[int, ...] = ()) -> Any:
+    if id(value) in within:
+        raise Unreadable("cannot be read: an alias stands inside what it is an alias of")
+    within = (*within, id(value))
+    if isinstance(value, dict):
+        return {key: _copied(one, within) for key, one in value.items()}
+    return [_copied(one, within) for one in value] if isinstance(value, list) else value
 
 
 def _tried(method: str, text: str) -> Any:

@@ -23,7 +23,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import accuracy_as, deliver
-from tflite_light.runs.finding import create
+from tflite_light.runs.finding import create, require_unfinished
 from tflite_light.runs.folder import Run, open_run
 from tflite_light.runs.measuring import measure_phase
 from tflite_light.runs.phases import epochs_around, phase_of
@@ -31,7 +31,7 @@ from tflite_light.runs.planning import steps
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
 from tflite_light.training import distribution
 from tflite_light.training.display import Display
-from tflite_light.training.journal import Row
+from tflite_light.training.history import Row
 from tflite_light.training.judge import Judge
 from tflite_light.training.phase import train_phase
 
@@ -67,6 +67,7 @@ def start(
 def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
     """What is still to be done of a run; its pictures lie at `data` where they were moved."""
     with _locked(run):
+        require_unfinished(run)
         recipe = run.recipe_at(data)
         run.origin.require_same_data(recipe)
         teacher = open_teacher(recipe, run.classes)
@@ -79,7 +80,7 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
                 f"the first worker goes on with another run than {run.folder}.",
                 "Name the run's folder, the same on all workers.",
             )
-        return run, _train(run, pictures, teacher)
+        return run, _train(run, pictures, teacher, data)
 
 
 def _joined(folder: str, data: Data) -> Run:
@@ -125,9 +126,11 @@ def check(recipe: Recipe, data: Data) -> None:
         pass
 
 
-def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
-    """Do what is still to be done of a run; the rows of its report."""
-    interrupts.go_on_with(f"tflite-light train {run.folder} --resume")
+def _train(
+    run: Run, data: Data, teacher: Teacher | None, moved: str | Path | None = None
+) -> list[Measured]:
+    """Do what is still to be done of a run, whose pictures may have `moved`; its report's rows."""
+    interrupts.go_on_with(run.resume_command(moved))
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     if data.outliers:
         beside = ", ".join(f"{len(part)} {name}" for name, part in data.outliers.items())

@@ -80,17 +80,19 @@ def explain(
     changes: Sequence[str] = (),
     fix: float | None = None,
     out: str | Path | None = None,
+    data: str | Path | None = None,
 ) -> Explanation:
     """Run an integer file and the float network of a run, or of an import's recipe, on the same
     training pictures.
 
     With `fix`, try layers in float, those first that lose most, until top-1 is at most so many
-    points below the float network's, and write the recipe that keeps them so to `out`. Raises
+    points below the float network's, and write the recipe that keeps them so to `out`. A run's
+    pictures are at `data` if they were moved. Raises
     UserError where the file is of another network, or no tried layers suffice.
     """
     path, against = Path(path), Path(against)
     content = tflite.read(path).content
-    origin = _origin(path, against, changes)
+    origin = _origin(path, against, changes, data)
     found = _explained(path, _losses(content, origin), origin.mode)
     if fix is None:
         return found
@@ -116,17 +118,24 @@ def _has_kernel(layer: Any) -> bool:
     return any(weight.shape.rank > 1 for weight in layer.weights)
 
 
-def _origin(path: Path, against: Path, changes: Sequence[str]) -> _Origin:
+def _origin(path: Path, against: Path, changes: Sequence[str], moved: str | Path | None) -> _Origin:
     if against.is_dir():
+        if changes:
+            raise UserError(
+                f"`--set` changes a recipe, but {against} is a run.", "Leave out `--set`."
+            )
         run = open_run(against)
         require_finished(run)
         _require_no_other_run(path, against)
-        run.origin.require_same_data(run.recipe)
-        data = run.recipe.source.load(run.recipe.image)
-        run.origin.require_same_contents(data.parts, run.recipe)
-        mode = _mode(run.recipe, path)
+        recipe = run.recipe_at(moved)
+        run.origin.require_same_data(recipe)
+        data = recipe.source.load(recipe.image)
+        run.origin.require_same_contents(data.parts, recipe)
+        mode = _mode(recipe, path)
         models = dict(zip(run.phases, chain.models(run), strict=True))
-        return _Origin(run.recipe, mode, models[chain.source_phase(run, mode)], data)
+        return _Origin(recipe, mode, models[chain.source_phase(run, mode)], data)
+    if moved:
+        raise UserError("`--data` is of a run.", "Change the recipe's data by `--set`.")
     recipe = recipes.load(against, changes)
     model, data = importing.opened(recipe)
     return _Origin(recipe, _mode(recipe, path), model, data)
@@ -146,6 +155,7 @@ def _mode(recipe: Recipe, path: Path) -> Mode:
     """That a file was made by, as its name says; else plain int8."""
     every = [*recipe.modes(()), *recipe.possible_modes(), load("export", "int8")()]
     named = [one for one in every if f"_{path.stem}".endswith(f"_{one.stem}")]
+    named.sort(key=lambda one: -len(one.stem))  # all_int8.tflite is not of int8, if both are there
     mode: Mode = [*named, *(one for one in every if one.key == "int8")][0]
     return mode
 

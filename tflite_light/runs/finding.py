@@ -1,6 +1,7 @@
 """Making the folder of a new run, and finding older ones again."""
 
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,8 +11,9 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.folder import Run, open_run
-from tflite_light.runs.record import changed_files, differences, own_digests, record
+from tflite_light.runs.folder import FOLDERS, Run, open_run
+from tflite_light.runs.record import changed_files, differences, own_digests, papers
+from tflite_light.training import distribution
 
 
 def create(
@@ -26,9 +28,10 @@ def create(
     `teacher` is a digest of its teacher's weights.
     """
     require_name(name)
+    found = papers(recipe, parts, teacher)  # which takes minutes of many pictures
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
-        record(run.folder, recipe, parts, teacher)
+        files.write_all({run.folder / name: content for name, content in found.items()})
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)
         raise
@@ -47,7 +50,7 @@ def require_name(name: str) -> None:
 
 def newest(runs: Path) -> Run:
     """The run that was started last. Raises UserError when there is none."""
-    folders = [path.parent for path in runs.glob("*/environment.json")]
+    folders = [path.parent for path in runs.glob(f"{FOLDERS}/environment.json")]
     if not folders:
         raise UserError(f"no run in {runs} yet.", "Make one: `tflite-light train mobilenet_v2`")
     return open_run(max(folders, key=_started))
@@ -68,21 +71,31 @@ def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:
     """
     if target.is_dir():
         run = open_run(target)
-        if run.finished:
-            raise UserError(
-                f"{target} is finished.", f"See it with `tflite-light evaluate {target}`."
-            )
+        require_unfinished(run)
     else:
-        run = _unfinished(name, runs)
+        run = _unfinished(name, runs, recipe)
+    require_same_recipe(run, recipe)
+    return run
+
+
+def require_unfinished(run: Run) -> None:
+    if run.finished:
+        there = shlex.quote(str(run.folder))
+        raise UserError(
+            f"{run.folder} is finished.", f"See it with `tflite-light evaluate {there}`."
+        )
+
+
+def require_same_recipe(run: Run, recipe: Recipe) -> None:
+    """Raises UserError where a recipe, as it is asked for, is not the run's."""
     then, now = run.recipe.model_dump(mode="json"), recipe.absolute().model_dump(mode="json")
     changed = changed_files(own_digests(run.recipe), recipe)
     changes = "; ".join(differences(then, now))
     if changed or changes:
         raise UserError(
             f"{run.folder} was started with another {changed or f'recipe: {changes}'}.",
-            f"Go on with its own: `tflite-light train {run.folder} --resume`",
+            f"Go on with its own: `{run.resume_command()}`",
         )
-    return run
 
 
 def _new_folder(name: str, runs: Path) -> Path:
@@ -107,16 +120,32 @@ def _new_folder(name: str, runs: Path) -> Path:
             return folder
 
 
-def _unfinished(name: str, runs: Path) -> Run:
-    """The newest unfinished run of a recipe; those that cannot be read are named and skipped."""
+def _unfinished(name: str, runs: Path, recipe: Recipe) -> Run:
+    """The newest unfinished run of a recipe that no process works on.
+
+    Others of its name are skipped: those that cannot be read are named, and those of another recipe
+    where there is none of this one.
+    """
+    others: list[UserError] = []
     for number in sorted(_numbers(name, runs), reverse=True):
         try:
             run = open_run(runs / (name if number == 1 else f"{name}-{number}"))
         except UserError as error:
             say(f"skipping a run: {error.problem}")
             continue
-        if not run.finished:
+        if run.finished:
+            continue
+        try:
+            require_same_recipe(run, recipe)
+            if distribution.writes():  # of a cluster the first worker may hold it by now
+                with run.locked():
+                    pass
+        except UserError as error:
+            others.append(error)
+        else:
             return run
+    if others:
+        raise others[0]
     raise UserError(
         f"nothing to resume: no unfinished run of {name} in {runs}.",
         "Start one without `--resume`.",

@@ -1,5 +1,6 @@
 """A finished run again: other files of it, and its accuracy on the same or other pictures."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,13 @@ def export(
     require_finished(run)
     out = Path(out) if out else None
     files.require_writable(out or run.folder)
+    with contextlib.nullcontext() if out else run.locked():
+        return _exported(run, modes, out, data)
+
+
+def _exported(
+    run: Run, modes: Sequence[str], out: Path | None, data: str | Path | None
+) -> dict[Path, Measured]:
     recipe = run.recipe_at(data)
     if data:  # which need not have a class of outliers
         recipe = recipe.model_copy(update={"data": recipe.source.with_outliers_there()})
@@ -51,7 +59,7 @@ def export(
     chosen = recipe.modes(modes)
     run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
-    if not data:
+    if run.origin.has_same_data(recipe.source):
         run.origin.require_same_contents(pictures.parts, recipe)
     models = dict(zip(run.phases, chain.models(run), strict=True))
     logits = {
@@ -59,14 +67,13 @@ def export(
         for phase in {chain.source_phase(run, mode) for mode in chosen}
     }
     rows = {}
-    with run.locked():
-        for mode in chosen:
-            phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
-            made = mode, models[phase], logits[phase], pictures, chain.promises(run), path
-            rows[path] = deliver(*made, run.recipe.license)
-        pair_files([*rows.values()])
-        if not out:
-            run.write_rows(list(rows.values()))
+    for mode in chosen:
+        phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
+        made = mode, models[phase], logits[phase], pictures, chain.promises(run), path
+        rows[path] = deliver(*made, run.recipe.license)
+    pair_files([*rows.values()])
+    if not out:
+        run.write_rows(list(rows.values()))
     return rows
 
 
@@ -86,9 +93,10 @@ def evaluate(
     recipe = run.recipe_at(None, skip_strangers)
     if not data:
         run.origin.require_same_data(recipe)
-    parts = read(_measured(run, _source_at(run, data, skip_strangers)), recipe.image)
-    if not data:
-        run.origin.require_same_contents(parts, recipe)
+    source = source_of(run, data, skip_strangers)
+    parts = read(_measured(run, source), recipe.image)
+    if run.origin.has_same_data(source):
+        run.origin.require_same_contents(parts, recipe.model_copy(update={"data": source}))
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
     val, test, strange = parts.get("val"), parts["test"], parts.get(outlier_part("test"))
     if outliers:
@@ -116,7 +124,7 @@ def evaluate(
     return rows
 
 
-def _source_at(run: Run, data: str | Path | None, skip_strangers: bool) -> Source:
+def source_of(run: Run, data: str | Path | None = None, skip_strangers: bool = False) -> Source:
     """The run's own source, at `data` if that is given; what reads `data` where that is another."""
     if data is None or run.recipe.source.takes(Path(data)):
         return run.recipe_at(data, skip_strangers).source

@@ -10,8 +10,8 @@ history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
 """
 
 import contextlib
-import csv
 import fcntl
+import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -27,9 +27,11 @@ from tflite_light.measure.accuracy import Measured
 from tflite_light.recipe import Recipe
 from tflite_light.runs.origin import Origin
 from tflite_light.runs.record import require_unchanged
+from tflite_light.training.history import read_history
 from tflite_light.training.places import Places
 
 LOCK = ".lock"
+FOLDERS = "[!.]*"  # of runs; a hidden one is what is left of a run that was deleted
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 NAMES = {
@@ -87,9 +89,8 @@ class Run:
 
     def epochs_done(self, phase: str) -> int:
         """As many as a phase has been trained for, by the history."""
-        path = self.places(phase).history
-        lines = path.read_text().splitlines() if path.exists() else []
-        return sum(row.get("phase") == phase for row in csv.DictReader(lines))
+        rows = read_history(self.places(phase).history)
+        return sum(row["phase"] == phase for row in rows)
 
     @property
     def current_phase(self) -> str | None:
@@ -127,6 +128,8 @@ class Run:
         source = self.recipe.source
         if data is not None:
             source = source.located(Path(data), skip_strangers)
+            if not self.origin.has_same_data(source):
+                source = source.bare()
         elif skip_strangers:
             source = source.changed(source.skipping)
         return self.recipe.model_copy(update={"data": source})
@@ -143,7 +146,11 @@ class Run:
 
     def measured(self) -> list[Measured]:
         """The rows of metrics.json."""
-        return [Measured.from_json(row) for row in self._metrics()[1].values()]
+        rows = self._metrics()[1].values()
+        try:
+            return [Measured.from_json(row) for row in rows]
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise self._damaged from error
 
     def _metrics(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """What metrics.json holds, and its rows by name."""
@@ -151,16 +158,24 @@ class Run:
         try:
             return found, {row["name"]: dict(row) for row in found["rows"]}
         except (TypeError, KeyError, ValueError) as error:
-            raise UserError(
-                f"{self.metrics_path} is damaged.",
-                "Restore it; or remove it, then write it anew with "
-                f"`tflite-light train {self.folder} --resume`.",
-            ) from error
+            raise self._damaged from error
+
+    @property
+    def _damaged(self) -> UserError:
+        return UserError(
+            f"{self.metrics_path} is damaged.",
+            f"Restore it; or remove it, then write it anew with `{self.resume_command()}`.",
+        )
 
     def progress(self) -> str:
         """How far an unfinished run came, for a person."""
         phase = self.current_phase
         return f"it stopped in phase {phase}" if phase else "it stopped at the export"
+
+    def resume_command(self, data: str | Path | None = None) -> str:
+        """What to type in order to finish it, with its pictures at `data` if they were moved."""
+        given = ["--data", str(data)] if data else []
+        return shlex.join(["tflite-light", "train", str(self.folder), "--resume", *given])
 
     def locked(self) -> AbstractContextManager[None]:
         return locked(self.folder)
@@ -230,5 +245,5 @@ def require_finished(run: Run) -> None:
         raise UserError(f"{run.folder} is being trained.", "Wait until it has finished.")
     raise UserError(
         f"{run.folder} is unfinished: {run.progress()}.",
-        f"Finish it with `tflite-light train {run.folder} --resume`.",
+        f"Finish it with `{run.resume_command()}`.",
     )

@@ -64,10 +64,12 @@ def _inspect_file(target: Path, size: int | None) -> Inspected:
 
 
 def _inspect_recipe(target: Path, changes: Sequence[str]) -> Inspected:
-    path = open_run(target).folder / "recipe.yaml" if target.is_dir() else target
-    recipe = recipes.load(path, changes)
+    run = open_run(target) if target.is_dir() else None
+    recipe = recipes.load(run.folder / "recipe.yaml" if run else target, changes)
     model, size = recipe.model, recipe.image.size
-    network = network_of(model, size, class_count(recipe))
+    known = run and not changes and (run.folder / "data.json").exists()
+    classes = len(run.classes) if run and known else class_count(recipe)
+    network = network_of(model, size, classes)
     return Inspected(str(target), network, guidelines(network), model=model, size=size)
 
 

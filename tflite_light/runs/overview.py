@@ -1,5 +1,6 @@
 """What runs there are, how far they came and what they reached."""
 
+import contextlib
 import datetime
 import os
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from typing import Any, Literal
 from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.recipe import Recipe
-from tflite_light.runs.folder import FIT, Run, is_locked, open_run
+from tflite_light.runs.folder import FIT, FOLDERS, Run, is_locked, open_run
 
 RECORD = "environment.json"  # which only a run has, and which is written last when one begins
 
@@ -56,7 +57,7 @@ def overviews(runs: Path) -> list[Overview]:
     """Every run directly in a folder, the newest first. Raises UserError where it is none."""
     if runs.exists() and not runs.is_dir():
         raise UserError(f"{runs} is a file.", "Give `--runs` a folder of runs.")
-    found = [overview(path) for path in sorted(runs.glob("*")) if is_run(path)]
+    found = [overview(path) for path in sorted(runs.glob(FOLDERS)) if is_run(path)]
     return sorted(found, key=lambda one: one.started or "", reverse=True)
 
 
@@ -66,7 +67,7 @@ def overview(folder: Path) -> Overview:
     always: dict[str, Any] = {
         "name": folder.resolve().name,
         "folder": str(folder),
-        "size_bytes": sum(one.lstat().st_size for one in folder.rglob("*") if not one.is_dir()),
+        "size_bytes": _size(folder),
         "started": started.isoformat() if started else None,
         "age_seconds": (_now() - started).total_seconds() if started else None,
     }
@@ -95,6 +96,17 @@ def _reached(run: Run) -> dict[str, Any]:
         "best_top1": best.top1 if best else None,
         "best_bytes": best.size_bytes if best else None,
     }
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all that it holds; what vanishes meanwhile, as a training's temporary files do, is
+    none of it."""
+    size = 0
+    for there, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                size += Path(there, name).lstat().st_size
+    return size
 
 
 def _network(recipe: Recipe) -> str:

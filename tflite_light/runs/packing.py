@@ -15,6 +15,7 @@ from tflite_light.pipeline.streaming import streamed
 from tflite_light.progress import counted
 from tflite_light.recipe import Recipe
 from tflite_light.stack import tf
+from tflite_light.wording import first_line
 
 LABELS = "labels.txt"
 
@@ -68,7 +69,7 @@ def pack(recipe: Recipe, folder: str) -> Packed:
             file.write(text)
         shards.write_index(folder, Index(shards.geometry(recipe.image), found))
     except tf.errors.OpError as error:
-        reason = str(error.message).splitlines()[0].rstrip(".")
+        reason = first_line(error)
         raise UserError(f"cannot write {folder}: {reason}.", "Choose another folder.") from error
     pictures: dict[str, int] = {name: len(part) for name, part in data.parts.items()}
     size = sum(shard.size for shard in found.values())
@@ -78,7 +79,7 @@ def pack(recipe: Recipe, folder: str) -> Packed:
 def _is_list_of(text: str, names: list[str]) -> bool:
     """Whether a list of names is read as these: `16:9` and `4:3` would be numbered ones."""
     try:
-        return classes.parse(LABELS, text) == names
+        return classes.parse(LABELS, text.encode()) == names
     except UserError:
         return False
 

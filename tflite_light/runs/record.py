@@ -30,15 +30,14 @@ PACKAGES = (
 CHECKSUMS = "ends, middle and size"  # of what in each picture; earlier versions read others
 
 
-def record(
-    folder: Path, recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None
-) -> None:
-    """Write what the run in `folder` is made by; `recipe` is as it was typed, `parts` its data,
-    `teacher` a digest of its teacher's weights."""
+def papers(
+    recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None
+) -> dict[str, bytes | str]:
+    """The files that say what a run is made by, the one by which it is known to be one last.
+
+    `recipe` is as it was typed, `parts` its data, `teacher` a digest of its teacher's weights.
+    """
     resolved = recipe.absolute()
-    for name, file in recipe.own_files.items():
-        files.write(folder / name, file.content)
-    files.write(folder / "recipe.yaml", recipes.to_yaml(resolved, beside=True))
     data = {
         "classes": recipe.source.classes(),
         "digest": recipe.source.listing_digest(),
@@ -47,8 +46,12 @@ def record(
         "pictures": counts(recipe),
         "teacher": teacher,
     }
-    files.write_json(folder / "data.json", data)
-    files.write_json(folder / "environment.json", _environment(resolved))
+    return {
+        **{name: file.content for name, file in recipe.own_files.items()},
+        "recipe.yaml": recipes.to_yaml(resolved, beside=True),
+        "data.json": files.json_of(data),
+        "environment.json": files.json_of(_environment(resolved)),
+    }
 
 
 def require_unchanged(folder: Path, recipe: Recipe) -> None:

@@ -91,7 +91,7 @@ def _require_unneeded(folders: Sequence[Path]) -> None:
             if any(path.is_relative_to(place) for path in paths):
                 raise UserError(
                     f"{run.folder} is unfinished and needs {folder}: its recipe names it.",
-                    f"Finish it with `tflite-light train {run.folder} --resume`; or delete both.",
+                    f"Finish it with `{run.resume_command()}`; or delete both.",
                 )
 
 

@@ -13,20 +13,40 @@ from tflite_light.tflite.graph import Graph
 from tflite_light.tflite.storage import integers
 
 APART = 1 + 2**-12  # times the mean's scale: an eighth of a step at full range, at most
+# What takes any scale. Others, as CONCATENATION and SPLIT, want that of their outputs.
+_TAKERS = {
+    *("ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "FULLY_CONNECTED", "LOGISTIC", "MUL"),
+    *("QUANTIZE", "SOFTMAX", "SUB", "TANH"),
+}
 
 
 def without_ties(content: bytes) -> bytes:
-    """A file whose means have no scale equal to their input's; the same where none had."""
+    """A file whose means have no scale equal to their input's; the same where none had.
+
+    A mean whose scale is tied to others' by one who reads it stays as it is.
+    """
     changed = bytearray(content)  # so that the tensors' scales, views of it, can be written
     model = layout.read(changed)
     for number in range(len(model.subgraphs)):
         graph = Graph(content, model, number)
         for op, record in graph.operators:
-            if op == "MEAN":
-                _part(
-                    *(graph.tensors[integers(ends)[0]] for ends in (record.inputs, record.outputs))
-                )
+            source, mean = (integers(ends)[0] for ends in (record.inputs, record.outputs))
+            if op == "MEAN" and _is_free(graph, mean):
+                _part(graph.tensors[source], graph.tensors[mean])
     return bytes(changed)
+
+
+def _is_free(graph: Graph, index: int) -> bool:
+    """Whether all that read a tensor take any scale; its shape may be changed before."""
+    readers = [
+        (op, integers(record.outputs)[0])
+        for op, record in graph.operators
+        if index in integers(record.inputs)
+    ]
+    return all(
+        op in _TAKERS or (op in ("RESHAPE", "SQUEEZE") and _is_free(graph, made))
+        for op, made in readers
+    )
 
 
 def _part(source: Any, mean: Any) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from tflite_light.progress import duration, say
 from tflite_light.stack import keras
-from tflite_light.training.judge import FILE_ACCURACY, FILE_SECONDS
+from tflite_light.training.history import FILE_ACCURACY
+from tflite_light.training.judge import FILE_SECONDS
 
 
 class Display(keras.callbacks.Callback):  # type: ignore[misc]

@@ -21,6 +21,7 @@ from tflite_light.errors import UserError
 from tflite_light.progress import say
 from tflite_light.recipe.train import Train
 from tflite_light.stack import tf
+from tflite_light.wording import first_line
 
 ASSEMBLY = 600  # seconds in which all workers have to be there; clusters start them one by one
 HEALTH = 10  # seconds between two looks whether the others are there, each with three tries of 10 s
@@ -172,7 +173,7 @@ def _gathered() -> Any:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise UserError(
-            f"the {workers()} workers did not come together: {str(error).splitlines()[0]}.",
+            f"the {workers()} workers did not come together: {first_line(error)}.",
             "Start one process for each address in `TF_CONFIG`, with its own `task`.",
         ) from error
 
@@ -180,24 +181,34 @@ def _gathered() -> Any:
 @functools.cache
 def _cluster() -> list[str]:
     """Addresses of all workers, the one that writes first; none without `TF_CONFIG`."""
-    cluster = _config().get("cluster", {})
-    if not isinstance(cluster, dict) or set(cluster) - {"chief", "worker", "evaluator"}:
+    cluster = _config().get("cluster") or {}
+    if not isinstance(cluster, dict) or not all(map(_are_addresses, cluster.values())):
         raise UserError(
-            f"TF_CONFIG: a cluster of {', '.join(map(str, cluster))}, but workers train here, "
+            f"TF_CONFIG: its cluster is {cluster}.",
+            'It needs lists of addresses: {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}.',
+        )
+    if set(cluster) - {"chief", "worker", "evaluator"}:
+        raise UserError(
+            f"TF_CONFIG: a cluster of {', '.join(cluster)}, but workers train here, "
             "perhaps with a chief.",
             "Leave out parameter servers.",
         )
     return [*cluster.get("chief", []), *cluster.get("worker", [])]
 
 
+def _are_addresses(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
 def _index() -> int:
     """Which of `_cluster()` this process is."""
     config = _config()
-    task = config.get("task", {})
+    task = config.get("task")
+    task = task if isinstance(task, dict) else {}
     kind, number = task.get("type"), task.get("index")
     if kind not in ("chief", "worker") or not isinstance(number, int):
         raise UserError(
-            f"TF_CONFIG: its task is {task}.",
+            f"TF_CONFIG: its task is {config.get('task')}.",
             'It needs the type and the number of this process: {"type": "worker", "index": 0}.',
         )
     if not 0 <= number < len(config["cluster"].get(kind, [])):

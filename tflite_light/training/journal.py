@@ -1,34 +1,18 @@
 """A phase's memory on disk: written each epoch, so that training can go on after any kill."""
 
-import csv
-import io
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.stack import keras, tf
-from tflite_light.training import distribution
-from tflite_light.training.judge import FILE_ACCURACY
+from tflite_light.training import distribution, history
+from tflite_light.training.history import COLUMNS, FILE_ACCURACY, Row
 from tflite_light.training.places import Places
 
-Row = dict[str, Any]
 AVERAGE_EVERY = 16  # steps at most; at each one it would cost 5 % of a small network's step
-COLUMNS = (
-    "phase",
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    FILE_ACCURACY,
-    "learning_rate",
-    "seconds",
-)
 
 
 class Journal(keras.callbacks.Callback):  # type: ignore[misc]
@@ -56,6 +40,9 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
         self.set_model(model)
+        history.read_history(
+            self._places.history
+        )  # a damaged one is refused before an epoch is trained
         if self._places.state.exists():
             self._restore()
 
@@ -158,7 +145,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _write_history(self) -> None:
         if distribution.writes():
-            write_history(self._places.history, self.history)
+            history.write_history(self._places.history, self.history)
 
     def _variables(self) -> dict[str, Any]:
         """What training goes on from, by its name in the state."""
@@ -196,22 +183,6 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self._best = _below("best/", arrays)
         for index, variable in enumerate(self._optimizer()):
             variable.assign(arrays[f"optimizer/{index}"])
-
-
-def write_history(path: Path, rows: list[Row]) -> None:
-    """Put one phase's rows into a run's history, after those of the phases before it."""
-    before: list[Row] = []
-    if path.exists():
-        before = [
-            row
-            for row in csv.DictReader(path.read_text().splitlines())
-            if row["phase"] != rows[0]["phase"]
-        ]
-    text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS)
-    table.writeheader()
-    table.writerows([*before, *rows])
-    files.write(path, text.getvalue())
 
 
 def _below(prefix: str, arrays: checkpoint.Arrays) -> checkpoint.Arrays:

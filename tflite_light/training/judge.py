@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from tflite_light.stack import keras
+from tflite_light.training.history import FILE_ACCURACY
 
-FILE_ACCURACY, FILE_SECONDS = "file_accuracy", "file_seconds"
+FILE_SECONDS = "file_seconds"
 
 
 class Judge(keras.callbacks.Callback):  # type: ignore[misc]

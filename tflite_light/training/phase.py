@@ -17,9 +17,10 @@ from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.made import Both, Made, Outliers
 from tflite_light.recipe import Recipe
 from tflite_light.recipe.train import Schedule
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 from tflite_light.training import distribution
-from tflite_light.training.journal import Journal, Row
+from tflite_light.training.history import Row
+from tflite_light.training.journal import Journal
 from tflite_light.training.objective import Objective
 from tflite_light.training.optimizer import Rate, fall, optimizer
 from tflite_light.training.places import Places
@@ -71,7 +72,6 @@ def train_phase(
                 epochs=todo.stop,
                 validation_data=distribution.feed(lambda: _validation(data)),
                 validation_steps=_validation_steps(data),
-                class_weight=_class_weights(data) if settings.class_weights else None,
                 callbacks=[*phase.callbacks, *_tensorboard(places), journal, display],
                 verbose=0,
             )
@@ -83,7 +83,8 @@ def train_phase(
 def _batches(phase: Phase, recipe: Recipe, data: Data, seed: int, epochs: range) -> Any:
     size, shares = recipe.training.batch_size, distribution.shares()
     given = data.train, len(data.classes), size, recipe.augment, seed, epochs, shares
-    return phase.objective.labelled(training(*given, _outliers(recipe, data)))
+    batches = phase.objective.labelled(training(*given, _outliers(recipe, data)))
+    return _weighed(batches, data) if recipe.training.class_weights else batches
 
 
 def _outliers(recipe: Recipe, data: Data) -> Outliers | None:
@@ -151,11 +152,17 @@ def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> 
             layer.momentum = momentum or min(0.99, max(0.9, 1 - 5 / steps))
 
 
-def _class_weights(data: Data) -> dict[int, float]:
+def _weighed(batches: Any, data: Data) -> Any:
+    """Each picture has the weight of its class; Keras' own `class_weight` is for one device."""
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
     weights = [len(data.train) / (len(counts) * int(count)) for count in counts]
     # Behind the labels may stand a teacher's answers, and what marks outliers: they weigh 1.
-    return dict(enumerate([*weights, *[1.0] * (len(counts) + 1)]))
+    table = tf.constant([*weights, *[1.0] * (len(counts) + 1)], tf.float32)
+
+    def weigh(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
+        return inputs, targets, tf.gather(table, tf.argmax(targets, axis=1))
+
+    return batches.map(weigh)
 
 
 def _tensorboard(places: Places) -> list[Any]:

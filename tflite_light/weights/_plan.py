@@ -78,7 +78,7 @@ class Plan:
         self.mistakes += [("unexpected", name, str(arrays[name].shape)) for name in unexpected]
 
     def _layer(self, layer: Any, architecture: Architecture, theirs: str) -> None:
-        variables = {short_name(variable): variable for variable in layer.weights}
+        variables = by_short_name(layer)
         found = {short: self._find(layer, theirs, short, variables[short]) for short in variables}
         known = {
             short: self._laid_out(array, variables[short], short)
@@ -158,7 +158,7 @@ def candidates(reference: str, layer: str, short: str) -> list[str]:
     """What a layer's variable may be called in a file."""
     if is_keras(reference):
         return [f"{layer}/{name}" for name in KERAS_NAMES.get(short, (short,))]
-    return [f"{layer}.{TORCH_NAMES[short]}"]
+    return [f"{layer}.{TORCH_NAMES.get(short, short)}"]
 
 
 def expected(model: Any, reference: str, names: Names) -> set[str]:
@@ -166,9 +166,18 @@ def expected(model: Any, reference: str, names: Names) -> set[str]:
     return {
         name
         for layer in model.layers
-        for variable in layer.weights
-        for name in candidates(reference, names.get(layer.name, layer.name), short_name(variable))
+        for short in by_short_name(layer)
+        for name in candidates(reference, names.get(layer.name, layer.name), short)
     }
+
+
+def by_short_name(layer: Any) -> dict[str, Any]:
+    """A layer's variables; those of layers that it is made of are `query/kernel` ..."""
+    found = {short_name(variable): variable for variable in layer.weights}
+    if len(found) == len(layer.weights):
+        return found
+    names = (one.name.removesuffix(":0").removeprefix(f"{layer.name}/") for one in layer.weights)
+    return dict(zip(names, layer.weights, strict=True))
 
 
 def short_name(variable: Any) -> str:

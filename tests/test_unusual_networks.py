@@ -1,0 +1,382 @@
+"""Networks written otherwise than the kit's: built, counted, compressed and exported as those are,
+or refused before a training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_every_stage import pictures as drawn
+
+from tflite_light.compress._layers import is_normalised, is_normalised_before
+from tflite_light.compress._structure import keeping
+from tflite_light.compress.channels import Channels
+from tflite_light.compress.cluster import Cluster
+from tflite_light.compress.prune import Prune
+from tflite_light.cost import of_model
+from tflite_light.cost.inspection import network_of
+from tflite_light.errors import UserError
+from tflite_light.export.int8 import Int8
+from tflite_light.graph import checkpoint, lint
+from tflite_light.graph.build import build
+from tflite_light.graph.convert import convert, converter_for
+from tflite_light.graph.copied import copied
+from tflite_light.graph.statistics import lag, measure
+from tflite_light.measure.kernels import kernels
+from tflite_light.measure.runners import KerasModel, TFLiteModel
+from tflite_light.models import Architecture
+from tflite_light.models.keras_file import KerasFile
+from tflite_light.models.tiny import Tiny
+from tflite_light.pipeline.examples import Examples
+from tflite_light.stack import keras, tf
+from tflite_light.tflite.file import File, share_of_zeros
+from tflite_light.weights.npz import Npz
+
+LAYERS = keras.layers
+SIZE, CLASSES = 32, 3
+Body = Callable[[Any], Any]
+
+
+def pictures(count: int = 32) -> Any:
+    """A batch of them."""
+    return next(iter(drawn(SIZE).inputs(range(count), count)))
+
+
+class Own(Architecture):
+    body: Any
+
+    def logits(self, image: Any, classes: int) -> Any:
+        return self.body(image)
+
+
+def built(body: Body) -> Any:
+    return build(Own(body=body), SIZE, CLASSES, 0)
+
+
+def conv(x: Any, filters: int = 8, strides: int = 2, **fields: Any) -> Any:
+    return LAYERS.Conv2D(filters, 3, strides, "same", **fields)(x)
+
+
+def dense(x: Any, **fields: Any) -> Any:
+    return LAYERS.Dense(CLASSES, **fields)(x)
+
+
+def pooled(x: Any) -> Any:
+    return LAYERS.GlobalAveragePooling2D()(x)
+
+
+PROBABILITIES: dict[str, Body] = {
+    "an activation of TensorFlow's": lambda i: dense(pooled(conv(i)), activation=tf.nn.softmax),
+    "a function of TensorFlow's": lambda i: tf.nn.softmax(dense(pooled(conv(i)))),
+    "a function of Keras'": lambda i: keras.activations.softmax(dense(pooled(conv(i)))),
+    "a layer of a function": lambda i: LAYERS.Activation(tf.nn.softmax)(dense(pooled(conv(i)))),
+    "a sigmoid": lambda i: tf.sigmoid(dense(pooled(conv(i)))),
+    "before a mean": lambda i: pooled(conv(conv(i), CLASSES, activation="softmax")),
+}
+
+
+@pytest.mark.parametrize("form", PROBABILITIES)
+def test_probabilities_are_known_whatever_makes_them(form: str) -> None:
+    """They went on as logits: a softmax of a softmax, by which every answer was about 1/classes."""
+    with pytest.raises(UserError, match="makes probabilities of the logits"):
+        built(PROBABILITIES[form])
+
+
+def test_logarithms_of_probabilities_are_logits() -> None:
+    assert built(lambda i: tf.nn.log_softmax(dense(pooled(conv(i))))).output_shape == (None, 3)
+
+
+def saved(path: Path, ends: Body) -> tuple[Any, KerasFile]:
+    image = LAYERS.Input((SIZE, SIZE, 3))
+    model = keras.Model(image, ends(image))
+    model.save(path)
+    return keras.models.load_model(path), KerasFile(path=str(path))
+
+
+def test_a_softmax_that_is_a_function_is_left_out(tmp_path: Path) -> None:
+    whole, file = saved(tmp_path / "mine.h5", lambda i: tf.nn.softmax(dense(pooled(conv(i))) / 0.5))
+    logits = KerasModel(build(file, SIZE, CLASSES, 0)).logits([pictures()])
+    chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.abs(chances - whole.predict(pictures(), verbose=0)).max() < 1e-6
+
+
+def test_a_softmax_that_is_used_elsewhere_stays(tmp_path: Path) -> None:
+    """The dense layer is shared: without its softmax its first use would answer otherwise."""
+
+    def twice(image: Any) -> Any:
+        shared = LAYERS.Dense(CLASSES, activation="softmax")
+        return shared(shared(dense(pooled(conv(image)))))
+
+    _, file = saved(tmp_path / "mine.h5", twice)
+    with pytest.raises(UserError, match="makes probabilities of the logits"):
+        build(file, SIZE, CLASSES, 0)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    def spoilt(image: Any) -> Any:
+        return dense(pooled(conv(image, bias_initializer=keras.initializers.Constant(np.nan))))
+
+    _, file = saved(tmp_path / "mine.h5", spoilt)
+    with pytest.raises(UserError, match="its weights have NaN or infinity, as in conv2d"):
+        build(file, SIZE, CLASSES, 0)
+
+
+def test_a_saved_network_is_built_in_float32_and_trained_whole(tmp_path: Path) -> None:
+    """As guides have it: mixed precision, a frozen base, and a layer that has the input's name."""
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        image = LAYERS.Input((SIZE, SIZE, 3))
+        x = conv(LAYERS.ReLU(name="image")(image), trainable=False)
+        keras.Model(image, dense(pooled(x), dtype="float32")).save(tmp_path / "mine.h5")
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    model = build(KerasFile(path=str(tmp_path / "mine.h5")), SIZE, CLASSES, 0)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert len(model.trainable_weights) == 4
+    assert TFLiteModel(convert(converter_for(model))).logits([pictures(2)]).shape == (
+        2,
+        3,
+    )
+
+
+SUMS: dict[str, Body] = {
+    "plus": lambda x: x + LAYERS.ReLU()(conv(x, strides=1)),
+    "named": lambda x: tf.maximum(x, y=LAYERS.ReLU()(conv(x, strides=1))),
+    "listed": lambda x: tf.concat([x, LAYERS.ReLU()(conv(x, strides=1))], -1),
+}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+def test_a_relu_is_fused_whatever_reads_it(kind: str) -> None:
+    plain = Own(body=lambda i: dense(pooled(SUMS[kind](conv(i))))).build((SIZE, SIZE, 3), CLASSES)
+    keras.utils.set_random_seed(0)
+    model = built(lambda i: dense(pooled(SUMS[kind](conv(i)))))
+    assert not [layer for layer in model.layers if isinstance(layer, LAYERS.ReLU)]
+    plain.set_weights(model.get_weights())
+    batch = pictures()
+    assert np.array_equal(model.predict(batch, verbose=0), plain.predict(batch, verbose=0))
+
+
+def split(image: Any) -> Any:
+    one, other = tf.split(conv(image, 16), 2, axis=-1)
+    return dense(pooled(LAYERS.Concatenate()([conv(one), conv(other)])))
+
+
+def test_a_layer_of_several_outputs_is_counted() -> None:
+    """It ended a run in a traceback after all its training."""
+    model = built(split)
+    assert of_model.network(model).multiply_adds == 27 * 16 * 256 + 2 * 72 * 8 * 64 + 48
+    with pytest.raises(UserError, match=r"split gives several tensors: where channels go"):
+        Channels().plan(model, None)
+
+
+def test_layers_of_another_network_count_as_they_are_used() -> None:
+    """The idiom of transfer learning: a base of other pictures, layer by layer."""
+    image = LAYERS.Input((96, 96, 3))
+    x = LAYERS.ReLU()(conv(image, 32, name="c1"))
+    base = keras.Model(image, LAYERS.ReLU()(conv(x, 32, name="c2")))
+
+    def again(image: Any) -> Any:
+        for layer in base.layers[1:]:
+            image = layer(image)
+        return dense(pooled(image))
+
+    model = built(again)
+    assert all(len(layer.inbound_nodes) == 1 for layer in model.layers)
+    products = 27 * 32 * 256 + 288 * 32 * 64 + 96
+    assert Channels().plan(model, None)["multiply_adds"][0] == products
+    assert lint.refused(model) == {}
+
+
+def test_norms_without_a_scale_are_measured_like_others() -> None:
+    """Their statistics counted as up to date whatever they were, and `qat` froze them so."""
+
+    def norm(image: Any) -> Any:
+        x = LAYERS.BatchNormalization(scale=False)(conv(image, use_bias=False))
+        return dense(pooled(LAYERS.ReLU()(x)))
+
+    model = built(norm)
+    before = lag(model, [pictures()])
+    measure(model, [pictures()])
+    assert before > 0.1
+    assert lag(model, [pictures()]) < 1e-3
+
+
+def attention(image: Any) -> Any:
+    x = conv(image, 16)
+    gate = LAYERS.Conv2D(1, 7, padding="same", activation="sigmoid")(x)
+    return dense(pooled(conv(LAYERS.Multiply()([x, gate]), 16)))
+
+
+def test_a_gate_of_one_channel_stays_and_what_it_multiplies_may_go() -> None:
+    plan = Channels().plan(built(attention), None)
+    assert all(after < before for before, after in plan["widths"].values())
+    assert set(plan["widths"]) == {"conv2d", "conv2d_2"}
+
+
+def scaled(x: Any) -> Any:
+    norm = LAYERS.BatchNormalization()
+    made = norm(x)
+    norm.gamma.assign(np.linspace(0.5, 2, norm.gamma.shape[0]))
+    return made
+
+
+BEHIND: dict[str, Body] = {
+    "at once": lambda x: x,
+    "a dropout": LAYERS.Dropout(0.2),
+    "dropped channels": LAYERS.SpatialDropout2D(0.2),
+    "noise": LAYERS.GaussianNoise(0.2),
+    "nothing": LAYERS.Activation("linear"),
+    "another shape": LAYERS.Reshape((256, 1, 32)),
+}
+
+
+@pytest.mark.parametrize("between", BEHIND)
+def test_a_kernel_that_a_norm_scales_is_promised_by_channel(between: str) -> None:
+    """The float file had 512 values, more than the promised 16, after all of the training."""
+
+    def body(image: Any) -> Any:
+        x = BEHIND[between](conv(image, 32, name="k"))
+        return dense(pooled(LAYERS.ReLU()(scaled(x))))
+
+    model, stage = built(body), Cluster(centroids=4)
+    plan = stage.plan(model, None)
+    assert is_normalised(model.get_layer("k"))
+    assert plan["whole"] == ["dense"]
+    content = convert(converter_for(stage.wrap(model, plan, 1)))
+    assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]
+
+
+def test_a_kernel_that_a_norm_scales_from_before_is_not_clustered() -> None:
+    def body(image: Any) -> Any:
+        return dense(LAYERS.ReLU()(LAYERS.Dense(32, name="k")(scaled(pooled(conv(image, 64))))))
+
+    model, stage = built(body), Cluster(centroids=4)
+    assert is_normalised_before(model.get_layer("k"))
+    assert stage.plan(model, None)["layers"] == ["conv2d", "dense"]
+
+
+def test_a_product_inside_an_activation_is_refused() -> None:
+    """The int8 file would compute five operators in float, known after all of the training."""
+    fused = built(lambda i: dense(pooled(conv(i, activation="swish"))))
+    assert lint.refused(fused) == {"conv2d": "(Conv2D with swish)"}
+    apart = built(lambda i: dense(pooled(LAYERS.Activation("swish")(conv(i)))))
+    assert lint.refused(apart) == {}
+
+
+def composite(image: Any) -> Any:
+    x = LAYERS.Reshape((256, 16))(conv(image, 16))
+    x = LAYERS.MultiHeadAttention(2, 8, name="att")(x, x)
+    return dense(LAYERS.GlobalAveragePooling1D()(x))
+
+
+def test_zeros_are_promised_of_all_kernels_those_inside_layers_too() -> None:
+    model = built(composite)
+    plan = Prune(sparsity=0.02).plan(model, None)
+    total = sum(one.values.size for one in kernels(model))
+    covered = sum(share * np.prod(plan["shapes"][name]) for name, share in plan["sparsity"].items())
+    assert plan["zeros"] <= covered / total + 1e-6
+
+
+def test_weights_of_layers_made_of_layers_are_taken_over(tmp_path: Path) -> None:
+    model = built(composite)
+    arrays: dict[str, Any] = checkpoint.weights_of(model)
+    np.savez(tmp_path / "mine.npz", **arrays)
+    other = copied(model)
+    for variable in other.weights:
+        variable.assign(tf.zeros_like(variable))
+    Npz(path=str(tmp_path / "mine.npz")).load(other, Tiny(), [*"abc"])
+    assert all(map(np.array_equal, model.get_weights(), other.get_weights()))
+
+
+def test_slopes_are_no_kernels() -> None:
+    model = built(lambda i: dense(pooled(conv(LAYERS.PReLU(name="p")(conv(i))))))
+    layer = model.get_layer("conv2d")
+    kernel = layer.kernel.numpy()
+    kernel[..., ::2] = 0
+    layer.kernel.assign(kernel)
+    slopes = model.get_layer("p").alpha
+    slopes.assign(np.full(slopes.shape, 0.25))
+    assert share_of_zeros(kernels(model)) == File(convert(converter_for(model))).zeros()
+    keeper = keeping(model, {"zeros", "clusters"})[0]
+    keeper.on_train_begin(None)
+    drawn = np.random.default_rng(0).uniform(size=slopes.shape).astype(np.float32)
+    slopes.assign(drawn)
+    keeper.on_train_batch_end(0, None)
+    assert np.array_equal(slopes.numpy(), drawn)
+
+
+def test_a_network_in_a_network_and_its_like_are_counted(tmp_path: Path) -> None:
+    inner = LAYERS.Input((16, 16, 8))
+    base = keras.Model(inner, LAYERS.SeparableConv2D(8, 3, padding="same")(inner))
+    ends: Body = lambda i: dense(pooled(LAYERS.Conv2DTranspose(4, 3, 2, "same")(base(conv(i)))))  # noqa: E731
+    _, file = saved(tmp_path / "mine.h5", ends)
+    products = 27 * 8 * 256 + 72 * 256 + 64 * 256 + 9 * 8 * 4 * 256 + 4 * 3
+    assert network_of(file, SIZE, CLASSES).multiply_adds == products
+
+
+def joined(*of: Any) -> Any:
+    return dense(LAYERS.Concatenate()([*of]))
+
+
+MEANS: dict[str, Body] = {
+    "a maximum beside it": lambda x: joined(pooled(x), LAYERS.GlobalMaxPooling2D()(x)),
+    "a split": lambda x: joined(*tf.split(pooled(x), 2, -1)),
+    "a stack": lambda x: dense(LAYERS.Flatten()(tf.stack([pooled(x), pooled(x)], 1))),
+    "an enlargement": lambda x: dense(
+        pooled(
+            LAYERS.Concatenate()(
+                [x, LAYERS.UpSampling2D(8)(LAYERS.GlobalAveragePooling2D(keepdims=True)(x))]
+            )
+        )
+    ),
+    "a transposition": lambda x: dense(
+        LAYERS.Flatten()(LAYERS.Permute((2, 1))(tf.reduce_mean(x, 1)))
+    ),
+}
+
+
+@pytest.mark.parametrize("reader", MEANS)
+def test_a_mean_whose_scale_others_share_keeps_it(reader: str, examples: Examples) -> None:
+    """Told apart from its ties, it gave a file that no runtime loads."""
+
+    def body(image: Any) -> Any:
+        x = conv(image, 16, activation="relu", name="b")
+        return MEANS[reader](conv(x, 16, activation="relu", name="c"))
+
+    model = built(body)
+    layer = model.get_layer("c")  # a channel that does not vary holds the extremes
+    kernel, bias = layer.get_weights()
+    kernel[..., 0], bias[0] = 0, 5
+    layer.set_weights([kernel, bias])
+    content = Int8(calibration_images=20).convert(model, examples)
+    batch = next(examples.inputs(range(20)))
+    expected = KerasModel(model).logits([batch])
+    assert (
+        np.abs(TFLiteModel(content).logits([batch]) - expected).max() < 0.1 * np.abs(expected).max()
+    )
+
+
+def dead(image: Any) -> Any:
+    x = conv(image, 16, activation="relu")
+    branch = conv(x, 16, 1, activation="relu", bias_initializer=keras.initializers.Constant(-90))
+    return dense(pooled(LAYERS.Add()([x, conv(branch, 16, 1)])))
+
+
+def test_a_layer_that_is_zero_on_all_pictures_has_a_file_that_runs(examples: Examples) -> None:
+    model = built(dead)
+    content = Int8(calibration_images=20).convert(model, examples)
+    batch = next(examples.inputs(range(20)))
+    expected = KerasModel(model).logits([batch])
+    assert (
+        np.abs(TFLiteModel(content).logits([batch]) - expected).max() < 0.1 * np.abs(expected).max()
+    )
+
+
+def test_answers_that_are_no_numbers_are_an_error() -> None:
+    model = built(lambda i: dense(pooled(conv(i))))
+    content = convert(converter_for(model))
+    for runner in (KerasModel(model), TFLiteModel(content)):
+        with pytest.raises(UserError, match="answers with NaN or infinity"):
+            runner.logits([np.full((1, SIZE, SIZE, 3), np.nan, np.float32)])
