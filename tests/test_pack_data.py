@@ -11,7 +11,8 @@ import pytest
 from conftest import Call, as_json, complaint
 
 from tflite_light import recipe as recipes
-from tflite_light.data import Source
+from tflite_light.data import Source, tfrecord
+from tflite_light.errors import UserError
 from tflite_light.pipeline import reading, shards
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import training
@@ -114,6 +115,29 @@ def test_what_does_not_fit_the_index_is_refused(call: Call, photos: Path, tmp_pa
         Path("shards/index.npz").write_bytes(content)
         assert "shards/index.npz is damaged (" in complaint(call(*change))
     assert not Path("runs").exists()
+
+
+def test_of_many_packed_pictures_none_is_read_at_the_start(
+    call: Call, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    data = as_json(call("pack-data", "recipe.yaml", "-o", "shards", "--json"))["data"]
+    image = recipes.load("recipe.yaml").image
+    few = source(data).load(image)
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "FEW", 10)
+        patch.setattr(tfrecord, "read_record", None)  # whose call would fail
+        many = source(data).load(image)
+    assert {name: one.digest() for name, one in many.parts.items()} == {
+        name: one.digest() for name, one in few.parts.items()
+    }
+    assert np.array_equal(many.train.pixels(range(5)), few.train.pixels(range(5)))
+    shard = sorted(tmp_path.glob("shards/train-*"))[-1]  # of which none is in memory
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(UserError, match=r"its checksum is not that of index\.npz"):
+        many.train.pixels(range(len(many.train)))
 
 
 def test_a_pack_that_has_lost_a_file_is_refused(call: Call, photos: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
-from tflite_light.compress._layers import is_normalised, is_normalised_before
+from tflite_light.compress._layers import is_normalised_before, is_scaled
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
@@ -229,6 +229,8 @@ BEHIND: dict[str, Body] = {
     "noise": LAYERS.GaussianNoise(0.2),
     "nothing": LAYERS.Activation("linear"),
     "another shape": LAYERS.Reshape((256, 1, 32)),
+    "another scale": LAYERS.Rescaling(np.linspace(0.5, 2, 32).tolist()),
+    "a product": lambda x: x * tf.constant(np.linspace(0.5, 2, 32), tf.float32),
 }
 
 
@@ -242,7 +244,7 @@ def test_a_kernel_that_a_norm_scales_is_promised_by_channel(between: str) -> Non
 
     model, stage = built(body), Cluster(centroids=4)
     plan = stage.plan(model, None)
-    assert is_normalised(model.get_layer("k"))
+    assert is_scaled(model.get_layer("k"))
     assert plan["whole"] == ["dense"]
     content = convert(converter_for(stage.wrap(model, plan, 1)))
     assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]

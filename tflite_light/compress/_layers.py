@@ -49,6 +49,18 @@ def is_normalised(layer: Any) -> bool:
     )
 
 
+def is_scaled(layer: Any) -> bool:
+    """Whether the converter multiplies each output channel by something, a batch norm's or not."""
+    readers = [node.outbound_layer for node in layer.outbound_nodes]
+    return any(_scales(one) or (_does_nothing(one) and is_scaled(one)) for one in readers)
+
+
+def _scales(layer: Any) -> bool:
+    kinds = (keras.layers.BatchNormalization, keras.layers.Rescaling)
+    products = ("math.multiply", "math.divide", "math.truediv")
+    return isinstance(layer, kinds) or getattr(layer, "symbol", "") in products
+
+
 def is_normalised_before(layer: Any) -> bool:
     """Whether it reads a batch norm that follows no layer with a kernel: the converter multiplies
     this one's kernel by it, each input channel."""
@@ -70,7 +82,7 @@ def _does_nothing(layer: Any) -> bool:
     """In a file: values stay as they are, perhaps in another shape."""
     layers = keras.layers
     kinds = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
-    shapes = (layers.Reshape, layers.Flatten, layers.Rescaling)
+    shapes = (layers.Reshape, layers.Flatten)
     linear = isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear
     return isinstance(layer, (*kinds, *shapes)) or linear
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import is_normalised, is_normalised_before, weighty
+from tflite_light.compress._layers import is_normalised_before, is_scaled, weighty
 from tflite_light.compress._structure import keeping
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
@@ -72,7 +72,7 @@ class Cluster(Stage):
         whole = self.per == "tensor"
         return {
             "layers": [layer.name for layer in layers],
-            "whole": [layer.name for layer in layers if whole and not is_normalised(layer)],
+            "whole": [layer.name for layer in layers if whole and not is_scaled(layer)],
             "shapes": {layer.name: list(layer.kernel.shape) for layer in layers},
         }
 

@@ -1,11 +1,12 @@
 """TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
 
 import contextlib
+import errno
 import fnmatch
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -143,15 +144,21 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
             "Name the files of one folder.",
         )
 
+    packed = geometries[0] is not None
+
     def read(index: int) -> bytes:
         record = records[index]
-        features = _features(record, record.read())
+        content = record.read()
+        if packed and zlib.crc32(content) != record.checksum:
+            raise OSError(errno.EIO, f"its checksum is not that of {INDEX}")
+        features = _features(record, content)
         return bytes(_value(source.image_key, record, features, "bytes_list"))
 
-    checksums = [record.checksum for record in records]
-    shards = counts if geometries[0] else None
-    names = [str(record) for record in records]
-    return Pictures(names, labels, read, checksums, shards=shards, geometry=geometries[0])
+    checksums, names = [one.checksum for one in records], [str(one) for one in records]
+    pictures = Pictures(names, labels, read, checksums)
+    if not packed:
+        return pictures
+    return replace(pictures, shards=counts, geometry=geometries[0], checksums=checksums)
 
 
 def _folder(path: str) -> str:

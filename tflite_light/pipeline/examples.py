@@ -57,7 +57,7 @@ class Examples:
         """Decode a picture, and keep it where pictures are kept; or note that it is broken."""
         try:
             content = self.pictures.read(index)
-            self.checksums[index] = _checksum(content)
+            self.checksums[index] = self._checksum(index, content)
             pixels = self._size(_decoded(content))
         except (OSError, ValueError) as error:
             self.broken[index] = reason(error)
@@ -66,7 +66,11 @@ class Examples:
             self._keep(index, pixels)
 
     def first_look(self, index: int) -> None:
-        """Look at a picture's ends; decode it where they are odd, or cannot be had alone."""
+        """Look at a picture's ends; decode it where they are odd, or cannot be had alone. One whose
+        checksum is known is left for when it is needed."""
+        if self.pictures.checksums:
+            self.checksums[index] = self.pictures.checksums[index]
+            return
         try:
             with self._opened(index) as file:
                 seen = look(file) if file else None
@@ -106,9 +110,13 @@ class Examples:
             content = self.pictures.read(index)
         except OSError as error:
             raise UserError(f"{name} cannot be read any more ({reason(error)}).", _BACK) from error
-        if _checksum(content) != self.checksums[index]:
+        if self._checksum(index, content) != self.checksums[index]:
             raise UserError(f"{name} was changed while it was in use.", _BACK)
         return content
+
+    def _checksum(self, index: int, content: "bytes | Pixels") -> int:
+        known = self.pictures.checksums  # to which `read` has held it
+        return known[index] if known else _checksum(content)
 
     def _note_broken(self, index: int, reason: str) -> None:
         """Raises UserError unless broken pictures are to be replaced."""

@@ -36,6 +36,7 @@ class Pictures:
     skip_broken: bool = False  # a picture that cannot be decoded is replaced by one of its class
     shards: list[int] | None = None  # how many lie in each file, where files are best read whole
     geometry: dict[str, Any] | None = None  # of the contract that sized them, where one has
+    checksums: list[int] | None = None  # of each, where known unread; `read` holds pictures to them
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,6 +53,7 @@ class Pictures:
             open=opened and (lambda index: opened(indices[index])),
             groups=self.groups and [self.groups[index] for index in indices],
             shards=None,
+            checksums=self.checksums and [self.checksums[index] for index in indices],
         )
 
 

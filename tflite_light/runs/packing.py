@@ -8,6 +8,7 @@ import numpy as np
 from tflite_light import classes
 from tflite_light.errors import UserError
 from tflite_light.pipeline import shards
+from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.shards import Index, Shard
@@ -40,13 +41,15 @@ class Packed:
 
 def pack(recipe: Recipe, folder: str) -> Packed:
     """Write a recipe's pictures, sized by its contract, into a new folder, on any path that
-    TensorFlow opens. Raises UserError where that is not empty, or a picture cannot be read.
+    TensorFlow opens. Raises UserError where that is not empty, a picture cannot be read, or too
+    many are in two parts.
 
     The index is written last: without it the folder is no finished pack.
     """
     folder = folder.rstrip("/") or "/"
     _require_new(folder)
     data = recipe.source.load(recipe.image)
+    require_apart(recipe.source.where, data.parts)
     strange = recipe.source.outliers if data.outliers else None
     known = [*data.classes, *([classes.plain(strange)] if strange else [])]
     text = "".join(f"{name}\n" for name in known)
