@@ -156,7 +156,7 @@ class Source(Part):
         if ALL in found:
             return replace(found[ALL], kind="test or training pictures")
         part: Split | None = next((name for name in ("test", "val") if name in found), None)
-        if part and not len(found[part]):
+        if part and not len(self.scanned[1][part]):
             raise UserError(
                 f"{self.where} has no picture in {part}.",
                 "Add some, or name the folder of the pictures to measure on.",
