@@ -13,6 +13,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -750,3 +751,20 @@ def test_a_files_labels_are_matched_by_name_where_that_is_clear(photos: Path) ->
     with pytest.raises(UserError, match=r"sign2 is more than one class: write sign2 \(2\) or"):
         labelled(source_at(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
     assert set(labelled(source_at(photos, False), labels[:3]).labels) == {0, 1, 2}
+
+
+def test_classes_that_look_alike_are_said(photos: Path, capsys: Any) -> None:
+    (photos / "sign1").rename(photos / "Sign0")
+    Directory(path=str(photos)).require_usable()
+    assert "'Sign0' and 'sign0' are two classes" in capsys.readouterr().err
+
+
+def test_a_part_without_pictures_is_not_measured_on(photos: Path, tmp_path: Path) -> None:
+    """Labels without pictures: `max() arg is an empty sequence`."""
+    rows = write_table(photos, "path,label,split", "{},{},train")
+    source: Any = load("data", "csv").model_validate(rows)
+    classes, parts = source.scanned
+    empty = replace(parts["train"], names=[], labels=[])
+    source.__dict__["scanned"] = classes, parts | {"test": empty}
+    with pytest.raises(UserError, match="has no picture in test"):
+        source.measured()

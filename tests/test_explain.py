@@ -243,6 +243,16 @@ def test_files_of_other_modes_are_explained_but_for_floats(run: Path, call: Call
     assert "has no int8 weights: nothing in it is rounded" in message
 
 
+def test_a_run_s_recipe_is_not_changed_and_its_pictures_may_have_moved(
+    run: Path, call: Call
+) -> None:
+    file = run / "exports/int8.tflite"
+    message = complaint(call("explain", file, "--against", run, "--set", "seed=3"))
+    assert f"`--set` changes a recipe, but {run} is a run." in message
+    message = complaint(call("explain", file, "--against", run, "--data", "nowhere"))
+    assert "reads no files" in message or "nowhere does not exist" in message
+
+
 def test_a_file_of_another_network_is_refused(run: Path, examples: Examples, call: Call) -> None:
     keras.utils.set_random_seed(0)
     network = settled(MobileNetV2(alpha=0.35).build((32, 32, 3), 10), examples)

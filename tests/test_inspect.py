@@ -384,3 +384,16 @@ def test_a_network_as_a_layer_cannot_be_counted(trainable: bool) -> None:
     inner.trainable = trainable
     with pytest.raises(UserError, match="layer inner cannot be counted: what the weights of Seq"):
         cost_of_model.network(model)
+
+
+def test_a_run_has_its_own_classes_wherever_its_pictures_are(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "model: {tiny: {width: 4}}\ndata: {directory: {path: photos}}\nimage: {size: 32}\n"
+        "train: {epochs: 1, batch_size: 8}\nexport: [float32]\n"
+    )
+    run = as_json(call("train", "mine.yaml", "--json"))["run"]
+    before = as_json(call("inspect", run, "--json"))
+    photos.rename(tmp_path / "moved")
+    assert as_json(call("inspect", run, "--json")) == before

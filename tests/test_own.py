@@ -266,3 +266,64 @@ def test_equal_content_is_one_class(tmp_path: Path) -> None:
     assert one is two
     (tmp_path / "two" / "my_net.py").write_text(NET + "\n")
     assert own.load(tmp_path / "two" / "my_net.py") is not one
+
+
+TUPLED = """
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from tflite_light.data.synthetic import Synthetic
+
+
+class _Kind(Enum):
+    A = "a"
+
+
+class Mine(Synthetic):
+    "Fields that JSON writes otherwise."
+
+    pair: tuple[int, int] = (1, 2)
+    place: Path = Path("x")
+    kind: _Kind = _Kind.A
+    anything: Any = None
+"""
+
+
+def test_a_run_of_a_part_with_any_fields_is_opened_again(call: Call, tmp_path: Path) -> None:
+    """It was trained to the end, and then broken: a tuple is a list in its recipe."""
+    recipe = write(
+        tmp_path,
+        "model: {tiny: {width: 4}}\ndata: {./mine.py: {count: 60, number_of_classes: 3, side: 32, "
+        "pair: [3, 4], kind: a}}\nimage: {size: 32}\ntrain: {epochs: 1}\nexport: [float32]\n",
+        mine=TUPLED,
+    )
+    made = as_json(call("train", recipe, "--json"))
+    assert as_json(call("evaluate", made["run"], "--json"))["rows"][0]["name"] == "fit"
+    fields = as_json(call("list", "./mine.py", "--json"))["./mine.py"]["mine"]["fields"]
+    assert (fields["anything"]["type"], fields["pair"]["type"]) == ("anything", "list of integer")
+
+
+LABELLED = """
+from tflite_light.data.synthetic import Synthetic
+
+
+class Mine(Synthetic):
+    def scan(self):
+        from dataclasses import replace
+        names, parts = super().scan()
+        train = parts["train"]
+        return names, parts | {"train": replace(train, labels=[NUMBER, *train.labels[1:]])}
+"""
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_a_label_that_is_no_class_is_refused(label: int, call: Call, tmp_path: Path) -> None:
+    recipe = write(
+        tmp_path,
+        "model: tiny\ndata: {./mine.py: {count: 60, number_of_classes: 3, side: 32}}\n"
+        "image: {size: 32}\ntrain: {epochs: 1}\n",
+        mine=LABELLED.replace("NUMBER", str(label)),
+    )
+    message = complaint(call("train", recipe))
+    assert f"1 picture without one of the 3 classes: synthetic picture 0 ({label})." in message

@@ -1,22 +1,27 @@
 """A whole run through the command line: what it leaves, what it says, and going on after a kill."""
 
 import json
+import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from conftest import TINY, Call, as_json, as_lines, complaint, invoke
+from PIL import Image as Pillow
 
 from tflite_light import contract, files, recipe
 from tflite_light.data._examples import write_photographs
+from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.predict import open_file
 from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
-from tflite_light.runs import folder
+from tflite_light.runs import conductor, finished, folder
 from tflite_light.tflite.ends import quantise
 from tflite_light.training import history
 
@@ -467,3 +472,53 @@ def test_a_file_of_another_run_among_the_exports_is_refused(copy: Path, call: Ca
     data = json.loads((run / "data.json").read_text())
     (run / "data.json").write_text(json.dumps({**data, "contents": []}))
     assert "data.json is damaged." in complaint(call("evaluate", run))
+
+
+def test_pictures_of_the_same_names_and_sizes_are_not_taken_for_the_run_s(
+    call: Call, tmp_path: Path
+) -> None:
+    """Raw pictures all have one size: a file was calibrated, judged and kept by others' pixels."""
+    for name, seed in (("bmp", 0), ("other", 9)):
+        source = Synthetic(count=60, number_of_classes=3, side=32, seed=seed)
+        for part in SPLITS:
+            pictures = source.split(part)
+            for index, label in enumerate(pictures.labels):
+                path = tmp_path / name / part / f"c{label}" / f"{part}{index}.bmp"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                pixels: Any = pictures.read(index)
+                Pillow.fromarray(pixels).save(path)
+    (tmp_path / "mine.yaml").write_text(
+        "model: {tiny: {width: 4}}\ndata: {directory: {path: bmp}}\nimage: {size: 32}\n"
+        "train: {epochs: 1}\nexport: [float32]\n"
+    )
+    run = as_json(call("train", "mine.yaml", "--json"))["run"]
+    for command in (("export", run, "--int8"), ("evaluate", run), ("report", run)):
+        assert "hold other bytes than" in complaint(call(*command, "--data", "other"))
+    assert sorted(path.name for path in Path(run, "exports").glob("*.tflite")) == ["float32.tflite"]
+    rows = as_json(call("evaluate", run, "--data", "other/val", "--json"))["rows"]
+    assert rows[0]["pictures"] == len(list(Path("other/val").rglob("*.bmp")))
+
+
+def test_a_finished_run_is_not_begun_again_from_python(home: Path) -> None:
+    """It wrote metrics.json anew, without the files that were exported later."""
+    run = folder.open_run(home / "runs" / "tiny")
+    with pytest.raises(UserError, match="is finished"):
+        conductor.resume(run)
+    with pytest.raises(UserError, match=r"there is no mode int4.\nhint: They are "):
+        finished.export(run, ["int4"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs pipes")
+def test_a_link_is_written_through_and_a_pipe_into(tmp_path: Path) -> None:
+    """A device in a container, where one is root, was replaced by a file."""
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    files.write(tmp_path / "link", "after")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "after"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)  # or writing would wait
+    files.write(tmp_path / "pipe", "through")
+    assert os.read(reader, 99) == b"through"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()

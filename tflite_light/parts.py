@@ -103,6 +103,20 @@ def unknown(name: str, known: list[str]) -> PydanticCustomError:
     return PydanticCustomError("unknown_name", "unknown name, {hint}", {"hint": hint})
 
 
+def _written(kind: type[Part], fields: Any) -> Part | None:
+    """The part outside the package that is written so in a recipe, where a list may be a tuple,
+    and a text a path."""
+    if own.file_of(kind) is None:
+        return None
+    try:
+        part = kind.model_validate(fields, strict=False)
+    except ValidationError:
+        return None
+    shown = {name: value for name, value in part.model_dump(mode="json").items() if name in fields}
+    same = json.dumps(shown, sort_keys=True) == json.dumps(fields, sort_keys=True, default=str)
+    return part if same else None
+
+
 class OneOf:
     """Field annotation: a part of `socket`, written `name` or `{name: {field: value}}`.
 
@@ -134,12 +148,11 @@ class OneOf:
         ((name, fields),) = value.items()
         kind, fields = self._kind(name), {} if fields is None else fields
         try:
-            if name in names(self.socket):
-                part: Part = kind.model_validate(fields)
-            else:  # as JSON, in which a run keeps it: lists are tuples, and texts paths, say
-                part = kind.model_validate_json(json.dumps(fields, default=str))
+            part: Part = kind.model_validate(fields)
             return part
         except ValidationError as error:
+            if written := _written(kind, fields):
+                return written
             raise restated(error, place=own.key(name)) from None
 
     def _kind(self, name: Any) -> type[Part]:
