@@ -37,10 +37,9 @@ def command(target: Path, data: Path | None, out: Path | None, force: bool) -> d
     from tflite_light.runs import finished, folder, reporting
     from tflite_light.runs.evaluating import evaluate_file
 
-    if out or not target.is_dir():  # a run's own page is made again
-        out = out or target.with_suffix(".html")
-        require_free(out, force)
-    out = out or target / "report.html"
+    own = target / "report.html"  # a run's, which is made again
+    out = out or (own if target.is_dir() else target.with_suffix(".html"))
+    require_free(out, force or out.resolve() == own.resolve())
     files.require_writable(out.parent)
     if target.is_dir():
         run = folder.open_run(target)
