@@ -243,14 +243,25 @@ def test_files_of_other_modes_are_explained_but_for_floats(run: Path, call: Call
     assert "has no int8 weights: nothing in it is rounded" in message
 
 
-def test_a_run_s_recipe_is_not_changed_and_its_pictures_may_have_moved(
-    run: Path, call: Call
-) -> None:
-    file = run / "exports/int8.tflite"
-    message = complaint(call("explain", file, "--against", run, "--set", "seed=3"))
+def test_a_run_s_recipe_is_not_changed(run: Path, call: Call) -> None:
+    message = complaint(
+        call("explain", run / "exports/int8.tflite", "--against", run, "--set=seed=3")
+    )
     assert f"`--set` changes a recipe, but {run} is a run." in message
-    message = complaint(call("explain", file, "--against", run, "--data", "nowhere"))
-    assert "reads no files" in message or "nowhere does not exist" in message
+
+
+def test_a_run_is_explained_with_moved_pictures(call: Call, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "model: {tiny: {width: 4}}\ndata: {directory: {path: photos}}\nimage: {size: 32}\n"
+        "train: {epochs: 1, batch_size: 8}\nexport: [int8]\n"
+    )
+    made = as_json(call("train", "mine.yaml", "--json"))
+    (file,) = made["exports"]
+    command = ("explain", file, "--against", made["run"], "--json")
+    before = as_json(call(*command))
+    photos.rename(tmp_path / "moved")
+    assert "Name where the pictures are now with `--data`" in complaint(call(*command))
+    assert as_json(call(*command, "--data", "moved")) == before
 
 
 def test_a_file_of_another_network_is_refused(run: Path, examples: Examples, call: Call) -> None:

@@ -287,6 +287,7 @@ class Mine(Synthetic):
     place: Path = Path("x")
     kind: _Kind = _Kind.A
     anything: Any = None
+    rate: float = 0.5
 """
 
 
@@ -295,13 +296,21 @@ def test_a_run_of_a_part_with_any_fields_is_opened_again(call: Call, tmp_path: P
     recipe = write(
         tmp_path,
         "model: {tiny: {width: 4}}\ndata: {./mine.py: {count: 60, number_of_classes: 3, side: 32, "
-        "pair: [3, 4], kind: a}}\nimage: {size: 32}\ntrain: {epochs: 1}\nexport: [float32]\n",
+        "pair: [3, 4], kind: a, rate: 1}}\nimage: {size: 32}\ntrain: {epochs: 1}\nexport: [float32]\n",
         mine=TUPLED,
     )
     made = as_json(call("train", recipe, "--json"))
     assert as_json(call("evaluate", made["run"], "--json"))["rows"][0]["name"] == "fit"
     fields = as_json(call("list", "./mine.py", "--json"))["./mine.py"]["mine"]["fields"]
     assert (fields["anything"]["type"], fields["pair"]["type"]) == ("anything", "list of integer")
+
+
+def test_a_field_without_an_order_is_refused(call: Call, tmp_path: Path) -> None:
+    """Each process writes a set in another order: the run's recipe would have changed."""
+    unordered = TUPLED.replace("anything: Any = None", 'several: set[str] = {"b", "a"}')
+    recipe = write(tmp_path, "model: tiny\ndata: ./mine.py\ntrain: {}\n", mine=unordered)
+    message = complaint(call("check", recipe))
+    assert "the field several of Mine is a set, which a run could not keep in order" in message
 
 
 LABELLED = """

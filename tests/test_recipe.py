@@ -211,7 +211,7 @@ def test_an_alias_is_a_copy_that_is_changed_alone(tmp_path: Path) -> None:
     made = recipes.load(path, ["compress.prune.epochs=7"])
     assert [stage.epochs for stage in made.compress] == [7, 2]
     path.write_text(TINY + "distil: &own {teacher: *own}\n")
-    with pytest.raises(UserError, match="an alias stands inside what it is an alias of"):
+    with pytest.raises(UserError, match="an alias holds itself"):
         recipes.load(path)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
-from tflite_light.compress._layers import is_normalised_before, is_scaled
+from tflite_light.compress._layers import is_scaled, is_scaled_before
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
@@ -83,6 +83,18 @@ def test_probabilities_are_known_whatever_makes_them(form: str) -> None:
         built(PROBABILITIES[form])
 
 
+def test_answers_that_add_up_to_one_are_probabilities(tmp_path: Path) -> None:
+    """Whatever makes them: here powers over their sum."""
+
+    def powers(image: Any) -> Any:
+        raised = tf.exp(dense(pooled(conv(image))))
+        return raised / tf.reduce_sum(raised, axis=1, keepdims=True)
+
+    _, file = saved(tmp_path / "mine.h5", powers)
+    with pytest.raises(UserError, match="its answers are probabilities: they add up to 1"):
+        build(file, SIZE, CLASSES, 0)
+
+
 def test_logarithms_of_probabilities_are_logits() -> None:
     assert built(lambda i: tf.nn.log_softmax(dense(pooled(conv(i))))).output_shape == (None, 3)
 
@@ -128,7 +140,7 @@ def test_a_saved_network_is_built_in_float32_and_trained_whole(tmp_path: Path) -
     try:
         image = LAYERS.Input((SIZE, SIZE, 3))
         x = conv(LAYERS.ReLU(name="image")(image), trainable=False)
-        keras.Model(image, dense(pooled(x), dtype="float32")).save(tmp_path / "mine.h5")
+        keras.Model(image, dense(pooled(x))).save(tmp_path / "mine.h5")
     finally:
         keras.mixed_precision.set_global_policy("float32")
     model = build(KerasFile(path=str(tmp_path / "mine.h5")), SIZE, CLASSES, 0)
@@ -218,7 +230,8 @@ def test_a_gate_of_one_channel_stays_and_what_it_multiplies_may_go() -> None:
 def scaled(x: Any) -> Any:
     norm = LAYERS.BatchNormalization()
     made = norm(x)
-    norm.gamma.assign(np.linspace(0.5, 2, norm.gamma.shape[0]))
+    for variable, least in ((norm.gamma, 0.5), (norm.beta, -1), (norm.moving_mean, -1)):
+        variable.assign(np.linspace(least, 2, variable.shape[0]))
     return made
 
 
@@ -250,13 +263,26 @@ def test_a_kernel_that_a_norm_scales_is_promised_by_channel(between: str) -> Non
     assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]
 
 
-def test_a_kernel_that_a_norm_scales_from_before_is_not_clustered() -> None:
+BEFORE: dict[str, Body] = {
+    "a norm": lambda x: scaled(x),
+    "a product": lambda x: x * tf.constant(np.linspace(0.5, 2, 64), tf.float32),
+}
+
+
+@pytest.mark.parametrize("between", BEFORE)
+def test_a_kernel_that_is_scaled_from_before_is_not_clustered(between: str) -> None:
+    """By a product; a norm with an offset stays apart in the file."""
+
     def body(image: Any) -> Any:
-        return dense(LAYERS.ReLU()(LAYERS.Dense(32, name="k")(scaled(pooled(conv(image, 64))))))
+        x = BEFORE[between](pooled(conv(image, 64)))
+        return dense(LAYERS.ReLU()(LAYERS.Dense(32, name="k")(x)))
 
     model, stage = built(body), Cluster(centroids=4)
-    assert is_normalised_before(model.get_layer("k"))
-    assert stage.plan(model, None)["layers"] == ["conv2d", "dense"]
+    assert is_scaled_before(model.get_layer("k")) == (between == "a product")
+    plan = stage.plan(model, None)
+    assert ("k" in plan["layers"]) == (between == "a norm")
+    content = convert(converter_for(stage.wrap(model, plan, 1)))
+    assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]
 
 
 def test_a_product_inside_an_activation_is_refused() -> None:
@@ -290,6 +316,25 @@ def test_weights_of_layers_made_of_layers_are_taken_over(tmp_path: Path) -> None
         variable.assign(tf.zeros_like(variable))
     Npz(path=str(tmp_path / "mine.npz")).load(other, Tiny(), [*"abc"])
     assert all(map(np.array_equal, model.get_weights(), other.get_weights()))
+
+
+def test_channels_go_by_the_scales_there_are() -> None:
+    def body(image: Any) -> Any:
+        x = LAYERS.BatchNormalization(scale=False)(conv(image, 16, use_bias=False))
+        x = scaled(conv(LAYERS.ReLU()(x), 16, use_bias=False))
+        return dense(pooled(LAYERS.ReLU()(x)))
+
+    assert Channels(score="scale").plan(built(body), None)["multiply_adds"][1] > 0
+
+
+def test_another_function_called_relu_stays() -> None:
+    def relu(x: Any) -> Any:
+        return tf.nn.leaky_relu(x, 0.5)
+
+    def body(image: Any) -> Any:
+        return dense(pooled(LAYERS.Activation(relu, name="mine")(conv(image))))
+
+    assert "mine" in [layer.name for layer in built(body).layers]
 
 
 def test_slopes_are_no_kernels() -> None:

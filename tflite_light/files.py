@@ -25,14 +25,17 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
     Raises UserError where a folder or the disk refuses: before the first is renamed all are as they
     were. A link stays one, and what it names is written. A device or a pipe is written into.
     """
-    into = {path for path in contents if path.exists() and not (path.is_file() or path.is_dir())}
-    for path in into:
-        path.write_bytes(_bytes(contents[path]))
-    contents = {_linked(path): one for path, one in contents.items() if path not in into}
-    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in contents}
+    contents = {_linked(path): content for path, content in contents.items()}
+    into = {path for path in contents if _is_device(path)}
+    plain = contents.keys() - into
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in plain}
     path = Path()
     try:
+        for path in into:
+            path.write_bytes(_bytes(contents[path]))
         for path, content in contents.items():
+            if path in into:
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "a folder has this name")
@@ -52,8 +55,16 @@ def _bytes(content: bytes | str) -> bytes:
     return content.encode() if isinstance(content, str) else content
 
 
+def _is_device(path: Path) -> bool:
+    return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def _linked(path: Path) -> Path:
-    return Path(os.path.realpath(path)) if path.is_symlink() else path
+    """What a link to a file names; a device is written by its own name."""
+    try:
+        return path.resolve() if path.is_symlink() and not _is_device(path) else path
+    except OSError:  # a name that is too long, which writing says
+        return path
 
 
 def require_writable(folder: Path) -> None:

@@ -177,9 +177,15 @@ def _require_whole(part: type[Any], path: Path) -> None:
         lacks = ", ".join(sorted(part.__abstractmethods__))
         raise ValueError(f"{path}: {part.__name__} lacks {lacks}, which its base asks for")
     try:
-        part.model_json_schema()  # pydantic looks at the fields only now
+        schema = part.model_json_schema()  # pydantic looks at the fields only now
     except Exception as error:
         raise ValueError(f"{path}: the fields of {part.__name__}: {_first_line(error)}") from error
+    for name, field in schema.get("properties", {}).items():
+        if field.get("uniqueItems"):
+            raise ValueError(
+                f"{path}: the field {name} of {part.__name__} is a set, which a run could not keep "
+                "in order; make it a list or a tuple"
+            )
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[tuple[str, int, str]]:

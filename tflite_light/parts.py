@@ -1,7 +1,6 @@
 """What a part is: a frozen, strictly checked value, and how a recipe names one."""
 
 import difflib
-import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -103,18 +102,20 @@ def unknown(name: str, known: list[str]) -> PydanticCustomError:
     return PydanticCustomError("unknown_name", "unknown name, {hint}", {"hint": hint})
 
 
-def _written(kind: type[Part], fields: Any) -> Part | None:
-    """The part outside the package that is written so in a recipe, where a list may be a tuple,
-    and a text a path."""
+def _written(kind: type[Part], fields: dict[str, Any], error: ValidationError) -> Part | None:
+    """The part outside the package whose fields are written so in a recipe, and in a run's: where a
+    list stands for a tuple or a set, and a text for a path, say, but for no number."""
     if own.file_of(kind) is None:
         return None
     try:
         part = kind.model_validate(fields, strict=False)
     except ValidationError:
         return None
-    shown = {name: value for name, value in part.model_dump(mode="json").items() if name in fields}
-    same = json.dumps(shown, sort_keys=True) == json.dumps(fields, sort_keys=True, default=str)
-    return part if same else None
+    for name in {str(line["loc"][0]) for line in error.errors()}:
+        text = isinstance(fields[name], str) and not isinstance(getattr(part, name), int | float)
+        if not (text or isinstance(fields[name], list)):
+            return None
+    return part
 
 
 class OneOf:
@@ -151,7 +152,7 @@ class OneOf:
             part: Part = kind.model_validate(fields)
             return part
         except ValidationError as error:
-            if written := _written(kind, fields):
+            if written := _written(kind, fields, error):
                 return written
             raise restated(error, place=own.key(name)) from None
 

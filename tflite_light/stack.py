@@ -37,7 +37,7 @@ def _load(name: str) -> ModuleType:
         import logging
 
         with quiet():
-            _require_keras_2()
+            _require_keras_2(name)
             logging.getLogger("tensorflow").setLevel(logging.ERROR)
             importlib.import_module(name)
             _open_devices()
@@ -69,10 +69,11 @@ def _open_devices() -> None:
     config.list_logical_devices()
 
 
-def _require_keras_2() -> None:
+def _require_keras_2(name: str) -> None:
+    """keras-cv goes by what TensorFlow was loaded with; the others by what is loaded by now."""
     chosen = importlib.import_module("tensorflow").keras
     version = getattr(chosen, "__version__", "2.")  # tf_keras' facade has none
-    if KERAS_3 or not version.startswith("2."):
+    if (KERAS_3 and name == "keras_cv") or not version.startswith("2."):
         raise UserError(
             "TensorFlow was loaded before tflite_light, with Keras 3; this needs Keras 2.",
             "Import tflite_light first, or start Python with TF_USE_LEGACY_KERAS=1.",

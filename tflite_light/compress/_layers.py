@@ -56,17 +56,19 @@ def is_scaled(layer: Any) -> bool:
 
 
 def _scales(layer: Any) -> bool:
-    kinds = (keras.layers.BatchNormalization, keras.layers.Rescaling)
+    return isinstance(layer, keras.layers.BatchNormalization) or _is_product(layer)
+
+
+def _is_product(layer: Any) -> bool:
     products = ("math.multiply", "math.divide", "math.truediv")
-    return isinstance(layer, kinds) or getattr(layer, "symbol", "") in products
+    return isinstance(layer, keras.layers.Rescaling) or getattr(layer, "symbol", "") in products
 
 
-def is_normalised_before(layer: Any) -> bool:
-    """Whether it reads a batch norm that follows no layer with a kernel: the converter multiplies
-    this one's kernel by it, each input channel."""
+def is_scaled_before(layer: Any) -> bool:
+    """Whether it reads a product with constants, with which the converter multiplies its kernel,
+    each input channel. A batch norm is none: its offset keeps it apart."""
     before = _reads(layer)
-    norm = before is not None and isinstance(before, keras.layers.BatchNormalization)
-    return norm and not kernels(_reads(before))
+    return before is not None and _is_product(before)
 
 
 def _reads(layer: Any) -> Any:

@@ -29,13 +29,14 @@ def by_scale(model: Any, coupling: Coupling) -> Numbers:
     """The sizes of the batch norms' scales, as shares of each norm's sum (Liu 2017, arXiv
     1708.06519); [classes]. Raises UserError where no batch norm has one.
     """
-    if not norms(model):
+    scaled = [norm for norm in norms(model) if norm.scale]
+    if not scaled:
         raise UserError(
             "compress.channels.score: scale needs batch norms, and this network has none.",
             "Write `--set compress.channels.score=taylor`.",
         )
     scores = np.zeros(coupling.traced.count)
-    for norm in norms(model):
+    for norm in scaled:
         sizes = np.abs(norm.gamma.numpy())
         channels = vector(coupling.traced.outputs[norm.name])
         np.add.at(scores, channels, sizes / max(sizes.sum(), 1e-12))

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from tflite_light.graph.kernels import is_kernel
+from tflite_light.graph.kernels import kernels_among
 from tflite_light.stack import keras, tf
 
 
 def kernel_variables(model: Any) -> list[Any]:
-    return [variable for variable in model.trainable_variables if is_kernel(variable)]
+    return kernels_among(model.trainable_variables, model)
 
 
 def keeping(wrapped: Any, kept: Collection[str]) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import is_normalised_before, is_scaled, weighty
+from tflite_light.compress._layers import is_scaled, is_scaled_before, weighty
 from tflite_light.compress._structure import keeping
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
@@ -23,8 +23,8 @@ class Cluster(Stage):
 
     `centroids` is a promise on the exported file: no output channel of a kernel has more different
     values; no kernel has where no batch norm scales its channels and the file stores floats.
-    Depthwise kernels hold 1 to 5 % of the weights and stay as they are, and so do kernels that a
-    batch norm before them scales by input channels. Zeros stay exactly those,
+    Depthwise kernels hold 1 to 5 % of the weights and stay as they are, and so do kernels that
+    constants before them scale by input channels. Zeros stay exactly those,
     and are one of the values. Training begins where weights have not the nearest of the values, but
     those that keep the answers of their layers on pictures.
     """
@@ -55,7 +55,7 @@ class Cluster(Stage):
         is."""
         require_flat(model, self.key)
         layers = weighty(model, self.exclude, "compress.cluster.exclude")
-        layers = [layer for layer in layers if not is_normalised_before(layer)]
+        layers = [layer for layer in layers if not is_scaled_before(layer)]
         if not layers:
             raise UserError(
                 "compress.cluster.exclude leaves no layer to cluster.", "Exclude fewer layers."

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import is_pointwise, weighty
+from tflite_light.compress._layers import is_pointwise, kernels, weighty
 from tflite_light.compress._patterns import Pattern
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
-from tflite_light.graph.kernels import is_kernel
 from tflite_light.graph.uses import require_flat
 from tflite_light.progress import say
 from tflite_light.tflite.promises import Groups, Promise, Zeros
@@ -101,7 +100,8 @@ class Prune(Stage):
         if dense and data is None:
             say(f"prune: {some(dense)} stay dense: channels make no whole groups of {self.pattern}")
         shapes = {layer.name: list(layer.kernel.shape) for layer in layers}
-        total = sum(math.prod(one.shape) for one in model.weights if is_kernel(one))
+        every = {id(one): one for layer in model.submodules for one in kernels(layer)}
+        total = sum(math.prod(kernel.shape) for kernel in every.values())
         zeros, each = self._shares(shapes, total)
         sparsity = dict.fromkeys(shapes, each)
         return {"zeros": zeros, "sparsity": sparsity, "shapes": shapes, "dense": dense}

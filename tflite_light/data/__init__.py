@@ -282,11 +282,18 @@ class Source(Part):
         return [relative(name) for name in names]
 
     def bare(self) -> Self:
-        """The same source without what is said of its own pictures alone: groups, and which to
-        leave out."""
+        """The same source without what is said of its own pictures alone: groups, and those to
+        leave out that are not there."""
         said = {"group", "leave_out"} & self.model_fields_set
+        if not said:
+            return self
         kept = self.model_dump(include=self.model_fields_set - said)
-        return type(self).model_validate(kept) if said else self
+        there = [
+            one
+            for one in getattr(self, "leave_out", ())
+            if os.path.lexists(f"{self._root()}/{one}")
+        ]
+        return type(self).model_validate(kept | ({"leave_out": there} if there else {}))
 
     @property
     def skipping(self) -> dict[str, Any]:

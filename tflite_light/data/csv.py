@@ -215,7 +215,7 @@ def _place(path: Path, folders: dict[Path, Path]) -> Path:
             return Path(os.path.realpath(path))
         if path.parent not in folders:
             folders[path.parent] = Path(os.path.realpath(path.parent))
-    except ValueError:  # NUL in a name
+    except (OSError, ValueError):  # a name that is too long, or has NUL in it
         return path
     return folders[path.parent] / path.name
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.graph.flattening import flattened
@@ -15,7 +17,6 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
     keras.utils.set_random_seed(seed)
     keras.backend.reset_uids()  # TF-MOT's own layers are numbered by process; checkpoints name them
     model = flattened(architecture.build((size, size, 3), classes))
-    model.trainable = True  # what a recipe does not `freeze`, whatever a saved network says
     if damaged := architecture.brings_weights and checkpoint.non_finite(
         checkpoint.weights_of(model)
     ):
@@ -35,4 +36,16 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
             f"({activation(last.layer).removesuffix('_v2')}).",
             "Let it end in its logits: training and files make probabilities of these.",
         )
+    if (architecture.file or architecture.brings_weights) and _adds_up_to_one(model, size):
+        raise UserError(
+            f"{architecture.where}: its answers are probabilities: they add up to 1.",
+            "Let it end in its logits: training and files make probabilities of these.",
+        )
     return fused(model)
+
+
+def _adds_up_to_one(model: Any, size: int) -> bool:
+    """Whether it gives probabilities in a way that `squashing` does not know."""
+    noise = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype(np.float32)
+    answers = np.asarray(model(noise, training=False))
+    return bool(answers.min() >= 0 and np.abs(answers.sum(axis=1) - 1).max() < 1e-3)

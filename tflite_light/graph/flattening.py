@@ -10,7 +10,7 @@ TF-MOT splits separable convolutions as well, but under names that a saved netwo
 from collections import Counter
 from typing import Any
 
-from tflite_light.graph.copied import copied, in_precision
+from tflite_light.graph.copied import copied
 from tflite_light.graph.uses import called, uses
 from tflite_light.stack import keras
 
@@ -33,7 +33,15 @@ def flattened(model: Any) -> Any:
     _rename(model, taken)
     pairs = _Pairs(taken)
     flat = keras.Model(model.inputs, _called(model, model.inputs, pairs), name=model.name)
-    return copied(flat, in_precision(flat, "float32"))  # whose weights are named as layers are
+    return copied(flat, _plain)  # whose weights are named as layers are
+
+
+def _plain(layer: Any) -> Any:
+    """The layer again, in float32."""
+    config = layer.get_config()
+    if layer.compute_dtype != "float32":
+        config["dtype"] = "float32"
+    return type(layer).from_config(config)
 
 
 def _is_foreign(layer: Any, uses_here: int) -> bool:

@@ -7,8 +7,7 @@ a convolution that such a ReLU follows. A ReLU6 stays apart, as TF-MOT knows no 
 from typing import Any
 
 from tflite_light.graph.lint import readers
-from tflite_light.models import activation
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 
 def fused(model: Any) -> Any:
@@ -43,7 +42,7 @@ def _pairs(model: Any) -> dict[str, str]:
             continue
         before = layer.input.node.layer
         alone = counts[before.name] == 1 and before.name not in model.output_names
-        if isinstance(before, kinds) and alone and activation(before) == "linear":
+        if isinstance(before, kinds) and alone and before.activation is keras.activations.linear:
             found[layer.name] = before.name
     return found
 
@@ -51,7 +50,8 @@ def _pairs(model: Any) -> dict[str, str]:
 def _is_relu(layer: Any) -> bool:
     if isinstance(layer, keras.layers.ReLU):
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
-    return isinstance(layer, keras.layers.Activation) and activation(layer) == "relu"
+    plain = (keras.activations.relu, tf.nn.relu)
+    return isinstance(layer, keras.layers.Activation) and layer.activation in plain
 
 
 def _renamed(nodes: Any, pairs: dict[str, str]) -> Any:

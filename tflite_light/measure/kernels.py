@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.graph.kernels import is_kernel
+from tflite_light.graph.kernels import kernels_among
 from tflite_light.tflite.graph import Weight
 
 DEPTHWISE = "DEPTHWISE_CONV_2D"
@@ -15,7 +15,7 @@ LEVEL = 1  # 0.1 s a million weights; at 9 clustered ones take 7 s, and two thir
 
 
 def kernels(model: Any) -> list[Weight]:
-    """As `is_kernel` tells them.
+    """As `kernels_among` tells them.
 
     Output channels come first, as in a file.
     """
@@ -26,8 +26,7 @@ def kernels(model: Any) -> list[Weight]:
             np.moveaxis(variable.numpy(), -1, 0),
             "float32",
         )
-        for variable in model.weights
-        if is_kernel(variable)
+        for variable in kernels_among(model.weights, model)
     ]
 
 

@@ -85,13 +85,14 @@ def _alike(float_: bytes, content: bytes) -> tuple[Editor, Editor]:
     targets: tuple[Target, ...] = ("any", "cpu")  # those of others are like `any`'s, here
     likes: tuple[Like | None, ...] = ("int8", "dynamic_range", None)  # the last is int16x8's, too
     pairs = itertools.product(likes, targets)
-    forms = [lowered(float_, target, lambda _: True, like) for like, target in pairs]
-    editors = [Editor(form) for form in (*forms, float_)]
-    for before in editors:
+    forms = (lowered(float_, target, lambda _: True, like) for like, target in pairs)
+    tried = []
+    for before in map(Editor, itertools.chain(forms, [float_])):
+        tried.append(before)
         if _forms(before) == _forms(after) and _moved(before) == _moved(after):
             return before, after
     known = len(_compared(Editor(float_)))
-    alike = max(_common(_forms(before), _forms(after)) for before in editors)
+    alike = max(_common(_forms(before), _forms(after)) for before in tried)
     raise UserError(
         f"the file is not of this network: of its {len(_forms(after))} operators that compute, "
         f"{alike} are like the network's {known}, in order.",

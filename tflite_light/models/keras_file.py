@@ -57,10 +57,13 @@ class KerasFile(Architecture):
         """Raises UserError where the file is none of Keras 2, or takes or gives something else."""
         found = _without_softmax(self._loaded())
         self._require_shapes(found, image_shape, classes)
-        taken = any(layer.name == "image" for layer in found.layers)
-        image = keras.layers.Input(image_shape, name="image_" if taken else "image")
+        inputs = keras.layers.InputLayer
+        taken = {one.name for one in found.layers if not isinstance(one, inputs)}
+        name = next(name for name in ("image", "picture", "input_picture") if name not in taken)
+        image = keras.layers.Input(image_shape, name=name)
         model = keras.models.clone_model(found, input_tensors=[image])
         model.set_weights(found.get_weights())
+        model.trainable = True  # what to freeze is the recipe's to say
         return keras.Model(model.inputs, model.outputs, name=self.key)
 
     def logits(self, image: Any, classes: int) -> Any:
@@ -119,8 +122,10 @@ def _without_softmax(model: Any) -> Any:
     layer = node.layer
     if node is model.outputs[0].node and not layer.weights:  # it does nothing else
         return keras.Model(model.inputs, node.keras_inputs[0])
-    uses = [use for level in model._nodes_by_depth.values() for use in level if use.layer is layer]
-    if len(uses) < 2 and hasattr(layer, "activation"):  # elsewhere its softmax has to stay
+    networks = [model, *(one for one in model.submodules if isinstance(one, keras.Model))]
+    levels = [level for one in networks for level in one._nodes_by_depth.values()]
+    uses = [use for level in levels for use in level if use.layer is layer]
+    if len(uses) == 1 and hasattr(layer, "activation"):  # elsewhere its softmax has to stay
         layer.activation = keras.activations.linear
     return keras.Model(model.inputs, model.outputs)
 

@@ -10,6 +10,7 @@ from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.representer import SafeRepresenter
 
 UNQUOTED = re.compile(r"[A-Za-z_/][\w./-]*", re.ASCII)
+MOST = 1_000_000  # values of a recipe; `leave_out` may name many pictures
 ONE_LINE = 2**31  # columns; folding a long text would change its spaces
 
 
@@ -51,13 +52,19 @@ class _Representer(SafeRepresenter):
 _Representer.add_representer(str, _Representer.represent_text)
 
 
-def _copied(value: Any, within: tuple[int, ...] = ()) -> Any:
-    if id(value) in within:
-        raise Unreadable("cannot be read: an alias stands inside what it is an alias of")
-    within = (*within, id(value))
+def _copied(value: Any, within: tuple[int, ...] = (), left: list[int] | None = None) -> Any:
+    """`left` is how many values more there may be: aliases of aliases make millions of a page."""
+    left = [MOST] if left is None else left
+    left[0] -= 1
+    if left[0] < 0 or id(value) in within:
+        what = "holds itself" if left[0] >= 0 else f"makes more than {MOST:,} values"
+        raise Unreadable(f"cannot be read: an alias {what}")
+    within = (*within, id(value)) if isinstance(value, dict | list) else within
     if isinstance(value, dict):
-        return {key: _copied(one, within) for key, one in value.items()}
-    return [_copied(one, within) for one in value] if isinstance(value, list) else value
+        return {key: _copied(one, within, left) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one, within, left) for one in value]
+    return value
 
 
 def _tried(method: str, text: str) -> Any:

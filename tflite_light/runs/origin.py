@@ -15,7 +15,7 @@ from tflite_light.errors import UserError
 from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.record import CHECKSUMS, counts
+from tflite_light.runs.record import checksums, counts
 
 _ANOTHER = "Restore them, train again, or name the pictures to use with `--data`."
 
@@ -80,7 +80,7 @@ class Origin:
 
     def require_same_contents(self, parts: Mapping[str, Examples], recipe: Recipe) -> None:
         """Raises UserError where pictures, by now seen, hold other bytes than in the training."""
-        if self.checksums != CHECKSUMS:
+        if self.checksums != checksums(parts):
             say(f"{self.folder}: an earlier version made it; pictures go by name and size")
             return
         changed = [name for name in parts if parts[name].digest() != self.contents.get(name)]

@@ -67,7 +67,7 @@ def _network(survey: Survey, network: Architecture, weights: Weights | None) -> 
 def _data(survey: Survey) -> Iterator[str]:
     source: Any = survey.source
     yield f"data:\n  {source.key}:\n    path: {_text(source.path)}"
-    if source.skip_strangers:
+    if getattr(source, "skip_strangers", False):
         yield "    skip_strangers: true  # other files lie among the pictures; training names them"
     if survey.left_out:
         yield "    leave_out:"

@@ -45,7 +45,7 @@ def write_history(path: Path, rows: list[Row]) -> None:
     """Put one phase's rows into a run's history, after those of the phases before it."""
     before = [row for row in read_history(path) if row["phase"] != rows[0]["phase"]]
     text = io.StringIO()
-    table = csv.DictWriter(text, COLUMNS)
+    table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")  # as of a spreadsheet
     table.writeheader()
     table.writerows([*before, *rows])
     files.write(path, text.getvalue())
