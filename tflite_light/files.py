@@ -26,20 +26,19 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
     were. A link stays one, and what it names is written. A device or a pipe is written into.
     """
     contents = {_linked(path): content for path, content in contents.items()}
-    into = {path for path in contents if _is_device(path)}
-    plain = contents.keys() - into
-    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in plain}
+    temporaries = {
+        path: path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        for path in contents
+        if not _is_device(path)
+    }
     path = Path()
     try:
-        for path in into:
-            path.write_bytes(_bytes(contents[path]))
         for path, content in contents.items():
-            if path in into:
-                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "a folder has this name")
-            temporaries[path].write_bytes(_bytes(content))
+            place = temporaries.get(path, path)
+            place.write_bytes(content.encode() if isinstance(content, str) else content)
         for path, temporary in temporaries.items():
             temporary.replace(path)
     except OSError as error:
@@ -49,10 +48,6 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
             f"cannot write {path}: {error.strerror}.",
             "Free some space or choose another folder.",
         ) from error
-
-
-def _bytes(content: bytes | str) -> bytes:
-    return content.encode() if isinstance(content, str) else content
 
 
 def _is_device(path: Path) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tflite_light.graph.lint import KERNELS
@@ -43,20 +43,22 @@ def kernels(layer: Any) -> list[Any]:
 def is_normalised(layer: Any) -> bool:
     """Whether a batch norm follows, by which the converter multiplies each output channel; layers
     that do nothing in a file may come before it."""
-    readers = [node.outbound_layer for node in layer.outbound_nodes]
-    return any(isinstance(one, keras.layers.BatchNormalization) for one in readers) or any(
-        is_normalised(one) for one in readers if _does_nothing(one)
-    )
+    return _is_read_by(layer, _is_norm)
 
 
 def is_scaled(layer: Any) -> bool:
     """Whether the converter multiplies each output channel by something, a batch norm's or not."""
+    return _is_read_by(layer, lambda one: _is_norm(one) or _is_product(one))
+
+
+def _is_read_by(layer: Any, kind: Callable[[Any], bool]) -> bool:
+    """Whether a layer of some kind reads it, past those that do nothing."""
     readers = [node.outbound_layer for node in layer.outbound_nodes]
-    return any(_scales(one) or (_does_nothing(one) and is_scaled(one)) for one in readers)
+    return any(kind(one) or (_does_nothing(one) and _is_read_by(one, kind)) for one in readers)
 
 
-def _scales(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization) or _is_product(layer)
+def _is_norm(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _is_product(layer: Any) -> bool:

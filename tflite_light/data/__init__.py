@@ -192,6 +192,10 @@ class Source(Part):
         would take as long as training reads. Names are relative to the source, so that a moved or
         copied folder has the same digest.
         """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         digest = hashlib.sha256(json.dumps(self.classes()).encode())
         for name in SPLITS:
             part = self._divided[name]

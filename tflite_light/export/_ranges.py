@@ -5,7 +5,8 @@ ends where the mean square of what is cut off and of what rounding changes is le
 and ai-edge-quantizer's calibrators do by other measures.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -44,22 +45,26 @@ def roomy(content: bytes) -> bytes:
     The converter would give them a step so small that no kernel takes it.
     """
     editor, changed = Editor(content), False
-    for index, tensor in enumerate(editor.graph.tensors):
-        span = tensor.quantization
-        if span is None or span.min is None or editor.values(index) is not None:
-            continue
+    for _, span in _spans(editor):
         if max(abs(float(span.min[0])), abs(float(span.max[0]))) < _TINY:
             span.max, changed = np.array([_ROOM], np.float32), True
     return editor.packed() if changed else content
+
+
+def _spans(editor: Editor) -> Iterator[tuple[int, Any]]:
+    """Activations, each with the range that calibration gave it."""
+    for index, tensor in enumerate(editor.graph.tensors):
+        span = tensor.quantization
+        if span is not None and span.min is not None and editor.values(index) is None:
+            yield index, span
 
 
 def _ranges(editor: Editor) -> dict[int, tuple[float, float]]:
     """Of activations, those of the file's ends aside; around zero, as TFLite has them."""
     ends = {int(index) for index in (*editor.graph.inputs, *editor.graph.outputs)}
     found = {}
-    for index, tensor in enumerate(editor.graph.tensors):
-        span = tensor.quantization
-        if index in ends or span is None or span.min is None or editor.values(index) is not None:
+    for index, span in _spans(editor):
+        if index in ends:
             continue
         low, high = min(float(span.min[0]), 0.0), max(float(span.max[0]), 0.0)
         if high - low > _TINY:

@@ -56,9 +56,10 @@ def _copied(value: Any, within: tuple[int, ...] = (), left: list[int] | None = N
     """`left` is how many values more there may be: aliases of aliases make millions of a page."""
     left = [MOST] if left is None else left
     left[0] -= 1
-    if left[0] < 0 or id(value) in within:
-        what = "holds itself" if left[0] >= 0 else f"makes more than {MOST:,} values"
-        raise Unreadable(f"cannot be read: an alias {what}")
+    if id(value) in within:
+        raise Unreadable("cannot be read: an alias holds itself")
+    if left[0] < 0:
+        raise Unreadable(f"cannot be read: aliases make more than {MOST:,} values")
     within = (*within, id(value)) if isinstance(value, dict | list) else within
     if isinstance(value, dict):
         return {key: _copied(one, within, left) for key, one in value.items()}

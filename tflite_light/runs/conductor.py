@@ -60,6 +60,7 @@ def start(
     if not distribution.writes():
         run = _joined(folder, data)
     with _locked(run):
+        interrupts.go_on_with(run.resume_command())
         return run, _train(run, data, teacher)
 
 
@@ -80,7 +81,8 @@ def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured
                 f"the first worker goes on with another run than {run.folder}.",
                 "Name the run's folder, the same on all workers.",
             )
-        return run, _train(run, pictures, teacher, data)
+        interrupts.go_on_with(run.resume_command(data))
+        return run, _train(run, pictures, teacher)
 
 
 def _joined(folder: str, data: Data) -> Run:
@@ -126,11 +128,8 @@ def check(recipe: Recipe, data: Data) -> None:
         pass
 
 
-def _train(
-    run: Run, data: Data, teacher: Teacher | None, moved: str | Path | None = None
-) -> list[Measured]:
-    """Do what is still to be done of a run, whose pictures may have `moved`; its report's rows."""
-    interrupts.go_on_with(run.resume_command(moved))
+def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
+    """Do what is still to be done of a run; the rows of its report."""
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     if data.outliers:
         beside = ", ".join(f"{len(part)} {name}" for name, part in data.outliers.items())

@@ -13,10 +13,7 @@ FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")  # that every epoch h
 COLUMNS = (
     "phase",
     "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
+    *FIGURES,
     FILE_ACCURACY,
     "learning_rate",
     "seconds",

@@ -40,9 +40,7 @@ class Journal(keras.callbacks.Callback):  # type: ignore[misc]
         self._read: Any = None  # a graph; reading each variable by itself takes 0.05 s an epoch
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
         self.set_model(model)
-        history.read_history(
-            self._places.history
-        )  # a damaged one is refused before an epoch is trained
+        history.read_history(places.history)  # a damaged one is refused before an epoch is trained
         if self._places.state.exists():
             self._restore()
 
