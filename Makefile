@@ -57,7 +57,7 @@ $(DESKTOP)/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 $(DESKTOP)/arm64-v8a/answer: $(APK) $(wildcard $(ANDROID)/desktop/*)
 	python3 $(ANDROID)/desktop/build.py arm64-v8a
 
-$(VECTORS): $(wildcard tests/android_*.py) $(shell find $(addprefix tflite_light/,contract export measure models pipeline) -name '*.py') | setup
+$(VECTORS): $(wildcard tests/android_*.py) $(shell find tflite_light -name '*.py') | setup
 	$(BIN)/python tests/android_vectors.py $(@D)
 	touch $@
 

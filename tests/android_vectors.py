@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 from android_answers import UNITS, answers
 from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
 
 from tflite_light.contract import Confidence, Contract, Image, Tensor, sha256, to_json
 from tflite_light.measure.confidence import rejects, scores
 from tflite_light.measure.goldens import input_of
 from tflite_light.measure.runners import probabilities
-from tflite_light.pipeline.decode import decode
+from tflite_light.pipeline import decode as decoding
 from tflite_light.tflite.ends import dequantise
 
 SIZES = 200
@@ -85,7 +86,7 @@ def turned() -> list[dict[str, Any]]:
         content, exif = io.BytesIO(), Pillow.Exif()
         exif[0x0112] = orientation
         Pillow.fromarray(rgba).save(content, "PNG", exif=exif)
-        one = case(decode(content.getvalue()), orientation, image, QUANTISED)
+        one = case(decoding.decode(content.getvalue()), orientation, image, QUANTISED)
         cases.append({"width": width, "height": height, "orientation": orientation} | one)
     return cases
 
@@ -127,10 +128,37 @@ def exif() -> list[dict[str, Any]]:
         for name, block in blocks().items():
             content = io.BytesIO()
             plain.save(content, kind, exif=block)
-            read = Pillow.open(io.BytesIO(content.getvalue())).getexif().get(0x0112, 1)
-            encoded = base64.b64encode(content.getvalue()).decode()
-            cases.append({"name": f"{kind}, {name}", "content": encoded, "orientation": read})
-    return cases
+            cases.append((f"{kind}, {name}", content.getvalue()))
+    return [
+        {
+            "name": name,
+            "content": base64.b64encode(content).decode(),
+            "orientation": decoding.orientation(Pillow.open(io.BytesIO(content))) or 1,
+        }
+        for name, content in [*cases, *elsewhere(plain).items()]
+    ]
+
+
+def elsewhere(plain: Pillow.Image) -> dict[str, bytes]:
+    """Turned by what is not EXIF, or not where EXIF stands: XMP, and text of a PNG."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    text, raw = PngInfo(), PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    block = blocks()["big-endian 6"]
+    raw.add_text("Raw profile type exif", f"\nexif\n{len(block)}\n{block.hex()}\n")
+    ways: dict[str, dict[str, Any]] = {
+        "JPEG, XMP": {"format": "JPEG", "xmp": xmp},
+        "WEBP, XMP": {"format": "WEBP", "xmp": xmp},
+        "PNG, XMP": {"format": "PNG", "pnginfo": text},
+        "PNG, raw profile": {"format": "PNG", "pnginfo": raw},
+    }
+    found = {}
+    for name, fields in ways.items():
+        content = io.BytesIO()
+        plain.save(content, **fields)
+        assert Pillow.open(io.BytesIO(content.getvalue())).getexif().get(0x0112) == 6
+        found[name] = content.getvalue()
+    return found
 
 
 def blocks() -> dict[str, bytes]:

@@ -1,8 +1,10 @@
 """The Android demo with a model in it: what is in the APK, its signature, and bringing it to a phone."""
 
+import io
 import json
 import os
 import random
+import re
 import shutil
 import stat
 import struct
@@ -18,6 +20,7 @@ from conftest import ROOT, Call, as_json, complaint
 from tflite_light import contract
 from tflite_light.android import key, manifest
 from tflite_light.android.apk import MANIFEST, alignment, read
+from tflite_light.android.demo import name_of
 from tflite_light.android.shell import ABIS, APPLICATION_ID, find
 from tflite_light.errors import UserError
 from tflite_light.tflite.editing import Editor
@@ -222,6 +225,19 @@ def test_a_user_s_key_is_kept_in_his_settings(
     assert sorted(path.name for path in Path().iterdir()) == ["me", "x.apk"]
 
 
+def test_a_user_without_a_home_is_asked_for_a_key(model: Path, tmp_path: Path) -> None:
+    """One kept in /tmp would be lost, or another's."""
+    command = [sys.executable, "-m", "tflite_light", "android", model, "-o", tmp_path / "x.apk"]
+    away = {"HOME": "~", "PYTHONPATH": str(ROOT)}
+    kept = {key: value for key, value in os.environ.items() if key != "XDG_CONFIG_HOME"}
+    done = subprocess.run(
+        command, env=kept | away, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "no home folder in which the key that signs the app could be kept.\n" in done.stderr
+    assert not (tmp_path / "x.apk").exists()
+
+
 def test_a_disk_that_refuses_a_key_keeps_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +303,8 @@ BAD_CALLS: list[tuple[tuple[str, ...], str]] = [
     ((), "there is nothing to do.\nhint: Add `-o NAME.apk`"),
     (("-o", "x.apk"), "missing argument RUN or FILE.tflite"),
     (("MODEL", "-o", "x.zip"), "x.zip does not end in .apk.\nhint: Write `-o x.apk`"),
+    (("MODEL", "-o", "."), ". does not end in .apk.\nhint: Write `-o demo.apk`"),
+    (("MODEL", "--push", "--label", "x"), "`--label` and `--key` are for an app that is made."),
     (("MODEL", "-o", "x.apk", "--id", "signs"), "'signs' cannot be an application id"),
     (("MODEL", "-o", "x.apk", "--id", "org.1st"), "'org.1st' cannot be an application id"),
     (("MODEL", "-o", "x.apk", "--id", f"org.{'a' * 220}"), "cannot be an application id"),
@@ -322,7 +340,18 @@ def test_a_name_without_letters_becomes_one_that_the_app_lists(
 ) -> None:
     shutil.copy(model, "-.tflite")
     call("android", Path("-.tflite").resolve(), "-o", "x.apk", "--key", home / "key.pem")
-    assert "assets/models/model.tflite" in zipfile.ZipFile("x.apk").namelist()
+    (name,) = [one for one in zipfile.ZipFile("x.apk").namelist() if one.endswith(".tflite")]
+    assert re.fullmatch(r"assets/models/model_[0-9a-f]{6}\.tflite", name)
+
+
+def test_names_that_lose_letters_stay_different(tmp_path: Path) -> None:
+    files = ["\u732b.tflite", "\u72ac.tflite", "a b.tflite", "a_b.tflite", "-.tflite", "..tflite"]
+    runs = [f"runs/{run}/exports/int8.tflite" for run in ("\u732b", "\u72ac", "a")]
+    names = [name_of(tmp_path / one) for one in (*files, *runs)]
+    assert len(set(names)) == len(names)
+    assert names[3] == "a_b"
+    assert names[-1] == "a_int8"
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) for name in names)
 
 
 def test_a_file_that_was_arranged_anew_is_the_app_s_own(
@@ -330,16 +359,25 @@ def test_a_file_that_was_arranged_anew_is_the_app_s_own(
 ) -> None:
     """As other writers of metadata leave it; the app knows a network by its bytes."""
     shutil.copytree(model.parent, "app")
-    content = Editor(model.read_bytes()).packed()
-    Path("app/signs_int8.tflite").write_bytes(content)
-    agreed = contract.read(model)
+    anew, agreed = Editor(model.read_bytes()).packed(), contract.read(model)
     assert agreed.flatbuffer
-    assert not agreed.flatbuffer.begins(content)
-    call("android", "app/signs_int8.tflite", "-o", "x.apk", "--key", home / "key.pem")
-    with zipfile.ZipFile("x.apk") as app:
-        assert app.read("assets/models/signs_int8.tflite") == content
-        inside = json.loads(app.read("assets/models/signs_int8.json"))["flatbuffer"]
-    assert contract.Flatbuffer.model_validate(inside).begins(content)
+    assert not agreed.flatbuffer.begins(anew)
+    members = contract.members_of(model.read_bytes(), "", [contract.CONTRACT, contract.LABELS])
+    kept = io.BytesIO(anew)
+    with zipfile.ZipFile(kept, "a") as archive:  # the contract of the bytes that were
+        for name, member in members.items():
+            archive.writestr(name, member)
+    for content in (anew, kept.getvalue()):
+        Path("app/signs_int8.tflite").write_bytes(content)
+        call("android", "app/signs_int8.tflite", "-o", "x.apk", "--key", home / "key.pem")
+        with zipfile.ZipFile("x.apk") as app:
+            inside = app.read("assets/models/signs_int8.tflite")
+            beside = json.loads(app.read("assets/models/signs_int8.json"))
+        assert contract.without_archive(inside) == anew
+        assert contract.Flatbuffer.model_validate(beside["flatbuffer"]).begins(inside)
+        within = contract.read_inside(inside, "x")
+        assert within
+        assert json.loads(contract.to_json(within)) == beside | {"golden": []}
 
 
 def test_a_file_without_golden_pictures_is_warned_of(model: Path, home: Path, call: Call) -> None:

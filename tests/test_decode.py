@@ -155,6 +155,19 @@ def test_a_jpeg_whose_other_segments_are_damaged_is_read(plain: dict[str, Any]) 
         assert np.array_equal(decode(content[:2] + damaged + content[2:]), pixels), name
 
 
+def test_a_picture_is_turned_by_exif_alone() -> None:
+    """As the app does, and browsers; Pillow also asks XMP, and text of a PNG."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    for kind in ("JPEG", "WEBP"):
+        content = encoded(photograph().resize((60, 40)), kind, xmp=xmp)
+        assert Pillow.open(io.BytesIO(content)).getexif().get(0x0112) == 6
+        assert decode(content).shape == (40, 60, 3)
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    for kind in ("JPEG", "WEBP", "PNG", "TIFF", "MPO", "AVIF"):
+        assert decode(encoded(photograph().resize((60, 40)), kind, exif=exif)).shape == (60, 40, 3)
+
+
 def segment(content: bytes) -> bytes:
     return struct.pack(">H", len(content) + 2) + content
 

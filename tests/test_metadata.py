@@ -20,6 +20,7 @@ from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.foreign import gives_chances
 from tflite_light.measure.predict import Predictor
 from tflite_light.runs.describing import description, misfit
+from tflite_light.runs.evaluating import evaluate_file
 from tflite_light.tflite import metadata, tables
 from tflite_light.tflite.attaching import attach
 from tflite_light.tflite.file import File
@@ -282,6 +283,18 @@ def test_what_is_a_probability_already_is_not_made_one_again(call: Call, picture
     found = ask(call, written(classifier(softmax=True)), picture)
     expected = shares((means(picture) - 100) / 50)
     assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=True)), abs=1e-4)
+
+
+def test_a_measurement_takes_probabilities_as_they_are(call: Call, picture: Path) -> None:
+    """As sure as `predict` says, on a report's page, too."""
+    content = written(classifier(softmax=True))
+    found = ask(call, content, picture)
+    Path("net.tflite").write_bytes(content)
+    (Path("photos") / LABELS.split()[0]).mkdir(parents=True)
+    shutil.copy(picture, Path("photos") / LABELS.split()[0])
+    answered = evaluate_file("net.tflite", "photos").answered
+    assert answered
+    assert answered.sure.tolist() == [pytest.approx(max(found.values()), abs=1e-4)]
 
 
 @pytest.mark.parametrize(

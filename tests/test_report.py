@@ -144,6 +144,37 @@ def test_a_page_is_written_over_only_when_asked(home: Path, run: Path, call: Cal
     assert "<html" in Path("mine.html").read_text()
 
 
+def test_a_run_s_own_page_is_not_replaced_by_one_of_other_pictures(
+    home: Path, run: Path, call: Call
+) -> None:
+    shutil.copytree(run, "mine")
+    name = sorted(NAMES)[0]
+    shutil.copytree(home / "photos" / name, Path("some") / name)
+    Path("some/notes.txt").write_text("of a person")
+    before = Path("mine/report.html").read_text()
+    asked = ("report", "mine", "--data", "some", "--skip-strangers")
+    assert complaint(call(*asked)).startswith("mine/report.html exists already.")
+    assert Path("mine/report.html").read_text() == before
+    call(*asked, "-o", "other.html")
+    assert Path("other.html").exists()
+    call("report", "mine")
+
+
+@pytest.mark.parametrize(
+    "key", ["started", "tflite_light", "python", "packages", "machine", "seed"]
+)
+def test_a_damaged_record_is_refused_before_anything_is_measured(
+    run: Path, call: Call, key: str
+) -> None:
+    shutil.copytree(run, "mine")
+    record = json.loads(Path("mine/environment.json").read_text())
+    del record[key]
+    Path("mine/environment.json").write_text(json.dumps(record))
+    result = call("report", "mine")
+    assert complaint(result).startswith(f"mine/environment.json lacks {key}.\nhint: Restore it")
+    assert "measuring" not in result.stderr
+
+
 def test_a_run_is_reported_on_other_pictures_as_it_is_evaluated(
     home: Path, run: Path, call: Call
 ) -> None:

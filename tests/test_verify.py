@@ -249,6 +249,31 @@ def test_float32_s_own_rounding_is_told_from_a_mistake(
     assert "Only float32's rounding differs: subtract mean first" in message
 
 
+def test_zero_has_no_sign_that_matters(home: Path, tmp_path: Path, call: Call) -> None:
+    model = home / "app" / "signs_float32.tflite"
+    folder = dump(model, tmp_path / "inputs")
+    for path in folder.iterdir():
+        values = np.load(path)
+        np.save(path, np.where(values == 0, np.float32(-0.0), values))
+    assert as_json(call("verify", model, "--inputs", folder, "--json"))["passed"]
+
+
+def test_inputs_in_another_container_or_of_another_length_are_refused(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    model = home / "app" / "signs_float32.tflite"
+    folder = dump(model, tmp_path / "inputs", ".bin")
+    content = (folder / "0.bin").read_bytes()
+    (folder / "0.bin").write_bytes(content + b"xy")
+    message = complaint(call("verify", model, "--inputs", folder))
+    assert "0.bin cannot be read: buffer size must be a multiple of element size." in message
+    (folder / "0.bin").unlink()
+    with (folder / "0.npy").open("wb") as file:
+        np.savez(file, values=np.zeros((32, 32, 3), np.float32))
+    message = complaint(call("verify", model, "--inputs", folder))
+    assert "0.npy cannot be read: the magic string is not correct" in message
+
+
 def test_inputs_of_another_type_or_of_no_picture_are_refused(
     home: Path, tmp_path: Path, call: Call
 ) -> None:
@@ -371,10 +396,12 @@ def test_an_environment_that_cannot_run_files_is_refused(
 
 
 def test_a_run_is_verified_by_its_file(home: Path, tmp_path: Path, call: Call) -> None:
-    shutil.copytree(home / "app", tmp_path / "run" / "exports")
-    for path in (tmp_path / "run" / "exports").glob("signs_float32*"):
+    """Also one whose name ends as weights do."""
+    run = tmp_path / "run.h5"
+    shutil.copytree(home / "app", run / "exports")
+    for path in (run / "exports").glob("signs_float32*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert as_json(call("verify", tmp_path / "run", "--json"))["file"].endswith("signs_int8.tflite")
+    assert as_json(call("verify", run, "--json"))["file"].endswith("signs_int8.tflite")
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,10 @@ from tflite_light.errors import UserError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # or a second command finds none left
-if os.path.expanduser("~") == "~":  # noqa: PTH111 - Path would raise
-    os.environ["HOME"] = "/tmp"  # a user without a home, as in containers: Keras makes a folder `~`
+# A user without a home, as in containers: Keras would make a folder `~`.
+HOMELESS = os.path.expanduser("~") == "~"  # noqa: PTH111 - Path would raise
+if HOMELESS:
+    os.environ["HOME"] = "/tmp"
 
 
 class Lazy:

@@ -30,9 +30,8 @@ class Phone:
     serial: str
 
     def shell(self, *words: str) -> str:
-        """What a command on the phone prints."""
-        done = self.run("shell", *words)
-        return done.stdout + done.stderr
+        """What a command on the phone prints; what it or adb remarks on stderr goes to `run`."""
+        return self.run("shell", *words).stdout
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Raises UserError where the phone has gone since it was found; no other failure does."""

@@ -44,8 +44,9 @@ class Model:
         """Raises UserError where the file has no contract, is damaged, or does not answer its
         golden pictures as it did.
         """
-        agreed, name = _checked(path), _name(path)
-        found, goldens = {f"{name}.tflite": path.read_bytes()}, []
+        agreed, name = _checked(path), name_of(path)
+        found: dict[str, bytes] = {}
+        goldens = []
         for number, one in enumerate(agreed.golden):
             picture = path.parent / one.picture
             if not picture.is_file():
@@ -56,8 +57,9 @@ class Model:
             goldens.append(one.model_copy(update={"picture": inside}))
         if not goldens:
             say(f"warning: {path} has no golden pictures: the app cannot check accelerators by it")
-        complete = _of_these_bytes(agreed.with_golden(goldens), found[f"{name}.tflite"])
-        found[f"{name}.json"] = contract.to_json(complete).encode()
+        content, agreed = _known_to_the_app(path.read_bytes(), agreed)
+        found[f"{name}.tflite"] = content
+        found[f"{name}.json"] = contract.to_json(agreed.with_golden(goldens)).encode()
         return cls(path, name, found)
 
 
@@ -88,24 +90,36 @@ def app(
 def write(path: Path, content: bytes) -> Path:
     """Raises UserError where it cannot be written, or is not named as Android asks."""
     if path.suffix != ".apk":
-        raise UserError(f"{path} does not end in .apk.", f"Write `-o {path.with_suffix('.apk')}`.")
+        named = path.with_suffix(".apk") if path.name else "demo.apk"
+        raise UserError(f"{path} does not end in .apk.", f"Write `-o {named}`.")
     return files.write(path, content)
 
 
-def _name(path: Path) -> str:
-    """`int8.tflite` of a run is named after the run, too; letters, digits, _, - and dots alone."""
+def name_of(path: Path) -> str:
+    """`int8.tflite` of a run is named after the run, too; letters, digits, _, - and dots alone.
+
+    Where others are replaced, digits tell it from those that would be named so, too.
+    """
     whole = path.resolve()
     run = f"{whole.parents[1].name}_" if whole.parent.name == "exports" else ""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", f"{run}{whole.stem}").strip(".-") or "model"
+    wanted = f"{run}{whole.stem}"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", wanted).strip(".-")
+    if name == wanted:
+        return name
+    digits = contract.sha256(wanted.encode(errors="surrogateescape"))[:6]
+    return f"{name or 'model'}_{digits}"
 
 
-def _of_these_bytes(agreed: contract.Contract, content: bytes) -> contract.Contract:
-    """The app knows a network by its bytes alone, which other writers of metadata change."""
+def _known_to_the_app(content: bytes, agreed: contract.Contract) -> tuple[bytes, contract.Contract]:
+    """The app knows a network by its bytes alone, which other writers of metadata change: where
+    they have, it gets their flatbuffer, and a contract of its own with it."""
     own = agreed.flatbuffer
     if own is None or own.begins(content):
-        return agreed
-    anew = contract.Flatbuffer.of(content, own.network_sha256)
-    return agreed.model_copy(update={"flatbuffer": anew})
+        return content, agreed
+    bare = contract.without_archive(content)
+    anew = contract.Flatbuffer.of(bare, own.network_sha256)
+    agreed = agreed.model_copy(update={"flatbuffer": anew})
+    return contract.embed(bare, agreed), agreed
 
 
 def _checked(path: Path) -> contract.Contract:

@@ -16,7 +16,7 @@ from tflite_light.contract import sha256
 from tflite_light.errors import UserError
 
 _CLASSES = "org.tflitelight.demo"  # of the app's activities, whatever its application id
-_MADE_WITHIN_S, _STARTED_WITHIN_S, _MEASURED_WITHIN_S = 10, 5, 300
+_MADE_WITHIN_S, _STARTED_WITHIN_S, _MEASURED_WITHIN_S = 10, 5, 900
 _INSTALL = "Install it: `tflite-light android RUN --install`"
 _NO_SPACE = ("it has no space left", "Free some on it.")
 _NOT_ALLOWED = (
@@ -86,6 +86,8 @@ def benchmark(phone: Phone, application_id: str, model: Model | None) -> dict[st
     for second in range(_MEASURED_WITHIN_S):
         time.sleep(1)
         if found := _parsed(phone.shell("cat", result, "2>/dev/null")):
+            if "problem" in found:
+                raise UserError(f"the app: {found['problem']}", found["hint"])
             _require_of(model, found)
             return found
         if second >= _STARTED_WITHIN_S and not phone.shell("pidof", application_id).strip():
@@ -104,7 +106,8 @@ def _start(phone: Phone, application_id: str, activity: str, *extras: str) -> No
     (measure again, another model) do not reach it.
     """
     component = f"{application_id}/{_CLASSES}.{activity}"
-    told = phone.shell("am", "start", "--activity-clear-task", "-n", component, *extras)
+    done = phone.run("shell", "am", "start", "--activity-clear-task", "-n", component, *extras)
+    told = done.stdout + done.stderr
     if "Error" in told:
         raise UserError(f"the app does not start: {last_line(told)}.", "Install it again.")
 

@@ -7,6 +7,7 @@ import datetime
 import os
 import tempfile
 from pathlib import Path
+from shlex import quote
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -58,7 +59,7 @@ def load(path: Path) -> Key:
     try:
         return Key(path.read_bytes())
     except FileNotFoundError:
-        hint = "Make one: " + _OPENSSL.format(path)
+        hint = "Make one: " + _OPENSSL.format(quote(str(path)))
         raise UserError(f"the key {path} does not exist.", hint) from None
     except OSError as error:
         raise UserError(
@@ -67,13 +68,14 @@ def load(path: Path) -> Key:
     except TypeError:  # a password is needed
         raise UserError(
             f"the key {path} has a password.",
-            f"Give one without: `openssl pkey -in {path} -out plain.pem`, and its certificate.",
+            f"Give one without: `openssl pkey -in {quote(str(path))} -out plain.pem`, and its "
+            "certificate.",
         ) from None
     except (ValueError, UnsupportedAlgorithm) as error:
         problem = str(error).split(". ")[0].removesuffix(".")
         raise UserError(
             f"the key {path} cannot be used: {problem}.",
-            _TWO.format(path) + _OPENSSL.format("key.pem"),
+            _TWO.format(quote(str(path))) + _OPENSSL.format("key.pem"),
         ) from error
 
 

@@ -82,12 +82,14 @@ def require_there(target: Path) -> None:
         raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
 
 
-def require_free(path: Path, force: bool, content: bytes | None = None) -> None:
-    """Raises UserError where a file would be written over, but by the same `content`."""
+def require_free(path: Path, force: bool, content: bytes | None = None, option: str = "-o") -> None:
+    """Raises UserError where a file would be written over, but by the same `content`. `option` is
+    the one that names it."""
     same = content is not None and path.is_file() and path.read_bytes() == content
     if os.path.lexists(path) and not force and not same:
         raise UserError(
-            f"{path} exists already.", "Name another file by `-o`, or write over it by `--force`."
+            f"{path} exists already.",
+            f"Name another file by `{option}`, or write over it by `--force`.",
         )
 
 

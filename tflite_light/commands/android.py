@@ -62,6 +62,8 @@ def command(
     from tflite_light.runs.predicting import file_of
 
     _require_sense(target, out, install, push, benchmark)
+    if (label or key) and not (out or install):
+        raise UserError("`--label` and `--key` are for an app that is made.", "Leave them out.")
     phone = adb.find(serial) if install or push or benchmark else None
     model = demo.Model.of(file_of(target)) if target else None
     result: dict[str, Any] = {"model": str(model.path) if model else None}
@@ -93,9 +95,16 @@ def command(
 
 def _own_key() -> Path:
     """Where a user's key is kept: in the folder of his settings."""
+    from tflite_light.stack import HOMELESS
+
     folder = Path(click.get_app_dir("tflite-light"))
     if not folder.is_absolute():  # XDG_CONFIG_HOME is empty or relative: it counts as not set
         folder = Path.home() / ".config" / "tflite-light"
+    if HOMELESS and folder.is_relative_to(Path.home()):
+        raise UserError(
+            "this user has no home folder in which the key that signs the app could be kept.",
+            "Give one by `--key`, or set HOME.",
+        )
     return folder / "android-key.pem"
 
 

@@ -13,8 +13,9 @@ RUNS = 100
 
 def _numbers(_context: Any, _option: Any, text: str) -> list[int]:
     parts = text.split(",")
-    if not all(part.strip().isdigit() and 0 < int(part) <= 64 for part in parts):
-        raise UserError(f"--threads: {text!r} is not a list of numbers.", "Write `--threads 1,2`.")
+    if not all(part.strip().isdecimal() and 0 < int(part) <= 64 for part in parts):
+        problem = f"--threads: {text!r} is not a list of numbers from 1 to 64."
+        raise UserError(problem, "Write `--threads 1,2`.")
     return list(dict.fromkeys(int(part) for part in parts))
 
 

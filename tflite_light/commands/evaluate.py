@@ -1,6 +1,7 @@
 """`tflite-light evaluate`"""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -43,7 +44,7 @@ def command(
         if not data:
             raise UserError(
                 "missing option `--data`: the pictures to measure on.",
-                f"`tflite-light evaluate {target} --data FOLDER|LABELS.csv`",
+                f"`tflite-light evaluate {quote(str(target))} --data FOLDER|LABELS.csv`",
             )
         rows = [evaluate_file(target, data, skip_strangers, outliers)]
     show_measured(rows)

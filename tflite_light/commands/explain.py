@@ -12,6 +12,7 @@ from tflite_light.commands._options import (
     require_free,
     set_option,
 )
+from tflite_light.errors import UserError
 
 
 @click.command()
@@ -53,6 +54,8 @@ def command(
     from tflite_light.report import explained
     from tflite_light.runs.explaining import explain, fixed_path
 
+    if out and fix is None:
+        raise UserError("`-o` is where `--fix` writes to.", "Add `--fix POINTS`, or leave it out.")
     out = out or fixed_path(model)
     if fix is not None:
         require_free(out, force)

@@ -1,11 +1,18 @@
 """`tflite-light report`"""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free, require_there
+from tflite_light.commands._options import (
+    force_option,
+    reports,
+    require_free,
+    require_there,
+    strangers_option,
+)
 from tflite_light.errors import UserError
 
 
@@ -23,9 +30,12 @@ from tflite_light.errors import UserError
     metavar="PAGE.html",
     help="Where the page goes.  [default: report.html in the run, FILE.html beside a file]",
 )
+@strangers_option
 @force_option
 @reports
-def command(target: Path, data: Path | None, out: Path | None, force: bool) -> dict[str, Any]:
+def command(
+    target: Path, data: Path | None, out: Path | None, skip_strangers: bool, force: bool
+) -> dict[str, Any]:
     """Measure RUN or FILE, as `evaluate` does, and write what is found as one page of HTML.
 
     It has accuracy by class, mistakes, learning curves and layers, and needs nothing beside itself.
@@ -34,23 +44,26 @@ def command(target: Path, data: Path | None, out: Path | None, force: bool) -> d
 
     from tflite_light import files
     from tflite_light.report.html import html
-    from tflite_light.runs import finished, folder, reporting
+    from tflite_light.runs import finished, folder, record, reporting
     from tflite_light.runs.evaluating import evaluate_file
 
-    own = target / "report.html"  # a run's, which is made again
-    out = out or (own if target.is_dir() else target.with_suffix(".html"))
-    require_free(out, force or out.resolve() == own.resolve())
+    own = target / "report.html" if target.is_dir() else target.with_suffix(".html")
+    out = out or own
     files.require_writable(out.parent)
     if target.is_dir():
         run = folder.open_run(target)
-        source = finished.source_of(run, data)
-        page = reporting.of_run(run, finished.evaluate(run, data), source)
+        source = finished.source_of(run, data, skip_strangers)
+        again = out.resolve() == own.resolve() and run.origin.has_same_data(source)
+        require_free(out, force or again)
+        record.environment(run.folder)  # a damaged one is refused before minutes of measuring
+        page = reporting.of_run(run, finished.evaluate(run, data, skip_strangers), source)
     elif data:
-        page = reporting.of_file(target, evaluate_file(target, data), str(data))
+        require_free(out, force)
+        page = reporting.of_file(target, evaluate_file(target, data, skip_strangers), str(data))
     else:
         raise UserError(
             "missing option `--data`: the pictures to measure on.",
-            f"`tflite-light report {target} --data FOLDER|LABELS.csv`",
+            f"`tflite-light report {quote(str(target))} --data FOLDER|LABELS.csv`",
         )
     files.write(out, html(page))
     click.echo(f"{out} is written: open it in a browser.")

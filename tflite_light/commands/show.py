@@ -36,7 +36,8 @@ def command(
     """
     out = out or Path(f"{recipe.stem}.png")
     if out.suffix.lower() != ".png":
-        raise UserError(f"{out} is no name for a PNG file.", f"Name it {out.with_suffix('.png')}.")
+        hint = f"Name it {out.with_suffix('.png')}." if out.name else "Name it seen.png, say."
+        raise UserError(f"{out} is no name for a PNG file.", hint)
     require_free(out, force)
 
     from tflite_light import files

@@ -8,7 +8,7 @@ Standard metadata (`tflite/metadata.py`) tell MediaPipe Tasks and ML Kit as much
 words for.
 """
 
-from tflite_light.contract.archive import CONTRACT, LABELS, embed, members_of
+from tflite_light.contract.archive import CONTRACT, LABELS, embed, members_of, without_archive
 from tflite_light.contract.image import Image
 from tflite_light.contract.reading import beside, find, missing, read, read_inside
 from tflite_light.contract.values import (
@@ -41,4 +41,5 @@ __all__ = [
     "read_inside",
     "sha256",
     "to_json",
+    "without_archive",
 ]

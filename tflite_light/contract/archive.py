@@ -27,6 +27,14 @@ def embed(content: bytes, contract: Contract) -> bytes:
     return archive.getvalue()
 
 
+def without_archive(content: bytes) -> bytes:
+    """The flatbuffer alone."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return content[: min(one.header_offset for one in archive.infolist())]
+
+
 def labels_text(contract: Contract) -> str:
     return "\n".join(contract.labels) + "\n"
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from tflite_light import contract
-from tflite_light.contract import Confidence
+from tflite_light.contract import Confidence, Contract
 from tflite_light.measure.confidence import calibration_error, rejects
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
@@ -178,7 +178,7 @@ def measure_file(
     examples: Examples,
     classes: Sequence[str],
     reference: Floats | None,
-    confidence: Confidence | None = None,
+    agreed: Contract,
     outliers: Examples | None = None,
 ) -> Measured:
     """A row for a `.tflite`, compared with the `reference` logits of its Keras model if given.
@@ -186,10 +186,12 @@ def measure_file(
     Its `confidence` says which pictures, and which `outliers`, it answers with none of its labels.
     """
     row, logits = measure(name, runner, examples, classes)
+    if agreed.output_is == "probabilities" and row.answered:
+        row.answered = replace(row.answered, sure=logits.max(axis=1))
     row.agreement = None if reference is None else agreement(logits, reference)
-    if confidence:
-        judge(row, confidence, logits, examples.labels)
-        judge_outliers(row, confidence, runner, outliers)
+    if agreed.confidence:
+        judge(row, agreed.confidence, logits, examples.labels)
+        judge_outliers(row, agreed.confidence, runner, outliers)
     return weigh(row, content)
 
 

@@ -35,7 +35,7 @@ def differing(prepared: Prepared, given: Values | None) -> Differing | None:
     """Where the input made here differs from the golden one, or the one a consumer has `given`."""
     if prepared.differs:
         return Differing(prepared, prepared.values, None)
-    if given is not None and given.tobytes() != prepared.values.tobytes():
+    if given is not None and not np.array_equal(given, prepared.values):
         return Differing(prepared, given, prepared.values)
     return None
 

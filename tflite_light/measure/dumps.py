@@ -1,7 +1,7 @@
 """Inputs that a consumer made of golden pictures, as its code would give them to the runtime."""
 
+import io
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
@@ -34,9 +34,13 @@ def read_dumps(folder: Path, agreed: Contract) -> dict[str, Values]:
 def _read(path: Path, agreed: Contract) -> Values:
     shape, kind = agreed.input.shape[1:], np.dtype(agreed.input.dtype)
     try:
-        values: Any = np.load(path) if path.suffix == ".npy" else np.fromfile(path, kind)
+        content = path.read_bytes()
+        if path.suffix == ".npy":
+            values = np.lib.format.read_array(io.BytesIO(content))
+        else:
+            values = np.frombuffer(content, kind)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} cannot be read: {error}.", _NAMES) from error
+        raise UserError(f"{path} cannot be read: {str(error).rstrip('.')}.", _NAMES) from error
     fits = path.suffix == ".bin" or list(values.shape)[-3:] == shape
     if values.dtype != kind or values.size != np.prod(shape) or not fits:
         raise UserError(

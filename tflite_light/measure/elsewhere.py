@@ -62,6 +62,7 @@ def _run(python: Path, folder: Path) -> None:
             cwd=folder,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=LIMIT_S,
             check=False,
         )

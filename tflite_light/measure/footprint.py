@@ -31,7 +31,7 @@ def peak_bytes(path: Path) -> int | None:
     if not Path("/proc/self/status").exists():
         return None
     command = [sys.executable, "-c", _SCRIPT, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         said = (done.stderr.strip().splitlines() or ["its process ended"])[-1]
         raise UserError(f"{path} cannot be run: {said}.", "Convert it again.")

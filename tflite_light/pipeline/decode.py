@@ -66,7 +66,7 @@ def upright(content: bytes) -> "Pixels | Pillow.Image":
             _to_first_page(picture)
             picture.load()
             clear = where_clear(content, picture)
-            turn = _UPRIGHT.get(_orientation(picture))
+            turn = _UPRIGHT.get(orientation(picture))
             seen = clear is not None or picture.has_transparency_data
             if turn is None and picture.mode == "RGB" and not seen:
                 return picture
@@ -101,10 +101,15 @@ def _in_turn(picture: Pillow.Image) -> AbstractContextManager[Any]:
     return _ONE_LARGE if picture.width * picture.height > LARGE else nullcontext()
 
 
-def _orientation(picture: Pillow.Image) -> object:
-    """Pillow's own `exif_transpose` also writes the other tags anew, and fails on damaged ones."""
+def orientation(picture: Pillow.Image) -> object:
+    """By EXIF, or a TIFF's own tags, alone. Pillow's `getexif` also asks XMP, which phones and
+    browsers do not; its `exif_transpose` writes the other tags anew, and fails on damaged ones."""
+    tags: Any = getattr(picture, "tag_v2", None)
     try:
-        return picture.getexif().get(ExifTags.Base.Orientation)
+        if tags is None:
+            tags = Pillow.Exif()
+            tags.load(picture.info.get("exif"))
+        return tags.get(ExifTags.Base.Orientation)
     except Exception:  # as above
         return None
 

@@ -97,7 +97,7 @@ class Walk:
             raise UserError(
                 f"{where} holds {'; and '.join(found)}.",
                 f"Move or remove them, or leave them out by `{place}.skip_strangers=true` "
-                "(`--skip-strangers` of evaluate).",
+                "(`--skip-strangers` of evaluate, compare and report).",
             )
         for line in found:
             say(f"{where}: left out {line}")

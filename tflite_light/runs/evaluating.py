@@ -46,7 +46,7 @@ def evaluate_file(
     classes = distinct(str(path), contract.labels)
     remark(examples, classes)
     made = path.name, path.read_bytes(), model, examples, classes, None
-    return measure_file(*made, contract.confidence, strange)
+    return measure_file(*made, contract, strange)
 
 
 def outliers_at(folder: str | Path, image: Image, skip_strangers: bool) -> Examples:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import quote
 
 from tflite_light import files
 from tflite_light.contract import Contract
@@ -115,7 +116,7 @@ def evaluate(
         require_own(run, path, agreed)
         reference = logits[chain.source_phase(run, mode)]
         made = mode.stem, path.read_bytes(), predictor, test, run.classes, reference
-        rows.append(measure_file(*made, agreed.confidence, strange))
+        rows.append(measure_file(*made, agreed, strange))
         if strange and rows[-1].outliers is None:
             say(f"{mode.stem} {NO_THRESHOLD}, outliers too")
         packed = packed_beside(path)
@@ -155,5 +156,5 @@ def require_own(run: Run, path: Path, agreed: Contract) -> None:
     if problem:
         raise UserError(
             f"{path} is not this run's: {problem}.",
-            f"Write the files again with `tflite-light export {run.folder}`.",
+            f"Write the files again with `tflite-light export {quote(str(run.folder))}`.",
         )

@@ -1,6 +1,7 @@
 """The file that answers for a run."""
 
 from pathlib import Path
+from shlex import quote
 
 from tflite_light.errors import UserError
 from tflite_light.runs.making import BROKEN
@@ -15,13 +16,15 @@ def file_of(target: Path) -> Path:
     Raises UserError where there is none, or several and none of them int8, or `target` is a
     checkpoint.
     """
+    if target.is_dir():
+        return _exported(target)
     if target.suffix.lower() in SUFFIXES:
         raise UserError(
             f"{target} holds weights, not a network.",
             "Give a run, or a .tflite file that was exported from it: "
             "`tflite-light predict RUN PICTURE`",
         )
-    return _exported(target) if target.is_dir() else target
+    return target
 
 
 def _exported(run: Path) -> Path:
@@ -32,7 +35,7 @@ def _exported(run: Path) -> Path:
         raise UserError(
             f"{run} is not a run with exported files.",
             f"Give a .tflite file, or the folder of a run; write its files with "
-            f"`tflite-light export {run}`.",
+            f"`tflite-light export {quote(str(run))}`.",
         )
     if len(chosen) > 1:
         names = ", ".join(str(path) for path in chosen)

@@ -61,6 +61,19 @@ def papers(
     }
 
 
+def environment(folder: Path) -> dict[str, Any]:
+    """What the run in `folder` was made with. Raises UserError where that is not known."""
+    path = folder / "environment.json"
+    found = files.read_json(path)
+    known = found if isinstance(found, dict) else {}
+    kinds = {"started": str, "tflite_light": str, "python": str, "seed": int}
+    kinds |= {"packages": dict, "machine": dict}
+    odd = [key for key, kind in kinds.items() if not isinstance(known.get(key), kind)]
+    if odd:
+        raise UserError(f"{path} lacks {' and '.join(odd)}.", "Restore it, or train again.")
+    return known
+
+
 def require_unchanged(folder: Path, recipe: Recipe) -> None:
     """Raises UserError where the run in `folder` was started with another recipe."""
     if not (folder / "environment.json").exists():

@@ -18,7 +18,7 @@ from tflite_light.measure.predict import opened
 from tflite_light.parts import Part
 from tflite_light.pipeline.pictures import UNKNOWN
 from tflite_light.recipe import to_yaml
-from tflite_light.runs import chain
+from tflite_light.runs import chain, record
 from tflite_light.runs.folder import Run
 from tflite_light.runs.page import Answer, Case, Epoch, Page, Picture
 from tflite_light.runs.predicting import FIRST_CHOICE
@@ -35,7 +35,7 @@ def of_run(run: Run, rows: Sequence[Measured], source: Source) -> Page:
     answers.
     """
     paths = {row.name: run.export_path(row.name) for row in rows if row.size_bytes}
-    environment = files.read_json(run.folder / "environment.json")
+    environment = record.environment(run.folder)
     parts = files.read_json(run.folder / "data.json")["pictures"]
     facts = {
         "network": _written(run.recipe.model),

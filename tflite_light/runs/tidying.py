@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from tflite_light.errors import UserError
@@ -19,7 +20,8 @@ def named(name: str, runs: Path) -> Path:
     if found is None:
         there = os.path.lexists(runs / name) or os.path.lexists(name)
         problem = "is not a run: it has no environment.json" if there else "does not exist"
-        raise UserError(f"run {name} {problem}.", f"`tflite-light runs --runs {runs}` lists them.")
+        hint = f"`tflite-light runs --runs {quote(str(runs))}` lists them."
+        raise UserError(f"run {name} {problem}.", hint)
     return found
 
 

@@ -8,11 +8,12 @@ import android.view.MenuItem
 import android.view.WindowManager
 import java.io.File
 import java.io.IOException
+import org.json.JSONObject
 import org.tflitelight.demo.core.sha256
 
 /**
  * The model on each accelerator, 100 times. Started with the extra `run` (by adb) it begins by itself, with the model that
- * the extras `model`, its name, and `sha256` say where they are there; its results are left in `benchmark.json` in the app's external files folder.
+ * the extras `model`, its name, and `sha256` say where they are there; its results are left in `benchmark.json` in the app's external files folder, or why there are none.
  */
 class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     private val rows by lazy { Rows(findViewById(R.id.rows)) }
@@ -46,7 +47,7 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
         val bench = engine.bench
         rows.clear()
         when (state) {
-            is State.Failed -> rows.add(state.problem, state.hint)
+            is State.Failed -> failed(state)
             is State.Opening -> rows.add(getString(R.string.benchmark), ranOn(state))
             is State.Ready -> if (wanted) start() else rows.add(getString(R.string.benchmark_start), getString(R.string.benchmark_none)) { start() }
         }
@@ -54,6 +55,19 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
         bench?.results?.forEach { rows.add(title(it.on), describe(it)) }
         if (bench?.saved == false) rows.add(getString(R.string.benchmark_unsaved), getString(R.string.benchmark_unsaved_hint))
         invalidateOptionsMenu()
+    }
+
+    private fun failed(state: State.Failed) {
+        rows.add(state.problem, state.hint)
+        if (!wanted) return
+        wanted = false
+        val json = JSONObject().put("problem", state.problem).put("hint", state.hint).toString(2)
+        engine.handler.post {
+            try {
+                save(json)
+            } catch (_: IOException) { // who waits for it sees the screen
+            }
+        }
     }
 
     private fun start() {

@@ -23,6 +23,7 @@ class Engine(private val demo: Demo, runtime: Runtime) {
     private val trials = Trials(runtime, demo.settings)
     private var listener: ((State) -> Unit)? = null
     private var live: Live? = null // of the engine's thread alone
+    private var on: Accelerator = CPU // what it runs on
     private var started = false
     private var choice = 0 // how often a model has been chosen; of the main thread alone
     private var serving = 0 // the choice that is worked for; of the engine's thread alone
@@ -87,9 +88,9 @@ class Engine(private val demo: Demo, runtime: Runtime) {
     fun hasCrashed(on: Accelerator): Boolean = results.digest?.let { trials.hasCrashed(it, on) } ?: false
 
     /** The best labels; null where no model is ready. On the engine's thread alone. */
-    fun answer(picture: Picture): Answer? = live?.let { guarded { it.answer(picture) } }
+    fun answer(picture: Picture): Answer? = live?.let { guarded(it) { it.answer(picture) } }
 
-    fun answer(frame: Frame): Answer? = live?.let { guarded { it.answer(frame) } }
+    fun answer(frame: Frame): Answer? = live?.let { guarded(it) { it.answer(frame) } }
 
     /** [again] is tried even where it has crashed. */
     private fun restart(measure: Boolean = false, again: Accelerator? = null) {
@@ -157,6 +158,7 @@ class Engine(private val demo: Demo, runtime: Runtime) {
 
     private fun ready(model: Model, on: Tried, refused: Tried?): State {
         live = Live(model, on.session!!)
+        this.on = on.on
         return State.Ready(model, on.on, on.trial as Trial.Usable, refused)
     }
 
@@ -183,11 +185,15 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         return tried
     }
 
-    /** A driver that gives up in the middle of things: the model starts again, and its golden pictures tell. */
-    private fun guarded(step: () -> Answer): Answer? =
+    /**
+     * A driver that gives up in the middle of things: the model starts again, and its golden pictures tell. One that gives up
+     * at the first picture would do so again, without end: it is left.
+     */
+    private fun guarded(used: Live, step: () -> Answer): Answer? =
         try {
             step()
         } catch (_: IllegalArgumentException) { // how TFLite says that the native run failed
+            if (!used.hasAnswered) trials.leave(used.model.digest, on)
             close()
             tell { restart() }
             null

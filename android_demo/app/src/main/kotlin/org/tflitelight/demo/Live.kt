@@ -13,7 +13,11 @@ import org.tflitelight.demo.core.isNoneOfThese
 class Answer(val best: List<Label>, val isNone: Boolean, val preprocessMs: Double, val inferenceMs: Double)
 
 /** A model that answers. Its buffers are filled anew with each picture: nothing is allocated for a frame. */
-class Live(private val model: Model, private val session: Session) : AutoCloseable by session {
+class Live(val model: Model, private val session: Session) : AutoCloseable by session {
+    /** Since it was opened. */
+    var hasAnswered = false
+        private set
+
     private val preprocess = Preprocess(model.contract)
     private val input = buffer(model.contract.input.sizeBytes)
     private val output = buffer(model.contract.output.sizeBytes)
@@ -36,7 +40,9 @@ class Live(private val model: Model, private val session: Session) : AutoCloseab
         val filled = System.nanoTime()
         session.run(input, output)
         val ran = System.nanoTime()
-        return Answer(best(model.contract, output, SHOWN), isNoneOfThese(model.contract, output), (filled - start) / 1e6, (ran - filled) / 1e6)
+        val best = best(model.contract, output, SHOWN)
+        hasAnswered = true
+        return Answer(best, isNoneOfThese(model.contract, output), (filled - start) / 1e6, (ran - filled) / 1e6)
     }
 }
 

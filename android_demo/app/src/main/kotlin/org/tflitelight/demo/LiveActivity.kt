@@ -43,6 +43,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     override fun onResume() {
         super.onResume()
+        rate.clear()
         displays.registerDisplayListener(this, null)
         engine.listen(::show)
         if (!allowed() && !asked) ask()

@@ -3,10 +3,13 @@ package org.tflitelight.demo
 import android.content.Context
 import android.net.Uri
 import android.provider.OpenableColumns
+import java.io.DataInputStream
+import java.io.EOFException
 import java.io.File
 import java.io.FileNotFoundException
 import java.io.IOException
 import java.io.InputStream
+import org.tflitelight.demo.core.requireModel
 
 /** Where a model's file lies. */
 enum class Origin(val title: Int) {
@@ -43,12 +46,28 @@ class Models(private val context: Context) {
 
     fun find(key: String?): ModelFile? = all().let { known -> known.find { it.key == key } ?: known.firstOrNull() }
 
-    /** Copies what another app has opened, so that it is there the next time too; throws IOException. */
+    /**
+     * Copies what another app has opened, so that it is there the next time too; throws IOException, or Problem where it is
+     * no model, before it is copied: it may be a film.
+     */
     fun add(uri: Uri): ModelFile {
         val name = nameOf(uri)
         val part = File(opened.apply { mkdirs() }, "$name.part")
-        context.read(uri) { from -> part.outputStream().use(from::copyTo) }
-        if (!part.renameTo(File(opened, "$name$SUFFIX"))) throw IOException("$part cannot be renamed")
+        try {
+            context.read(uri) { from ->
+                val begins = ByteArray(8).also { DataInputStream(from).readFully(it) }
+                requireModel(name, begins)
+                part.outputStream().use { to ->
+                    to.write(begins)
+                    from.copyTo(to)
+                }
+            }
+            if (!part.renameTo(File(opened, "$name$SUFFIX"))) throw IOException("$part cannot be renamed")
+        } catch (_: EOFException) {
+            requireModel(name, ByteArray(0))
+        } finally {
+            part.delete()
+        }
         return of(Origin.OPENED, opened).first { it.name == name }
     }
 

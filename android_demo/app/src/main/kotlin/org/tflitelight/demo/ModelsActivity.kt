@@ -5,6 +5,7 @@ import android.net.Uri
 import android.os.Bundle
 import android.view.View
 import java.io.IOException
+import org.tflitelight.demo.core.Problem
 
 /** The models in the app, pushed and opened, to choose from; other apps open `.tflite` files with it. */
 class ModelsActivity : Screen(R.layout.list, R.string.models) {
@@ -48,14 +49,16 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
         try {
             val model = demo.models.add(uri)
             runOnUiThread { use(model) }
+        } catch (problem: Problem) {
+            runOnUiThread { refuse(problem.message, problem.hint) }
         } catch (_: IOException) {
-            runOnUiThread(::refuse)
+            runOnUiThread { refuse(getString(R.string.model_copy_failed), getString(R.string.model_copy_failed_hint)) }
         }
     }
 
-    private fun refuse() =
+    private fun refuse(problem: String, hint: String) =
         content.notice(
-            R.string.model_copy_failed, R.string.model_copy_failed_hint,
+            problem, hint,
             Action(R.string.open_model, ::pick), Action(R.string.back, ::finish),
         )
 }

@@ -77,7 +77,8 @@ class PictureActivity : Screen(R.layout.picture, R.string.picture) {
             val bytes = read(chosen) { it.readBytes() }
             val picture = decode(bytes) ?: return fail(chosen, R.string.picture_unreadable, R.string.picture_unreadable_hint)
             val answer = engine.answer(picture) ?: return
-            tell(chosen) { show(picture.forDisplay(), answer) }
+            val drawn = picture.forDisplay()
+            tell(chosen) { show(drawn, answer) }
         } catch (problem: Problem) {
             fail(chosen, problem.message, problem.hint)
         } catch (_: IOException) { // the grant ends with the app that gave it, for one

@@ -20,7 +20,7 @@ fun decode(bytes: ByteArray): Picture? {
         inPremultiplied = false // transparency is laid on white by the contract's own rule
     }
     val found = BitmapFactory.decodeByteArray(bytes, 0, bytes.size, options) ?: return null
-    if (found.config == Bitmap.Config.RGBA_F16) throw deep() // of 10 bits and more in AVIF and HEIC, say
+    if (found.config != Bitmap.Config.ARGB_8888) throw deep() // RGBA_F16 or RGBA_1010102, of AVIF and HEIC of 10 bits, say
     val bitmap = asWritten(found)
     val pixels = IntArray(bitmap.width * bitmap.height)
     bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
@@ -31,7 +31,7 @@ private fun deep() = Problem("Pictures of more than 8 bits a channel are not rea
 
 /** With the file's own values, as training has them: `getPixels` would turn Display P3, say, into sRGB. */
 private fun asWritten(bitmap: Bitmap): Bitmap {
-    if (bitmap.colorSpace == ColorSpace.get(ColorSpace.Named.SRGB) || bitmap.config != Bitmap.Config.ARGB_8888) return bitmap
+    if (bitmap.colorSpace == ColorSpace.get(ColorSpace.Named.SRGB)) return bitmap
     val values = ByteBuffer.allocate(bitmap.byteCount).also(bitmap::copyPixelsToBuffer)
     val same = Bitmap.createBitmap(bitmap.width, bitmap.height, Bitmap.Config.ARGB_8888).apply { isPremultiplied = false }
     values.rewind()

@@ -4,6 +4,9 @@ package org.tflitelight.demo
 class Rate(private val window: Int = 20) {
     private val times = ArrayDeque<Long>()
 
+    /** After a pause, which is no time that a frame took. */
+    fun clear() = times.clear()
+
     /** Counts a frame answered at [nanos]; frames per second over the last ones, 0 before there are two. */
     fun count(nanos: Long): Double {
         times.addLast(nanos)

@@ -22,6 +22,11 @@ class Trials(private val runtime: Runtime, private val settings: Settings) {
     /** [digest]: a model's. */
     fun hasCrashed(digest: String, on: Accelerator) = mark(digest, on) in settings.crashed
 
+    /** As if it had crashed: only a person tries it again. */
+    fun leave(digest: String, on: Accelerator) {
+        settings.crashed += mark(digest, on)
+    }
+
     /** Never throws for what an accelerator does: its failure is the result. [kept] names what the runtime keeps of it. */
     fun open(model: Model, on: Accelerator, kept: String = model.digest): Tried = marked(model, on) { attempt(model, on, kept) }
 

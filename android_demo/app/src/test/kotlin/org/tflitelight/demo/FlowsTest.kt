@@ -133,7 +133,7 @@ class FlowsTest {
         app.runtime = Changed { on, real -> tried += on.key; real }
         share(inGallery(FIVE)).shows("5")
         assertEquals(setOf("cpu1", "cpu2", "cpu4", "gpu16"), tried)
-        open<AcceleratorsActivity>().get().shows("The app stopped when this was tried.")
+        open<AcceleratorsActivity>().get().shows("The app stopped when this was tried, or it gave no answer.")
     }
 
     @Test
@@ -142,7 +142,7 @@ class FlowsTest {
         app.settings.mark("${digest()}/gpu")
         val tried = mutableSetOf<String>()
         app.runtime = Changed { on, real -> tried += on.key; real }
-        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used: The app stopped when this was tried.")
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used: The app stopped when this was tried, or it gave no answer.")
         assertEquals(setOf("cpu4"), tried)
         open<AcceleratorsActivity>().get().touch("GPU")
         assertEquals(setOf("cpu4", "gpu"), tried)
@@ -166,11 +166,11 @@ class FlowsTest {
         app.settings.mark("${digest()}/cpu4") // it may be that the app was ended just then
         val tried = mutableSetOf<String>()
         app.runtime = Changed { on, real -> tried += on.key; real }
-        share(inGallery(FIVE)).shows("signs on CPU, 2 threads", "CPU, 4 threads is not used: The app stopped when this was tried.")
+        share(inGallery(FIVE)).shows("signs on CPU, 2 threads", "CPU, 4 threads is not used: The app stopped when this was tried, or it gave no answer.")
         app.settings.crashed += setOf("${digest()}/cpu2", "${digest()}/cpu1")
         app.engine.use(app.models.all().first())
         settle()
-        share(inGallery(FIVE)).shows("The app stopped when this was tried.", "Choose another model")
+        share(inGallery(FIVE)).shows("The app stopped when this was tried, or it gave no answer.", "Choose another model")
         assertEquals(setOf("cpu2"), tried)
     }
 
@@ -284,8 +284,37 @@ class FlowsTest {
 
     @Test
     fun `a file that is no model says so, and another can be chosen`() {
-        opened("notes.txt", "no model at all".toByteArray())
-        share(inGallery(FIVE)).shows("notes.txt.tflite is not a TensorFlow Lite model.", "Choose another model")
+        File(app.getExternalFilesDir(null), "models").apply { mkdirs() }.resolve("notes.tflite").writeText("no model at all")
+        app.engine.use(app.models.all().first { it.name == "notes" })
+        settle()
+        share(inGallery(FIVE)).shows("notes.tflite is not a TensorFlow Lite model.", "Choose another model")
+    }
+
+    @Test
+    fun `a file that is no model is not copied into the app`() {
+        for (content in listOf("no model at all", "")) {
+            val uri = Uri.parse("content://files/film.mp4")
+            shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { ByteArrayInputStream(content.toByteArray()) }
+            val screen = open<ModelsActivity>(Intent(Intent.ACTION_VIEW).setData(uri)).get()
+            screen.shows("film.mp4 is not a TensorFlow Lite model.", "Choose a .tflite file.")
+        }
+        assertEquals(emptyList<String>(), File(app.filesDir, "models").list()!!.toList())
+    }
+
+    @Test
+    fun `an accelerator that fails at its first picture, after its trial, is left`() {
+        app.settings.accelerator = "gpu"
+        val runs = mutableListOf<String>()
+        app.runtime = Changed { on, real -> Watched(real) { if (on.key == "gpu" && runs.size == 19) throw IllegalArgumentException("lost") else runs += on.key } }
+        share(inGallery(FIVE)).shows("signs on CPU, 4 threads", "GPU is not used: The app stopped when this was tried, or it gave no answer.", "5")
+    }
+
+    @Test
+    fun `a model that cannot be opened leaves the benchmark's reason for who waits for it`() {
+        File(app.getExternalFilesDir(null), "models").apply { mkdirs() }.resolve("notes.tflite").writeText("no model at all")
+        open<BenchmarkActivity>(Intent().putExtra("run", true).putExtra("model", "notes"))
+        val found = Json.parse(File(app.getExternalFilesDir(null), "benchmark.json").readText()) as Map<*, *>
+        assertEquals(mapOf("problem" to "notes.tflite is not a TensorFlow Lite model.", "hint" to "Choose a .tflite file."), found)
     }
 
     @Test

@@ -41,7 +41,7 @@ class ScreensTest(private val device: String, private val theme: String) {
         activity.onSurfaceTextureAvailable(preview.give(SurfaceTexture(0)), 1, 1)
         settle()
         eyes.see()
-        assertTrue(activity.shown(), "5" in activity.shown())
+        activity.shows("5", "100 %")
         preview.paint() // a texture draws nothing without a GPU
         activity.save("live-$device-$theme")
     }
@@ -49,7 +49,7 @@ class ScreensTest(private val device: String, private val theme: String) {
     @Test
     fun picture() {
         val activity = open<PictureActivity>(Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, inGallery(FIVE))).get()
-        assertTrue(activity.shown(), "5" in activity.shown())
+        activity.shows("5", "100 %")
         activity.save("picture-$device-$theme")
     }
 
@@ -64,22 +64,25 @@ class ScreensTest(private val device: String, private val theme: String) {
     }
 
     @Test
-    fun models() = open<ModelsActivity>().get().save("models-$device-$theme")
+    fun models() = open<ModelsActivity>().get().apply { shows("signs", "In the app") }.save("models-$device-$theme")
 
     @Test
     fun accelerators() {
         val activity = open<AcceleratorsActivity>().get()
         activity.touch(activity.getString(R.string.measure_all))
+        activity.shows("CPU, 2 threads", activity.getString(R.string.verdict_unused))
         activity.save("accelerators-$device-$theme")
     }
 
     @Test
     fun benchmark() {
-        open<BenchmarkActivity>(Intent().putExtra("run", true)).get().save("benchmark-$device-$theme")
+        val activity = open<BenchmarkActivity>(Intent().putExtra("run", true)).get()
+        activity.shows("CPU, 1 thread", "CPU, 2 threads", "CPU, 4 threads", activity.getString(R.string.verdict_unused))
+        activity.save("benchmark-$device-$theme")
     }
 
     @Test
-    fun about() = open<AboutActivity>().get().save("about-$device-$theme")
+    fun about() = open<AboutActivity>().get().apply { shows("signs", "Version 1.0, TensorFlow Lite 2.16.1.") }.save("about-$device-$theme")
 
     companion object {
         private val DEVICES = mapOf("phone" to "w411dp-h891dp-port-%s-hdpi", "tablet" to "w1280dp-h800dp-xlarge-land-%s-mdpi")
@@ -89,6 +92,10 @@ class ScreensTest(private val device: String, private val theme: String) {
         fun all() = DEVICES.keys.flatMap { device -> listOf("light", "dark").map { arrayOf(device, it) } }
 
         private fun PreviewLayout.give(surface: SurfaceTexture) = surface.also(texture::setSurfaceTexture)
+
+        /** Lines, or what begins them. */
+        private fun Activity.shows(vararg lines: String) =
+            lines.forEach { line -> assertTrue("'$line' begins no line of:\n${shown()}", shown().lines().any { it.startsWith(line) }) }
 
         private fun Activity.save(name: String) {
             steady()

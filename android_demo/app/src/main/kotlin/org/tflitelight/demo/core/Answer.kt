@@ -7,9 +7,13 @@ import kotlin.math.ln
 /** A label and its probability, 0..1; labels that several classes have are told apart by their index. */
 data class Label(val name: String, val probability: Float)
 
-/** The [count] likeliest labels of an output, in the file's own type and the processor's order, the likeliest first. */
+/**
+ * The [count] likeliest labels of an output, in the file's own type and the processor's order, the likeliest first. Throws
+ * IllegalArgumentException, as a run that fails does, where it holds NaN or infinity: float16 may overflow, say.
+ */
 fun best(contract: Contract, output: ByteBuffer, count: Int): List<Label> {
     val logits = real(contract.output, output)
+    require(logits.all(Float::isFinite)) { "its answer is no number" }
     val (largest, temperature) = logits.max() to (contract.confidence?.temperature ?: 1.0)
     val shares = DoubleArray(logits.size) { exp((logits[it] - largest) / temperature) }
     val sum = shares.sum()

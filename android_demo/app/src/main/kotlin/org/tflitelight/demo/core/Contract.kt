@@ -49,7 +49,7 @@ data class Contract(
          * for messages. Throws Problem where there is none, or it is damaged, another file's, or newer than this app.
          */
         fun read(name: String, bytes: ByteArray, beside: ByteArray?): Contract {
-            if (bytes.size < 8 || String(bytes, 4, 4, Charsets.ISO_8859_1) != "TFL3") throw Problem("$name is not a TensorFlow Lite model.", "Choose a .tflite file.")
+            requireModel(name, bytes)
             val inside = inside(name, bytes)
             val side = beside?.let { ContractReader("the contract beside $name").read(it) }
             if (side != null && inside != null && side.copy(golden = emptyList()) != inside.copy(golden = emptyList())) {
@@ -78,6 +78,11 @@ data class Contract(
         private const val OLD_LABELS = "labels.txt" // before minor 2; beside the other it is another tool's
         private const val AGAIN = "Copy the file again, or export the model again."
     }
+}
+
+/** Throws Problem where a file's first bytes are not a model's. */
+fun requireModel(name: String, begins: ByteArray) {
+    if (begins.size < 8 || String(begins, 4, 4, Charsets.ISO_8859_1) != "TFL3") throw Problem("$name is not a TensorFlow Lite model.", "Choose a .tflite file.")
 }
 
 /** Lower-case hexadecimal, of the first [count] bytes. */

@@ -12,37 +12,40 @@ class Preprocess(private val contract: Contract) {
     private val floats = Array(3) { channel -> FloatArray(256) { normalised(it, channel) } }
     private val steps = Array(3) { channel -> ByteArray(256) { quantised(floats[channel][it]) } }
     private val reader = FrameReader()
-    private var cut = IntArray(0) // column by column
-    private var resampler: Resampler? = null
-    private var box = Box(0, 0, 0, 0)
-    private var shape = 0 to 0
+    private var last: Way? = null
+
+    /** What pictures of one size go through; there as a whole, or not at all where memory ends. */
+    private class Way(val width: Int, val height: Int, image: Image) {
+        val box = image.box(width, height)
+        val cut = IntArray(box.width * box.height) // column by column
+        val resampler = Resampler(image.filter, box.width, box.height, image.size)
+    }
 
     /** [into]: the input tensor's bytes, in the processor's order. */
     fun fill(picture: Picture, into: ByteBuffer) {
-        val sampler = prepare(picture.width, picture.height)
+        val way = way(picture.width, picture.height)
+        val box = way.box
         for (row in 0 until box.height) {
             val start = (box.top + row) * picture.width + box.left
-            for (column in 0 until box.width) cut[column * box.height + row] = onWhite(picture.argb[start + column])
+            for (column in 0 until box.width) way.cut[column * box.height + row] = onWhite(picture.argb[start + column])
         }
-        finish(sampler, into)
+        finish(way, into)
     }
 
     fun fill(frame: Frame, into: ByteBuffer) {
-        val sampler = prepare(frame.uprightWidth, frame.uprightHeight)
-        reader.read(frame, box, cut)
-        finish(sampler, into)
+        val way = way(frame.uprightWidth, frame.uprightHeight)
+        reader.read(frame, way.box, way.cut)
+        finish(way, into)
     }
 
-    private fun prepare(width: Int, height: Int): Resampler {
-        resampler?.let { if (shape.first == width && shape.second == height) return it }
-        shape = width to height
-        box = image.box(width, height)
-        cut = IntArray(box.width * box.height)
-        return Resampler(image.filter, box.width, box.height, image.size).also { resampler = it }
+    private fun way(width: Int, height: Int): Way {
+        last?.let { if (it.width == width && it.height == height) return it }
+        last = null // its memory is free for the next
+        return Way(width, height, image).also { last = it }
     }
 
-    private fun finish(sampler: Resampler, into: ByteBuffer) {
-        sampler.resize(cut, resized)
+    private fun finish(way: Way, into: ByteBuffer) {
+        way.resampler.resize(way.cut, resized)
         into.clear()
         val first = if (image.channels == Image.Channels.RGB) 16 else 0
         for (pixel in resized) {

@@ -24,7 +24,7 @@ sealed interface Trial {
 
     data class Failed(val text: String) : Trial
 
-    /** The app stopped in an earlier trial of it; a new one would stop it again, so only a person begins one. */
+    /** The app stopped in an earlier trial of it, or its first answer failed; it would again, so only a person begins one. */
     data object Crashed : Trial
 }
 

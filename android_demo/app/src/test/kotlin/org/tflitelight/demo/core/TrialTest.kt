@@ -2,6 +2,7 @@ package org.tflitelight.demo.core
 
 import java.nio.ByteBuffer
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 
@@ -49,6 +50,13 @@ class TrialTest {
         fun tried(off: Double) = tryOut(Lying(doubleArrayOf(10.0, 200.0, 180.0 - off), 1, Tensor.Type.FLOAT32), cpu, contract(Tensor.Type.FLOAT32, integers = true), pictures)
         assertTrue(tried(15.0) is Trial.Right)
         assertTrue(tried(16.0) is Trial.Wrong)
+    }
+
+    @Test
+    fun `an answer that is no number has no best label`() {
+        val output = direct(12).putFloat(0, 1f).putFloat(4, Float.NaN).putFloat(8, 3f)
+        assertThrows(IllegalArgumentException::class.java) { best(contract(Tensor.Type.FLOAT32), output, 3) }
+        assertEquals("c", best(contract(Tensor.Type.FLOAT32), output.putFloat(4, 2f), 3)[0].name)
     }
 
     @Test
