@@ -11,7 +11,7 @@ import pytest
 from conftest import Call, as_json, complaint
 
 from tflite_light import recipe as recipes
-from tflite_light.data import Source, tfrecord
+from tflite_light.data import Source, _records
 from tflite_light.errors import UserError
 from tflite_light.pipeline import reading, shards
 from tflite_light.pipeline.augment import Augment
@@ -126,7 +126,7 @@ def test_of_many_packed_pictures_none_is_read_at_the_start(
     few = source(data).load(image)
     with monkeypatch.context() as patch:
         patch.setattr(reading, "FEW", 10)
-        patch.setattr(tfrecord, "read_record", None)  # whose call would fail
+        patch.setattr(_records, "read_record", None)  # whose call would fail
         many = source(data).load(image)
     assert {name: one.digest() for name, one in many.parts.items()} == {
         name: one.digest() for name, one in few.parts.items()

@@ -1,12 +1,9 @@
 """TFRecord files of `tf.train.Example`, as ImageNet and TensorFlow Datasets write them."""
 
-import contextlib
 import errno
 import fnmatch
-import os
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,11 +12,10 @@ from pydantic import Field
 from tflite_light import classes
 from tflite_light.data import Location, Scan, Source
 from tflite_light.data._numbered import lacking
+from tflite_light.data._records import Record, features_of, matching, records, value
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.pipeline.shards import (
-    FOOTER,
-    HEADER,
     INDEX,
     SIZED,
     Index,
@@ -28,15 +24,9 @@ from tflite_light.pipeline.shards import (
     is_remote,
     open_file,
     read_index,
-    read_record,
 )
 from tflite_light.pipeline.walk import SKIP_BROKEN
 from tflite_light.stack import tf
-from tflite_light.wording import first_line
-
-_AGAIN = "Fetch or write the file again."
-_EITHER = zlib.MAX_WBITS + 32  # gzip or zlib, by its first bytes
-_PIECE = 1 << 20
 
 
 class TFRecord(Source):
@@ -78,7 +68,7 @@ class TFRecord(Source):
 
     def absent(self) -> dict[str, str]:
         named = super().absent().items()
-        return {key: path for key, path in named if not is_remote(path) and not _matching(path)}
+        return {key: path for key, path in named if not is_remote(path) and not matching(path)}
 
     def _names(self) -> list[str]:
         if not is_remote(self.labels):
@@ -96,28 +86,8 @@ class TFRecord(Source):
         return names, {part: _pictures(self, getattr(self, part), len(names)) for part in SPLITS}
 
 
-@dataclass(frozen=True)
-class _Record:
-    """Where a record's data lies; `content` is kept where it cannot be found again quickly."""
-
-    path: str
-    number: int
-    start: int
-    size: int
-    checksum: int
-    content: bytes | None = None
-
-    def __str__(self) -> str:
-        return f"{self.path}, record {self.number}"
-
-    def read(self) -> bytes:
-        if self.content is not None:
-            return self.content
-        return read_record(self.path, self.start, self.size)
-
-
 def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
-    paths = _matching(pattern)
+    paths = matching(pattern)
     if not paths:
         raise UserError(
             f"no file matches {pattern}.", "Patterns are relative to where the command is typed."
@@ -151,8 +121,8 @@ def _pictures(source: TFRecord, pattern: str, count: int) -> Pictures:
         content = record.read()
         if packed and zlib.crc32(content) != record.checksum:
             raise OSError(errno.EIO, f"its checksum is not that of {INDEX}")
-        features = _features(record, content)
-        return bytes(_value(source.image_key, record, features, "bytes_list"))
+        features = features_of(record, content)
+        return bytes(value(source.image_key, record, features, "bytes_list"))
 
     checksums, names = [one.checksum for one in records], [str(one) for one in records]
     pictures = Pictures(names, labels, read, checksums)
@@ -190,19 +160,19 @@ def _indexed(path: str, index: Index | None) -> tuple[Shard | None, dict[str, An
     return shard, index.geometry
 
 
-def _listed(path: str, shard: Shard) -> list[tuple["_Record", int]]:
+def _listed(path: str, shard: Shard) -> list[tuple["Record", int]]:
     columns = (shard.starts, shard.sizes, shard.checksums, shard.labels)
     rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
-        (_Record(path, number, start, size, checksum), label)
+        (Record(path, number, start, size, checksum), label)
         for number, (start, size, checksum, label) in enumerate(rows, 1)
     ]
 
 
-def _scanned(source: TFRecord, path: str, count: int) -> list[tuple["_Record", int]]:
+def _scanned(source: TFRecord, path: str, count: int) -> list[tuple["Record", int]]:
     found = []
-    for record, content in _records(path):
-        features = _features(record, content)
+    for record, content in records(path):
+        features = features_of(record, content)
         if SIZED in features:
             raise UserError(
                 f"{record} is a picture of a pack, sized already; its {INDEX} is missing.",
@@ -212,109 +182,8 @@ def _scanned(source: TFRecord, path: str, count: int) -> list[tuple["_Record", i
     return found
 
 
-def _matching(pattern: str) -> list[str]:
-    """Files of that name or pattern, sorted; each step of a path is a name where that exists."""
-    if is_remote(pattern):
-        return sorted(tf.io.gfile.glob(pattern))
-    anchor = Path(pattern).anchor
-    found = [Path(anchor)]
-    for step in Path(pattern).relative_to(anchor).parts:
-        found = [path for folder in found for path in _step(folder, step)]
-    return sorted(map(str, found))
-
-
-def _step(folder: Path, step: str) -> list[Path]:
-    path = folder / step
-    if os.path.lexists(path) or not any(sign in step for sign in "*?["):
-        return [path] if os.path.exists(path) else []
-    try:
-        inside = [path for path in folder.iterdir() if fnmatch.fnmatchcase(path.name, step)]
-    except OSError:
-        return []
-    return [path for path in inside if not path.name.startswith(".") or step.startswith(".")]
-
-
-def _records(path: str) -> Iterator[tuple[_Record, bytes]]:
-    """Each record and its data. Raises UserError where a checksum is wrong or the file is cut."""
-    compression = _compression(path)
-    number, start = 0, HEADER
-    try:
-        for content in tf.data.TFRecordDataset(path, compression).as_numpy_iterator():
-            number += 1
-            kept = content if compression else None
-            yield _Record(path, number, start, len(content), zlib.crc32(content), kept), content
-            start += len(content) + FOOTER + HEADER
-        # TensorFlow takes a file that is cut in a record's header, or compressed, for whole
-        if start - HEADER != _length(path, compression):
-            raise UserError(f"{path}, record {number + 1} is cut short.", _AGAIN)
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        what = "is cut short" if "truncated" in str(error) else "is damaged: its checksum is wrong"
-        what += "" if number else "; or the file is no TFRecord"
-        raise UserError(f"{path}, record {number + 1} {what}.", _AGAIN) from error
-    except tf.errors.OpError as error:
-        raise UserError(f"{path} cannot be read: {first_line(error)}.", _AGAIN) from error
-
-
-def _length(path: str, compression: str) -> int | None:
-    """How many bytes a file's records have; None where it is compressed and cut."""
-    if not compression:
-        return int(tf.io.gfile.stat(path).length)
-    length, inflating = 0, zlib.decompressobj(_EITHER)
-    with contextlib.suppress(zlib.error), open_file(path) as file:
-        while piece := file.read(_PIECE):
-            while piece:
-                inflating = zlib.decompressobj(_EITHER) if inflating.eof else inflating
-                length += len(inflating.decompress(piece))
-                piece = inflating.unused_data
-        return length if inflating.eof else None
-    return None
-
-
-def _compression(path: str) -> str:
-    """How a file is compressed, by its first bytes, unless they are a record's length."""
-    try:
-        with open_file(path) as file:
-            head = file.read(2)
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.", _AGAIN) from error
-    kind = "GZIP" if head == b"\x1f\x8b" else ""
-    if head[:1] == b"\x78" and int.from_bytes(head, "big") % 31 == 0:
-        kind = "ZLIB"
-    try:
-        next(tf.data.TFRecordDataset(path, "").take(1).as_numpy_iterator())
-    except (StopIteration, tf.errors.OpError):
-        return kind
-    return ""
-
-
-def _features(record: _Record, content: bytes) -> Any:
-    """A record's features by their names."""
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        return tf.train.Example.FromString(content).features.feature
-    except DecodeError as error:
-        raise UserError(f"{record} holds no tf.train.Example.", _AGAIN) from error
-
-
-def _value(key: str, record: _Record, features: Any, kind: str) -> Any:
-    """The one value of a record's feature; `kind` is `bytes_list` or `int64_list`."""
-    if key not in features:
-        found = ", ".join(sorted(features)) or "none"
-        raise UserError(
-            f"{record} has no feature {key}; it has {found}.", "Set image_key and label_key."
-        )
-    values = getattr(features[key], kind).value
-    if len(values) != 1:
-        raise UserError(
-            f"{record}: {key} has {len(values)} values in its {kind}, not one.",
-            "Set image_key and label_key to features with one value.",
-        )
-    return values[0]
-
-
-def _label(source: TFRecord, record: _Record, features: Any, count: int) -> int:
-    found = int(_value(source.label_key, record, features, "int64_list"))
+def _label(source: TFRecord, record: Record, features: Any, count: int) -> int:
+    found = int(value(source.label_key, record, features, "int64_list"))
     label = found - source.first_label
     if not 0 <= label < count:
         raise UserError(

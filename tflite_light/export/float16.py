@@ -26,4 +26,4 @@ class Float16(Mode):
         converter = converter_for(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT, *_sparse.optimizations(self.sparse)]
         converter.target_spec.supported_types = [tf.float16]
-        return convert(converter)
+        return _sparse.mended(convert(converter))

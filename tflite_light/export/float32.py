@@ -21,4 +21,4 @@ class Float32(Mode):
     def convert(self, model: Any, examples: "Examples") -> bytes:
         converter = converter_for(model)
         converter.optimizations = _sparse.optimizations(self.sparse)
-        return convert(converter)
+        return _sparse.mended(convert(converter))
