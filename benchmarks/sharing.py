@@ -45,7 +45,7 @@ def main(weights: str, folder: str, values: str = "64") -> None:
         shared, began = stage.wrap(model, plan, 1), time.perf_counter()
         if first is not None:
             calibration = _batches(inputs[first::2])
-            assign(model, shared, plan["layers"], by_channel=False, batches=calibration)
+            assign(model, shared, plan["layers"], False, calibration, stage._clustered)
         name = "nearest" if first is None else f"calibrated on every other from {first}"
         seconds = time.perf_counter() - began
         answers = shared.predict(inputs, batch_size=READ, verbose=0)

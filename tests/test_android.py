@@ -227,7 +227,7 @@ def test_a_user_s_key_is_kept_in_his_settings(
 
 def test_a_user_without_a_home_is_asked_for_a_key(model: Path, tmp_path: Path) -> None:
     """One kept in /tmp would be lost, or another's."""
-    command = [sys.executable, "-m", "tflite_light", "android", model, "-o", tmp_path / "x.apk"]
+    command = [sys.executable, "-m", "tflite_light", "android", str(model), "-o", "x.apk"]
     away = {"HOME": "~", "PYTHONPATH": str(ROOT)}
     kept = {key: value for key, value in os.environ.items() if key != "XDG_CONFIG_HOME"}
     done = subprocess.run(

@@ -94,3 +94,43 @@ def test_a_packed_file_of_an_earlier_export_does_not_stay(home: Path, call: Call
     Path("app/tiny_float32.tflite.packed").write_bytes(b"old")
     as_json(call("export", home / "runs" / "tiny", "--float32", "--out", "app", "--json"))
     assert not Path("app/tiny_float32.tflite.packed").exists()
+
+
+ODD = '''
+from typing import Any
+from tflite_light.models import Architecture
+from tflite_light.stack import keras, tf
+
+class Net(Architecture):
+    def logits(self, image: Any, classes: int) -> Any:
+        """What int16x8 does not know, and operators that few networks have."""
+        x = keras.layers.Conv2D(8, 3, 2, use_bias=False)(image)
+        x = tf.abs(keras.layers.PReLU(shared_axes=[1, 2])(keras.layers.BatchNormalization()(x)))
+        return keras.layers.Dense(classes)(keras.layers.GlobalAveragePooling2D()(x))
+'''
+
+
+def test_a_run_is_finished_where_one_of_its_files_cannot_be_made(call: Call) -> None:
+    Path("net.py").write_text(ODD)
+    recipe = SHORT.partition("compress:")[0] + "export: [int16x8, float32]\n"
+    Path("odd.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
+    result = call("train", "odd.yaml")
+    told = complaint(result)
+    assert "TensorFlow's converter refuses the network: " in told
+    assert "PRELU" in told
+    assert "All else of runs/odd is there: make the file again, or others, by" in told
+    rows = as_json(call("evaluate", "runs/odd", "--json"))["rows"]
+    assert [row["name"] for row in rows] == ["fit", "float32"]
+    as_json(call("export", "runs/odd", "--float16", "--json"))
+    assert "is finished" in complaint(call("train", "runs/odd", "--resume"))
+
+
+def test_batch_norms_that_a_short_training_leaves_behind_are_measured(call: Call) -> None:
+    """Their moving averages are those of earlier weights: 0.32 of val pictures, of 1.0 in training."""
+    Path("short.yaml").write_text(
+        TINY.partition("compress:")[0].replace("width: 4", "width: 8") + "export: [float32]\n"
+    )
+    result = call("train", "short.yaml", "--set", "train.epochs=2", "--json")
+    (fit, file) = as_json(result)["rows"]
+    assert "fit: so short that batch norms lag behind" in result.stderr
+    assert fit["top1"] == file["top1"] >= 0.9

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import TINY, Call, as_json, complaint
+from tflites import OP, TYPE, Writer
 
 from tflite_light import contract
 from tflite_light.compress.qat import QAT
@@ -231,6 +232,22 @@ def test_a_runtime_that_lacks_an_operator_is_refused_by_its_name(
     assert not is_older("2.16", "2.16.1")
     with pytest.raises(UserError, match=r"newer runtime than 1\.13: ADD .*CONV_2D version 3"):
         Int8(runtime="1.13").check(File(Int8().convert(model, examples)))
+
+
+def test_operators_of_no_known_runtime_are_told_from_newer_ones() -> None:
+    """No `runtime` helps there."""
+    writer = Writer()
+    graph = writer.graph("main")
+    source, made, odd = (graph.tensor((1, 4), TYPE.FLOAT32) for _ in range(3))
+    graph.op(OP.ABS, [source], [made])
+    graph.ends([source], [made])
+    Float32(runtime="1.13").check(File(writer.bytes()))
+    graph.op(OP.STABLEHLO_CBRT, [made], [odd])
+    with pytest.raises(
+        UserError, match=r"not known which .*: STABLEHLO_CBRT version 1\."
+    ) as caught:
+        Float32().check(File(writer.bytes()))
+    assert "runtime" not in caught.value.hint
 
 
 @pytest.mark.parametrize("mode", [Float32, Float16])

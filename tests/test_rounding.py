@@ -78,6 +78,16 @@ def test_four_bits_leave_15_values_a_channel(model: Any, examples: Examples) -> 
     assert File(content).float_operators() == []
 
 
+def test_a_first_layer_in_float_leaves_no_other_at_8_bits(model: Any, examples: Examples) -> None:
+    first = next(layer.name for layer in model.layers if layer.weights)
+    content = Int8(weight_bits=4, float_layers=[f"{first.partition('_')[0]}*"]).convert(
+        model, examples
+    )
+    coarse = [one for one in File(content).weights() if one.values.dtype == np.int8][:-1]
+    assert len(coarse) >= 5
+    assert max(one.distinct_by_channel for one in coarse) <= 15
+
+
 def test_zeros_of_pruned_kernels_stay_zeros(model: Any, examples: Examples) -> None:
     pruned = keras.models.clone_model(model)
     pruned.set_weights(

@@ -5,7 +5,7 @@ as the layers before it leave them now (Li et al. 2025, arXiv 2504.02692).
 """
 
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from tflite_light.graph.in_turn import Array, in_turn
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
+Clustered = Callable[[str, Array, Array], Array]  # a layer's name, kernel, and errors' costs
 PICTURES = 100  # of training
 READ = 8  # pictures at a time
 PLACES = 256  # of a picture that are looked at: neighbours resemble each other
@@ -24,17 +25,24 @@ _RIDGE = 0.01  # of the mean variance
 
 
 def assign(
-    model: Any, shared: Any, names: Collection[str], by_channel: bool, batches: Iterable[Floats]
+    model: Any,
+    shared: Any,
+    names: Collection[str],
+    by_channel: bool,
+    batches: Iterable[Floats],
+    clustered: Clustered,
 ) -> None:
     """Give each weight of the named layers of `shared` another value of its kernel, or of its
     output channel; zeros stay. In place.
 
-    `model` is the network before its weights were shared. Biases and batch norms make up for the
-    mean of the errors, batch norms for their variance too.
+    `model` is the network before its weights were shared; `clustered` finds the values of a kernel
+    by what errors of its weights cost: the mean square of their inputs (Choi et al. 2017, arXiv
+    1612.01543, with what is before a layer for the second derivatives). Biases and batch norms
+    make up for the mean of the errors, batch norms for their variance too.
     """
     for layer, pairs in abreast(model, shared, batches):
         if layer.name in names:
-            _reassign(layer, model.get_layer(layer.name), by_channel, pairs)
+            _reassign(layer, model.get_layer(layer.name), by_channel, pairs, clustered)
         elif isinstance(layer, keras.layers.BatchNormalization):
             _follow(layer, pairs)
 
@@ -50,20 +58,30 @@ def _follow(norm: Any, pairs: list[Pair]) -> None:
     norm.moving_variance.assign((norm.moving_variance + norm.epsilon) * share - norm.epsilon)
 
 
-def _reassign(layer: Any, whole: Any, by_channel: bool, pairs: list[Pair]) -> None:
+def _reassign(
+    layer: Any, whole: Any, by_channel: bool, pairs: list[Pair], clustered: Clustered
+) -> None:
     groups = getattr(layer, "groups", 1)
     before, now = (_places(layer, groups, side) for side in zip(*pairs, strict=True))
     centred = layer.use_bias or is_normalised(whole)  # something takes the mean over
-    parts = zip(_rows(whole, groups), _rows(layer, groups), strict=True)
+    every = [_seen(before[:, group], now[:, group], centred) for group in range(groups)]
+    layer.kernel.assign(clustered(layer.name, whole.kernel.numpy(), _costs(whole, every)))
+    parts = zip(_rows(whole, groups), _rows(layer, groups), every, strict=True)
     found, shifts = [], []
-    for group, (kernel, rows) in enumerate(parts):
-        seen = _seen(before[:, group], now[:, group], centred)
+    for kernel, rows, seen in parts:
         values = _values(rows if by_channel else layer.kernel.numpy().reshape(1, -1))
         found.append(in_turn(kernel @ seen.crossed, seen.moments, rows != 0, values))
         shifts.append(kernel @ seen.mean_before - found[-1] @ seen.mean)
     layer.kernel.assign(np.concatenate(found).T.reshape(layer.kernel.shape))
     if layer.use_bias:
         layer.bias.assign_add(np.concatenate(shifts))
+
+
+def _costs(layer: Any, every: Sequence["_Seen"]) -> Array:
+    """Of an error of each weight: the mean square of its input; in the kernel's shape."""
+    channels = layer.kernel.shape[-1] // len(every)
+    rows = [np.tile(np.diag(seen.moments), (channels, 1)) for seen in every]
+    return np.concatenate(rows).T.reshape(layer.kernel.shape)
 
 
 def _rows(layer: Any, groups: int) -> list[Array]:

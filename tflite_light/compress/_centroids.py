@@ -10,38 +10,49 @@ ROUNDS = 100  # of Lloyd; it ends when no centroid moves, for most kernels after
 GROUPS = 512  # of neighbouring values, which stay together at first: 0.1 s for 64 centroids
 
 
-def shared(values: Array, count: int, initial: str, seed: int) -> Array:
+def shared(
+    values: Array, count: int, initial: str, seed: int, weights: Array | None = None
+) -> Array:
     """`values` with each replaced by the nearest of at most `count` centroids.
 
-    Where there are zeros, 0 is one of them and keeps exactly its members.
+    Where there are zeros, 0 is one of them and keeps exactly its members. `weights`, of the same
+    shape, say what a value's squared error costs; all the same by default.
     """
     result = np.array(values)
     chosen = values != 0
     count -= not chosen.all()
     if chosen.any():
-        ordered = np.sort(values[chosen].astype(np.float64))
-        centres = lloyd(ordered, _start(ordered, count, initial, seed)).astype(values.dtype)
+        costs = np.ones(values.shape) if weights is None else weights
+        order = np.argsort(values[chosen], kind="stable")
+        ordered, costs = values[chosen].astype(np.float64)[order], costs[chosen][order]
+        begun = _start(ordered, costs, count, initial, seed)
+        centres = lloyd(ordered, costs, begun).astype(values.dtype)
         bounds = (centres[1:].astype(np.float64) + centres[:-1]) / 2
         result[chosen] = centres[np.searchsorted(bounds, values[chosen])]
     return result
 
 
-def lloyd(ordered: Array, centres: Array) -> Array:
+def lloyd(ordered: Array, costs: Array, centres: Array) -> Array:
     """Centroids, sorted, moved to the means of what is nearest to them until they stay."""
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    counted, sums = (_summed(one) for one in (costs, costs * ordered))
     for _ in range(ROUNDS):
         bounds = (centres[1:] + centres[:-1]) / 2
         ends = np.concatenate([[0], np.searchsorted(ordered, bounds), [ordered.size]])
-        counts = np.diff(ends)
-        means = np.diff(sums[ends]) / np.maximum(counts, 1)
-        moved = np.sort(np.where(counts, means, centres))
+        counts = np.diff(counted[ends])
+        means = np.diff(sums[ends]) / np.where(counts > 0, counts, 1)
+        moved = np.sort(np.where(counts > 0, means, centres))
         if np.array_equal(moved, centres):
             break
         centres = moved
     return centres
 
 
-def _start(ordered: Array, count: int, initial: str, seed: int) -> Array:
+def _summed(values: Array) -> Array:
+    """Up to each place."""
+    return np.concatenate([[0.0], np.cumsum(values)])
+
+
+def _start(ordered: Array, costs: Array, count: int, initial: str, seed: int) -> Array:
     distinct = np.unique(ordered)
     if distinct.size <= count:
         return distinct
@@ -51,7 +62,7 @@ def _start(ordered: Array, count: int, initial: str, seed: int) -> Array:
         return np.unique(np.quantile(ordered, (np.arange(count) + 0.5) / count))
     starts = _groups(ordered, distinct)
     if initial == "optimal" and (starts.size >= 4 * count or starts.size == distinct.size):
-        return _optimal(ordered, starts, count)
+        return _optimal(ordered, costs, starts, count)
     return _plus_plus(ordered, count, np.random.default_rng(seed))
 
 
@@ -66,17 +77,17 @@ def _groups(ordered: Array, distinct: Array) -> Array:
     return np.unique(np.searchsorted(ordered, bounds))
 
 
-def _optimal(ordered: Array, starts: Array, count: int) -> Array:
+def _optimal(ordered: Array, costs: Array, starts: Array, count: int) -> Array:
     """The best means of `count` runs of groups (Wang & Song 2011, Ckmeans.1d.dp).
 
     Of runs that end at a group, the best of n are those of n - 1 and one more. Their squared error
-    is least where the sum of total^2 / size is greatest. Lloyd's rounds from k-means++ end with
-    1.27 times the error (SqueezeNet 1.0 by Deep Compression, 64 values).
+    is least where the sum of total^2 / size is greatest, both weighted by `costs`. Lloyd's rounds
+    from k-means++ end with 1.27 times the error (SqueezeNet 1.0 by Deep Compression, 64 values).
     """
     ends = np.append(starts, ordered.size)
-    sums = np.concatenate([[0.0], np.cumsum(ordered)])[ends]
-    sizes, totals = ends - ends[:, None], sums - sums[:, None]
-    gains = np.where(sizes > 0, totals**2 / np.maximum(sizes, 1), -np.inf)
+    counted, sums = (_summed(one)[ends] for one in (costs, costs * ordered))
+    sizes, totals = counted - counted[:, None], sums - sums[:, None]
+    gains = np.where(sizes > 0, totals**2 / np.where(sizes > 0, sizes, 1), -np.inf)
     best, befores = np.where(ends > 0, -np.inf, 0.0), []
     for _ in range(count):
         reached = best[:, None] + gains
@@ -85,7 +96,7 @@ def _optimal(ordered: Array, starts: Array, count: int) -> Array:
     cuts = [starts.size]
     for before in reversed(befores):
         cuts.insert(0, before[cuts[0]])
-    return np.asarray(np.diff(sums[cuts]) / np.diff(ends[cuts]))
+    return np.asarray(np.diff(sums[cuts]) / np.diff(counted[cuts]))
 
 
 def _plus_plus(ordered: Array, count: int, draw: np.random.Generator) -> Array:

@@ -87,11 +87,12 @@ class Cluster(Stage):
         return copy
 
     def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
-        """Weights get those of the values by which layers answer as they did on pictures."""
+        """Values are found anew, by what each weight multiplies on pictures; weights get those of
+        them by which layers answer as they did."""
         from tflite_light.compress._assignment import PICTURES, READ, assign
 
         batches = examples.inputs(examples.sample(PICTURES), READ)
-        assign(model, wrapped, plan["layers"], self.per == "channel", batches)
+        assign(model, wrapped, plan["layers"], self.per == "channel", batches, self._clustered)
 
     def callbacks(self, wrapped: Any, plan: Plan) -> list[Any]:
         return keeping(wrapped, {"zeros", *self.gives})
@@ -111,14 +112,19 @@ class Cluster(Stage):
         size = int(math.prod(layer.kernel.shape))
         return size if self.per == "tensor" else size // int(layer.kernel.shape[-1])
 
-    def _clustered(self, name: str, kernel: Any) -> Any:
+    def _clustered(self, name: str, kernel: Any, costs: Any = None) -> Any:
+        """The kernel with few values; `costs` are what the squared error of each weight costs."""
         import numpy as np
 
         from tflite_light.compress._centroids import shared
 
         seed = zlib.crc32(name.encode())
         if self.per == "tensor":
-            return shared(kernel, self.centroids, self.initial, seed)
+            return shared(kernel, self.centroids, self.initial, seed, costs)
         channels = np.moveaxis(kernel, -1, 0)
-        found = [shared(one, self.centroids, self.initial, seed) for one in channels]
+        each = [None] * len(channels) if costs is None else np.moveaxis(costs, -1, 0)
+        found = [
+            shared(one, self.centroids, self.initial, seed, cost)
+            for one, cost in zip(channels, each, strict=True)
+        ]
         return np.stack(found, axis=-1)

@@ -84,10 +84,19 @@ class Mode(Part):
 
     def check(self, file: "File") -> None:
         """Raises UserError when the file is not what the mode promises."""
+        found = {code: oldest(*code) for code in sorted(set(file.codes()))}
+        if strange := [
+            f"{op} version {version}" for (op, version), since in found.items() if not since
+        ]:
+            raise UserError(
+                f"it is not known which runtimes have operators of the {self.stem} file: "
+                f"{some(strange)}.",
+                "Build the network without these layers.",
+            )
         newer = [
-            f"{op} version {version} ({'since ' + since if since else 'in no runtime known here'})"
-            for op, version in sorted(set(file.codes()))
-            if not (since := oldest(op, version)) or is_older(self.runtime, since)
+            f"{op} version {version} (since {since})"
+            for (op, version), since in found.items()
+            if since and is_older(self.runtime, since)
         ]
         if newer:
             raise UserError(

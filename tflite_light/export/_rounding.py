@@ -59,8 +59,9 @@ def rounded(
     step where it is not `adaptive`. Two runs of each picture a layer: minutes.
     """
     before, after = Editor(float_), Editor(content)
-    for number, (old, new) in enumerate(_pairs(before, after)):
-        coarse = bits < 8 and number > 0 and after.kind(new) != "FULLY_CONNECTED"
+    first = next((one for one in before.operators if before.kind(one) in WEIGHTED), None)
+    for old, new in _pairs(before, after):
+        coarse = bits < 8 and old is not first and after.kind(new) != "FULLY_CONNECTED"
         seen = _read(before, old, after, new, pictures)
         _round(after, new, before, old, seen, 2 ** (bits - 1) - 1 if coarse else MOST, adaptive)
     return after.write()

@@ -1,11 +1,14 @@
 """The converter, as every mode needs it: static shapes, quick and quiet."""
 
+import contextlib
 import re
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
+from tflite_light.errors import UserError
 from tflite_light.stack import quiet, tf
+from tflite_light.wording import first_line
 
 
 def converter_for(model: Any) -> Any:
@@ -24,10 +27,27 @@ def converter_for(model: Any) -> Any:
 
 
 def convert(converter: Any) -> bytes:
-    with quiet(), warnings.catch_warnings():
+    """Raises UserError where the converter does not know an operator, or not in this type."""
+    with _refusals_explained(), quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it misses input statistics, which TF 1 graphs had
         content: bytes = converter.convert()
     return content
+
+
+@contextlib.contextmanager
+def _refusals_explained() -> Iterator[None]:
+    """Outside of `quiet`, which shows what native code said where an error leaves it."""
+    from tensorflow.lite.python.convert_phase import ConverterError
+
+    try:
+        yield
+    except (RuntimeError, ConverterError) as error:
+        told = re.search(r"error: (.*)", str(error))
+        reason = told[1].strip().rstrip(".") if told else first_line(error)
+        raise UserError(
+            f"TensorFlow's converter refuses the network: {reason}.",
+            "Leave out this mode, or build the network without such layers.",
+        ) from error
 
 
 def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
@@ -59,7 +79,7 @@ def quantised(
     from tensorflow.lite.python.convert import mlir_quantize
 
     kind = tf.dtypes.as_dtype(ends)
-    with quiet():
+    with _refusals_explained(), quiet():
         made: bytes = mlir_quantize(
             content,
             disable_per_channel=not by_channel,
