@@ -335,8 +335,8 @@ def test_unfit_folders_are_refused(signs: Path, photos: Path, tmp_path: Path) ->
     assert "is a pointer of Git LFS in place of the file.\nhint: `git lfs pull`" in refuse(
         path=str(signs)
     )
-    train.rename(signs / "data/train-00001-of-00003.parquet")
-    assert "lacks 2 files of 3: data/train-00000, data/train-00002-of-00003.parquet." in refuse(
+    train.rename(signs / "data/train-00002-of-00003.parquet")
+    assert "lacks 2 files of 3: data/train-00000, data/train-00001-of-00003.parquet." in refuse(
         path=str(signs)
     )
     for name in ("train", "extra"):
@@ -893,6 +893,20 @@ def test_files_of_another_configuration_are_not_left_out_unsaid(
     (signs / "README.md").write_text(f"{card}- {{config_name: two, data_dir: '2024'}}\n---\n")
     assert "has several configurations: one, two" in refuse(path=str(signs))
     assert sum(sizes(HuggingFace(path=str(signs), config="two"))) == 60
+
+
+def test_a_card_may_name_the_dataset_s_own_folder_and_files_count_from_1(
+    photos: Path, tmp_path: Path
+) -> None:
+    signs = tmp_path / "signs"
+    for number in (1, 2):
+        write(signs / f"train-0000{number}-of-00002.parquet", columns(photos))
+    for folder in (".", "./"):
+        card = f"---\nconfigs:\n- {{config_name: all, data_dir: {folder}}}\n---\n"
+        (signs / "README.md").write_text(card)
+        assert sum(sizes(HuggingFace(path=str(signs)))) == 120
+    (signs / "train-00001-of-00002.parquet").unlink()
+    assert "lacks 1 file of 2: train-00001-of-00002.parquet" in refuse(path=str(signs))
 
 
 def test_pictures_in_a_structure_of_structures_are_none(photos: Path, tmp_path: Path) -> None:

@@ -22,8 +22,9 @@ def lacking(files: Iterable[str], pattern: str = "*") -> str:
             stem = str(path.parent / name["stem"])
             found[stem, name["total"], dot + suffix].add(int(name["number"]))
     for (stem, total, suffix), numbers in found.items():
-        rest = f"-of-{total}{suffix}"
-        missing = [f"{stem}-{one:05}" for one in range(int(total)) if one not in numbers]
+        rest, first = f"-of-{total}{suffix}", int(int(total) in numbers)  # some count from 1
+        every = range(first, first + int(total))
+        missing = [f"{stem}-{one:05}" for one in every if one not in numbers]
         missing = [one for one in missing if fnmatchcase(PurePosixPath(one + rest).name, pattern)]
         if missing:
             return f"lacks {count(len(missing), 'file')} of {int(total)}: {some(missing, 3)}{rest}"

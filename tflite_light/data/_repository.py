@@ -4,6 +4,7 @@ Its card (`README.md`) says so, or the names of its files, as the Hub reads them
 """
 
 import os
+import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -173,7 +174,7 @@ def _by_card(
         splits: Splits = {}
         missing: dict[str, str] = {}
         if one.get("data_dir") and not one.get("data_files"):
-            splits = _below(str(one["data_dir"]).removeprefix("./").rstrip("/"), files)
+            splits = _below(posixpath.normpath(str(one["data_dir"])), files)
         for split, pattern in _patterns(one.get("data_files")):
             parts = pattern.removeprefix("./").split("/")
             mine = [file for file in files if _fits(file.split("/"), parts)]
@@ -188,10 +189,11 @@ def _by_card(
 
 
 def _below(folder: str, files: list[str]) -> Splits:
-    """The splits of all files in a folder, at any depth, by their names."""
+    """The splits of all files in a folder, `.` the dataset's own, at any depth, by their names."""
     splits: Splits = defaultdict(list)
-    for file in sorted(file for file in files if file.startswith(f"{folder}/")):
-        splits[_named(file.removeprefix(f"{folder}/"))[1]].append(file)
+    prefix = "" if folder == "." else f"{folder}/"
+    for file in sorted(file for file in files if file.startswith(prefix)):
+        splits[_named(file.removeprefix(prefix))[1]].append(file)
     return dict(splits)
 
 
