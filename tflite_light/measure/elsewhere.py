@@ -12,6 +12,7 @@ from tflite_light import files
 from tflite_light.contract import Tensor
 from tflite_light.errors import UserError
 from tflite_light.measure.goldens import Values
+from tflite_light.measure.processes import last_words, ran
 
 SCRIPT = Path(__file__).with_name("replay.py")
 LIMIT_S = 600
@@ -56,16 +57,7 @@ def _run(python: Path, folder: Path) -> None:
     program = str(python.absolute() if python.exists() else python)  # else one on the PATH
     command = [program, "-E", "-"]
     try:
-        done = subprocess.run(
-            command,
-            input=SCRIPT.read_text(),
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT_S,
-            check=False,
-        )
+        done = ran(command, input=SCRIPT.read_text(), cwd=folder, timeout=LIMIT_S)
     except OSError as error:
         raise UserError(
             f"{python} cannot be run: {error.strerror}.", _PYTHON.format(_EXAMPLE)
@@ -73,5 +65,5 @@ def _run(python: Path, folder: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise UserError(f"{python} has not answered within {LIMIT_S} s.") from error
     if done.returncode or not (folder / "answers.json").exists():
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        last = last_words(done)
         raise UserError(f"{python} ended before it answered: {last}.", _PYTHON.format(_EXAMPLE))

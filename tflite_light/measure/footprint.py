@@ -1,10 +1,10 @@
 """How much memory a file takes at most while it runs, in a process of its own."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 from tflite_light.errors import UserError
+from tflite_light.measure.processes import last_words, ran
 
 _SCRIPT = """
 import sys
@@ -31,8 +31,7 @@ def peak_bytes(path: Path) -> int | None:
     if not Path("/proc/self/status").exists():
         return None
     command = [sys.executable, "-c", _SCRIPT, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = ran(command)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["its process ended"])[-1]
-        raise UserError(f"{path} cannot be run: {said}.", "Convert it again.")
+        raise UserError(f"{path} cannot be run: {last_words(done)}.", "Convert it again.")
     return int(done.stdout) * _UNIT

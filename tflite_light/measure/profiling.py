@@ -6,7 +6,6 @@ is wrong there ends it.
 """
 
 import json
-import subprocess
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from tflite_light.errors import UserError
+from tflite_light.measure.processes import last_words, ran
 
 RUNS = 50
 _OPERATOR, _INSIDE = 2, 8  # kinds of event: of TFLite's own operators, and inside a delegate
@@ -43,11 +43,10 @@ class Profile:
 def profile(path: Path, threads: int) -> Profile:
     """Medians of 50 pictures. Raises UserError where LiteRT does not run the file so."""
     command = [sys.executable, str(_SCRIPT), str(path), str(threads), str(RUNS)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = ran(command)
     if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise UserError(
-            f"{path} cannot be profiled: {said}.",
+            f"{path} cannot be profiled: {last_words(done)}.",
             "Leave out `--profile`: the times are without it.",
         )
     found = json.loads(done.stdout)

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tflite_light.errors import UserError
+from tflite_light.measure.processes import last_words, ran
 
 SECONDS = 60
 _SCRIPT = """
@@ -38,17 +39,14 @@ def run(path: Path) -> None:
     """Raises UserError where a file does not run on zeros, in a minute and a GB beside itself."""
     command = [sys.executable, "-c", _SCRIPT, str(path)]
     try:
-        ended = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False
-        )
+        ended = ran(command, timeout=SECONDS)
     except subprocess.TimeoutExpired:
         raise _refused(path, f"it takes over {SECONDS} s for one picture") from None
     if ended.returncode < 0:
         name = signal.Signals(-ended.returncode).name
         raise _refused(path, f"it ends the process that runs it, by {name}")
     if ended.returncode:
-        said = ended.stderr.strip().splitlines() or ["it cannot be loaded"]
-        raise _refused(path, said[-1].rstrip("."))
+        raise _refused(path, last_words(ended))
 
 
 def _refused(path: Path, reason: str) -> UserError:

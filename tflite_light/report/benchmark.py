@@ -10,7 +10,7 @@ unchecked where there are none), `cold_start_ms`, `warm_start_ms`, and of `runs`
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tflite_light.report.terminal import console
+from tflite_light.report.terminal import console, headed
 
 COLUMNS = {
     "p50 ms": "p50_ms",
@@ -24,13 +24,9 @@ Row = Mapping[str, Any]
 
 def show(found: Mapping[str, Any], here: Iterable[Row]) -> None:
     """Print the table on stdout; `here` are rows of this computer, by the same keys."""
-    from rich.table import Table
-
     title = f"{found['model']} on {found['phone']}, Android {found['android']}"
-    table = Table(box=None, pad_edge=False, title_justify="left", title=title)
-    for name in ("accelerator", *COLUMNS, "golden pictures"):
-        left = name in ("accelerator", "golden pictures")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    table = headed(["accelerator", *COLUMNS, "golden pictures"], ["accelerator", "golden pictures"])
+    table.title, table.title_justify = title, "left"
     for row in found["accelerators"]:
         table.add_row(row["accelerator"], *_figures(row), row["verdict"])
     for row in here:

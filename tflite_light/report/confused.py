@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from tflite_light.measure.confusion import Confusion, OfClass
 from tflite_light.measure.significance import CONFIDENCE, wilson
+from tflite_light.report.terminal import headed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,15 +15,11 @@ MISTAKES = 5
 
 def show(console: "Console", name: str, confusion: Confusion) -> None:
     """Print the classes of the model `name`, and its most frequent mistakes."""
-    from rich.table import Table
-
     classes, title = confusion.measured, f"\n{name} by class"
     if len(classes) > SHOWN:
         title = f"{title}: the {SHOWN} of {len(classes)} that it finds least; --json has all"
         classes = sorted(classes, key=lambda one: one.recall or 0.0)[:SHOWN]
-    table = Table(box=None, pad_edge=False)
-    for column in ("class", "pictures", "recall (95 %)", "precision", "F1"):
-        table.add_column(column, justify="left" if column == "class" else "right", no_wrap=True)
+    table = headed(["class", "pictures", "recall (95 %)", "precision", "F1"], ["class"])
     for one in classes:
         table.add_row(one.name, str(one.pictures), *_figures(one))
     console.print(title, soft_wrap=True)

@@ -6,7 +6,7 @@ from typing import Any
 from tflite_light.cost.guidelines import Guideline
 from tflite_light.cost.inspection import SIZED, Inspected
 from tflite_light.cost.network import Network, Operator
-from tflite_light.report.terminal import console
+from tflite_light.report.terminal import console, headed
 
 Cell = Callable[[Operator], str]
 OPEN = "open"  # a figure that depends on a size that the file leaves open
@@ -31,14 +31,10 @@ LEFT = ("graph", "layer", "kind", "op", "types", "")
 
 def show(found: Inspected) -> None:
     """Print the layers, the totals and the guidelines on stdout."""
-    from rich.table import Table
-
     columns = COLUMNS | FILE_COLUMNS if found.file else COLUMNS
     if len(found.graphs) > 1:
         columns = {"graph": lambda row: row.graph} | columns
-    table = Table(box=None, pad_edge=False)
-    for name in (*columns, "live KiB"):
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    table = headed([*columns, "live KiB"], LEFT)
     for row, live in zip(found.network.operators, found.network.live, strict=True):
         held = OPEN if found.network.is_open else _kib(live)
         table.add_row(*(cell(row) for cell in columns.values()), held)
@@ -51,14 +47,10 @@ def show(found: Inspected) -> None:
 
 def compare(found: list[Inspected], above: Mapping[str, list[str]] | None = None) -> None:
     """Print a column for each target, with ratios to the first, on stdout; `above` is on top."""
-    from rich.table import Table
-
     totals = [one.totals() for one in found]
     every = [one for target in found for one in target.guidelines]
     titles = {one.name: f"{one.name} {one.title}" for one in every}
-    table = Table(box=None, pad_edge=False)
-    for name in ("", *(one.target for one in found)):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    table = headed(["", *(one.target for one in found)], [""], folded=True)
     for name, cells in (above or {}).items():
         table.add_row(name, *cells)
     for key in totals[0]:

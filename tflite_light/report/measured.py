@@ -1,17 +1,14 @@
 """What was measured, for a person: tables of answers and of costs, and warnings."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.significance import Paired
 from tflite_light.report import confused
-from tflite_light.report.terminal import console
+from tflite_light.report.terminal import console, headed
 from tflite_light.wording import count, some
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Columns = dict[str, Callable[[Measured], str]]
 ANSWERS: Columns = {
@@ -106,14 +103,10 @@ def tabulated(columns: Columns, rows: Sequence[Measured]) -> tuple[list[str], li
     return list(cells), lines
 
 
-def _table(columns: Columns, rows: Sequence[Measured]) -> "Table | None":
+def _table(columns: Columns, rows: Sequence[Measured]) -> Any:
     """None where there are no figures."""
-    from rich.table import Table
-
     names, lines = tabulated(columns, rows)
-    table = Table(box=None, pad_edge=False)
-    for name in names:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    table = headed(names, LEFT)
     for line in lines:
         table.add_row(*line)
     return table if lines else None

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tflite_light.report import measured
-from tflite_light.report.terminal import console
+from tflite_light.report.terminal import console, headed
 from tflite_light.runs.folder import Run
 from tflite_light.runs.overview import Overview
 
@@ -23,11 +23,7 @@ LEFT = ("run", "state", "network", "best file")  # which are words
 
 def show(found: list[Overview]) -> None:
     """Print a table on stdout."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, justify="left" if name in LEFT else "right", no_wrap=True)
+    table = headed(COLUMNS, LEFT)
     for one in found:
         table.add_row(*(cell(one) for cell in COLUMNS.values()))
     console(400).print(table)  # so wide that no name is cut off

@@ -1,6 +1,7 @@
 """The terminal that tables are printed on, plainly: no name is taken for a style or an emoji."""
 
 import functools
+from collections.abc import Collection, Iterable
 from typing import Any
 
 
@@ -19,3 +20,16 @@ def _kind() -> Any:
 def console(width: int, **options: Any) -> Any:
     """A console on stdout. Its width is what lines are broken at: no figure is to be cut off."""
     return _kind()(width=width, highlight=False, markup=False, emoji=False, **options)
+
+
+def headed(names: Iterable[str], left: Collection[str], folded: bool = False) -> Any:
+    """An empty table with these columns; those of `left` begin at their left, figures end right.
+    Where it is `folded`, long cells go on in a line below."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(
+            name, justify="left" if name in left else "right", no_wrap=not folded, overflow="fold"
+        )
+    return table

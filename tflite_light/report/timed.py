@@ -1,6 +1,6 @@
 """Times of files side by side, for a person."""
 
-from tflite_light.report.terminal import console
+from tflite_light.report.terminal import console, headed
 from tflite_light.runs.benchmarking import Benchmark
 
 _SHOWN = 12  # kernels of a profile
@@ -8,13 +8,10 @@ _SHOWN = 12  # kernels of a profile
 
 def show(found: Benchmark) -> None:
     """Print the table, and the profiles, on stdout."""
-    from rich.table import Table
-
     out = console(120)
     out.print(f"{found.runtime}; milliseconds for a picture, inference alone")
-    table = Table(box=None, pad_edge=False)
-    for name in ("", "threads", "median", "5 to 95 %", "ratio", "operators", "peak MiB"):
-        table.add_column(name, justify="right" if name else "left", overflow="fold")
+    names = ["", "threads", "median", "5 to 95 %", "ratio", "operators", "peak MiB"]
+    table = headed(names, [""], folded=True)
     for row in found.rows:
         peak = found.peak_bytes.get(row.file)
         table.add_row(
@@ -32,9 +29,7 @@ def show(found: Benchmark) -> None:
         whole = sum(kernel.ms for kernel in one.kernels)
         outside = f", without {', '.join(one.outside)}" if one.outside else ""
         out.print(f"\n{file}: {one.partitions} part by XNNPACK{outside}", soft_wrap=True)
-        table = Table(box=None, pad_edge=False)
-        for name in ("kernel", "calls", "ms", "share"):
-            table.add_column(name, justify="left" if name == "kernel" else "right")
+        table = headed(["kernel", "calls", "ms", "share"], ["kernel"], folded=True)
         for kernel in one.kernels[:_SHOWN]:
             share = f"{100 * kernel.ms / whole:.0f} %"
             table.add_row(kernel.kernel, str(kernel.calls), f"{kernel.ms:.3f}", share)
