@@ -15,6 +15,7 @@ from conftest import encoded, photograph
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from tflite_light.contract import Image
 from tflite_light.pipeline import decode as decoding
@@ -162,6 +163,11 @@ def test_a_picture_is_turned_by_exif_alone() -> None:
         content = encoded(photograph().resize((60, 40)), kind, xmp=xmp)
         assert Pillow.open(io.BytesIO(content)).getexif().get(0x0112) == 6
         assert decode(content).shape == (40, 60, 3)
+    tags = ImageFileDirectory_v2()
+    tags[700] = xmp
+    content = encoded(photograph().resize((60, 40)), "TIFF", tiffinfo=tags)
+    assert Pillow.open(io.BytesIO(content)).getexif().get(0x0112) == 6
+    assert decode(content).shape == (40, 60, 3)
     exif = Pillow.Exif()
     exif[0x0112] = 6
     for kind in ("JPEG", "WEBP", "PNG", "TIFF", "MPO", "AVIF"):

@@ -118,19 +118,80 @@ def test_a_run_is_finished_where_one_of_its_files_cannot_be_made(call: Call) -> 
     told = complaint(result)
     assert "TensorFlow's converter refuses the network: " in told
     assert "PRELU" in told
-    assert "All else of runs/odd is there: make the file again, or others, by" in told
+    assert "The run is finished without: see `tflite-light evaluate runs/odd`" in told
     rows = as_json(call("evaluate", "runs/odd", "--json"))["rows"]
     assert [row["name"] for row in rows] == ["fit", "float32"]
     as_json(call("export", "runs/odd", "--float16", "--json"))
     assert "is finished" in complaint(call("train", "runs/odd", "--resume"))
 
 
-def test_batch_norms_that_a_short_training_leaves_behind_are_measured(call: Call) -> None:
+def test_all_that_can_be_made_is_made_of_a_finished_run_too(call: Call) -> None:
+    Path("net.py").write_text(ODD)
+    recipe = SHORT.partition("compress:")[0] + "export: [float32]\n"
+    Path("odd.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
+    call("train", "odd.yaml")
+    result = call("export", "runs/odd", "--int16x8", "--float16")
+    assert "PRELU" in complaint(result)
+    rows = as_json(call("evaluate", "runs/odd", "--json"))["rows"]
+    assert [row["name"] for row in rows] == ["fit", "float32", "float16"]
+
+
+def test_a_disk_that_is_full_at_the_export_leaves_a_run_to_be_resumed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("tiny.yaml").write_text(SHORT.partition("compress:")[0] + "export: [float32]\n")
+    written = Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if ".tflite." in path.name:
+            raise OSError(28, "No space left on device")
+        return written(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert "No space left on device" in complaint(call("train", "tiny.yaml"))
+    as_json(call("train", "runs/tiny", "--resume", "--json"))
+    assert Path("runs/tiny/exports/float32.tflite").exists()
+
+
+FIXED = """
+from typing import Any
+from tflite_light.models import Architecture
+from tflite_light.stack import keras
+
+class Net(Architecture):
+    def logits(self, image: Any, classes: int) -> Any:
+        layers = keras.layers
+        x = layers.Conv2D(8, 3, 2, use_bias=False)(image)
+        x = layers.ReLU()(layers.BatchNormalization(trainable=False, name="fixed")(x))
+        x = layers.BatchNormalization(name="moved")(layers.Conv2D(8, 3, 2, use_bias=False)(x))
+        return layers.Dense(classes)(layers.GlobalAveragePooling2D()(layers.ReLU()(x)))
+"""
+
+
+def test_batch_norms_that_a_network_holds_fixed_are_not_measured(call: Call) -> None:
+    Path("net.py").write_text(FIXED)
+    recipe = SHORT.partition("compress:")[0] + "export: [float32]\n"
+    Path("fixed.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
+    result = call("train", "fixed.yaml", "--set", "train.batch_norm_momentum=0.999", "--json")
+    as_json(result)
+    assert "fit: batch norms lag behind" in result.stderr
+    arrays, _ = checkpoint.read(Path("runs/fixed/checkpoints/fit.npz"))
+    assert (arrays["fixed/moving_mean"] == 0).all()
+    assert (arrays["fixed/moving_variance"] == 1).all()
+    assert (arrays["moved/moving_mean"] != 0).any()
+
+
+@pytest.mark.parametrize("momentum", ["null", "0.999"])
+def test_batch_norms_that_a_training_leaves_behind_are_measured(call: Call, momentum: str) -> None:
     """Their moving averages are those of earlier weights: 0.32 of val pictures, of 1.0 in training."""
     Path("short.yaml").write_text(
         TINY.partition("compress:")[0].replace("width: 4", "width: 8") + "export: [float32]\n"
     )
-    result = call("train", "short.yaml", "--set", "train.epochs=2", "--json")
+    changes = ["--set", f"train.batch_norm_momentum={momentum}"]
+    if momentum == "null":
+        changes += ["--set", "train.epochs=2"]
+    result = call("train", "short.yaml", *changes, "--json")
     (fit, file) = as_json(result)["rows"]
-    assert "fit: so short that batch norms lag behind" in result.stderr
+    assert "fit: batch norms lag behind" in result.stderr
     assert fit["top1"] == file["top1"] >= 0.9

@@ -9,6 +9,7 @@ from browser import CHROMIUM, Dom, opened
 from conftest import TINY, Call, as_json, complaint, invoke
 
 from tflite_light.data._examples import write_photographs
+from tflite_light.report.terminal import console, headed
 from tflite_light.runs.reporting import SHOWN
 
 in_browser = pytest.mark.skipif(not CHROMIUM, reason="needs Chromium")
@@ -173,6 +174,24 @@ def test_a_damaged_record_is_refused_before_anything_is_measured(
     result = call("report", "mine")
     assert complaint(result).startswith(f"mine/environment.json lacks {key}.\nhint: Restore it")
     assert "measuring" not in result.stderr
+
+
+def test_pictures_that_were_moved_are_named_before_the_page_that_is_there(
+    home: Path, run: Path, call: Call
+) -> None:
+    (home / "photos").rename(home / "elsewhere")
+    try:
+        assert f"{home / 'photos'} does not exist" in complaint(call("report", run))
+    finally:
+        (home / "elsewhere").rename(home / "photos")
+
+
+def test_a_figure_that_is_cut_off_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    table = headed(["layer", "figure"], ["layer"])
+    table.add_row("x" * 60, "147,725")
+    console(40).print(table)
+    line = capsys.readouterr().out.splitlines()[1]
+    assert "147,725" in line or "…" in line.split()[-1]
 
 
 def test_a_run_is_reported_on_other_pictures_as_it_is_evaluated(

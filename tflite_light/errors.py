@@ -23,3 +23,7 @@ class Refuted(UserError):
     def __init__(self, problem: str, hint: str, report: dict[str, Any]):
         super().__init__(problem, hint)
         self.report = report
+
+
+class Unmade(UserError):
+    """A file that cannot be made of a network as it is, however often that is tried."""

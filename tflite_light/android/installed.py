@@ -16,7 +16,7 @@ from tflite_light.contract import sha256
 from tflite_light.errors import UserError
 
 _CLASSES = "org.tflitelight.demo"  # of the app's activities, whatever its application id
-_MADE_WITHIN_S, _STARTED_WITHIN_S, _MEASURED_WITHIN_S = 10, 5, 900
+_MADE_WITHIN_S, _STARTED_WITHIN_S, _MEASURED_WITHIN_S = 10, 5, 600
 _INSTALL = "Install it: `tflite-light android RUN --install`"
 _NO_SPACE = ("it has no space left", "Free some on it.")
 _NOT_ALLOWED = (
@@ -86,9 +86,9 @@ def benchmark(phone: Phone, application_id: str, model: Model | None) -> dict[st
     for second in range(_MEASURED_WITHIN_S):
         time.sleep(1)
         if found := _parsed(phone.shell("cat", result, "2>/dev/null")):
-            if "problem" in found:
-                raise UserError(f"the app: {found['problem']}", found["hint"])
             _require_of(model, found)
+            if "problem" in found:
+                raise UserError(f"the app: {found['problem']}", found.get("hint", ""))
             return found
         if second >= _STARTED_WITHIN_S and not phone.shell("pidof", application_id).strip():
             raise UserError(
@@ -147,12 +147,14 @@ def _parsed(told: str) -> dict[str, Any] | None:
 
 def _require_of(model: Model | None, found: dict[str, Any]) -> None:
     """Raises UserError where the app has measured another model."""
-    if model and found["model"] != model.name:
+    shown = found.get("model")  # none where it has not the one that was asked for
+    if model and shown != model.name:
+        instead = f": it measured {shown}" if shown else ""
         raise UserError(
-            f"the app has no model {model.name}: it measured {found['model']}.",
+            f"the app has no model {model.name}{instead}.",
             "Give it the model first, by `--push` or `--install`.",
         )
-    if model and found["sha256"] != sha256(model.content):
+    if model and found.get("sha256", sha256(model.content)) != sha256(model.content):
         raise UserError(
             f"the app has another file of the name {model.name}, and measured that.",
             "Give it this one, by `--install`; or under another file name, by `--push`.",

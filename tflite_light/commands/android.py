@@ -1,5 +1,6 @@
 """`tflite-light android`"""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,11 @@ def _own_key() -> Path:
     """Where a user's key is kept: in the folder of his settings."""
     from tflite_light.stack import HOMELESS
 
+    settings = Path(os.environ.get("XDG_CONFIG_HOME", ""))
     folder = Path(click.get_app_dir("tflite-light"))
     if not folder.is_absolute():  # XDG_CONFIG_HOME is empty or relative: it counts as not set
         folder = Path.home() / ".config" / "tflite-light"
-    if HOMELESS and folder.is_relative_to(Path.home()):
+    if HOMELESS and not settings.is_absolute():
         raise UserError(
             "this user has no home folder in which the key that signs the app could be kept.",
             "Give one by `--key`, or set HOME.",

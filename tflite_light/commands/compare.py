@@ -55,13 +55,15 @@ def command(
     from tflite_light.report import costs
     from tflite_light.runs.inspecting import inspect
 
-    if skip_strangers and not data:
-        raise UserError("`--skip-strangers` is about the pictures of `--data`.", "Leave it out.")
     if plot:
         require_free(plot, force, option="--plot")
     unknown = [] if data or plot else _without_test_pictures(targets)
     if not unknown:
         return _measured(targets, data, skip_strangers, plot, size)
+    if skip_strangers:
+        raise UserError(
+            "`--skip-strangers` is for accuracy, and costs are compared.", "Leave it out."
+        )
     if not any(map(shipped.is_recipe, targets)):
         say(
             f"costs alone, as no test pictures of {some(unknown)} are known here; "

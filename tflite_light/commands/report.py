@@ -53,7 +53,8 @@ def command(
     if target.is_dir():
         run = folder.open_run(target)
         source = finished.source_of(run, data, skip_strangers)
-        again = out.resolve() == own.resolve() and run.origin.has_same_data(source)
+        same = data is None or run.origin.has_same_data(source)
+        again = out.resolve() == own.resolve() and same
         require_free(out, force or again)
         record.environment(run.folder)  # a damaged one is refused before minutes of measuring
         page = reporting.of_run(run, finished.evaluate(run, data, skip_strangers), source)

@@ -32,7 +32,8 @@ def without_archive(content: bytes) -> bytes:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        return content[: min(one.header_offset for one in archive.infolist())]
+        starts = [one.header_offset for one in archive.infolist()]
+        return content[: min(starts, default=archive.start_dir)]
 
 
 def labels_text(contract: Contract) -> str:

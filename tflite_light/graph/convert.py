@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade
 from tflite_light.stack import quiet, tf
 from tflite_light.wording import first_line
 
@@ -27,7 +27,7 @@ def converter_for(model: Any) -> Any:
 
 
 def convert(converter: Any) -> bytes:
-    """Raises UserError where the converter does not know an operator, or not in this type."""
+    """Raises Unmade where the converter does not know an operator, or not in this type."""
     with _refusals_explained(), quiet(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it misses input statistics, which TF 1 graphs had
         content: bytes = converter.convert()
@@ -43,8 +43,11 @@ def _refusals_explained() -> Iterator[None]:
         yield
     except (RuntimeError, ConverterError) as error:
         told = re.search(r"error: (.*)", str(error))
+        known = told or isinstance(error, ConverterError) or "quantiz" in str(error).lower()
+        if not known or isinstance(error, RecursionError | NotImplementedError):
+            raise
         reason = told[1].strip().rstrip(".") if told else first_line(error)
-        raise UserError(
+        raise Unmade(
             f"TensorFlow's converter refuses the network: {reason}.",
             "Leave out this mode, or build the network without such layers.",
         ) from error

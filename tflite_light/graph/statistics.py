@@ -6,7 +6,7 @@ written with the pictures' own statistics first, which scale and offset make up 
 changed and measured.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -44,29 +44,38 @@ def standardise(model: Any, batches: Iterable[Floats]) -> Any:
     return copy
 
 
-def lag(model: Any, batches: Iterable[Floats]) -> float:
+def lag(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> float:
     """How far the stored means are from the pictures', in standard deviations; the worst norm's
-    mean over its channels. 0.03 at most after whole epochs of training, 1 after a few steps."""
+    mean over its channels, but for those of `fixed` names. 0.03 at most after whole epochs of
+    training, 1 after a few steps."""
     pairs = zip(norms(model), observed(model, batches), strict=True)
     return max(
         (
             float(np.mean(np.abs(norm.moving_mean - mean) / np.sqrt(variance + norm.epsilon)))
             for norm, (mean, variance) in pairs
+            if norm.name not in fixed
         ),
         default=0.0,
     )
 
 
-def measure(model: Any, batches: Iterable[Floats]) -> None:
-    """Set each batch norm's mean and variance to their averages over the batches, in place."""
-    momenta, seen = [norm.momentum for norm in norms(model)], 0
-    for batch in batches if momenta else ():
-        for norm in norms(model):
+def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> None:
+    """Set each batch norm's mean and variance to their averages over the batches, in place; those
+    of `fixed` names are used as they are."""
+    held = [norm for norm in norms(model) if norm.name in fixed]
+    moved = [norm for norm in norms(model) if norm.name not in fixed]
+    momenta, seen = [norm.momentum for norm in moved], 0
+    for norm in held:
+        norm.trainable = False
+    for batch in batches if moved else ():
+        for norm in moved:
             norm.momentum = seen / (seen + len(batch))  # a moving average that is a plain one
         model(batch, training=True)
         seen += len(batch)
-    for norm, momentum in zip(norms(model), momenta, strict=True):
+    for norm, momentum in zip(moved, momenta, strict=True):
         norm.momentum = momentum
+    for norm in held:
+        norm.trainable = True
 
 
 def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:

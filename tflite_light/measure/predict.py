@@ -1,6 +1,5 @@
 """What is on a picture, by a file and its contract."""
 
-import contextlib
 import io
 import math
 import queue
@@ -21,7 +20,7 @@ from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.confidence import rejects
 from tflite_light.measure.runners import TFLiteModel, probabilities
-from tflite_light.pipeline.decode import Pixels, decode, upright
+from tflite_light.pipeline.decode import Pixels, decode, orientation, upright
 from tflite_light.pipeline.examples import reason, unreadable
 from tflite_light.pipeline.listing import Listed
 from tflite_light.pipeline.preprocess import Floats
@@ -217,8 +216,8 @@ def _require_read(found: Iterable[Prediction]) -> list[Prediction]:
 def _encoded(picture: Pillow.Image) -> bytes:
     """As a PNG, so that it is decoded as any other: turned upright, transparency on white."""
     content, turn = io.BytesIO(), Pillow.Exif()
-    with contextlib.suppress(Exception):  # EXIF that is missing or cannot be read
-        turn[_ORIENTATION] = picture.getexif()[_ORIENTATION]
+    if (found := orientation(picture)) in range(2, 9):
+        turn[_ORIENTATION] = found
     try:
         picture = picture.convert("RGB") if picture.mode in _NOT_IN_PNG else picture
         picture.save(content, "PNG", exif=turn, compress_level=0)

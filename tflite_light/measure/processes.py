@@ -1,5 +1,6 @@
 """Programs that run a file in a process of their own, which may end otherwise than it should."""
 
+import signal
 import subprocess
 from collections.abc import Sequence
 from typing import Any
@@ -14,5 +15,7 @@ def ran(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[s
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
     """What it said last on stderr, without a full stop."""
+    if done.returncode < 0:
+        return f"it ended by {signal.Signals(-done.returncode).name}"
     lines = done.stderr.strip().splitlines() or [f"it ended by exit code {done.returncode}"]
     return lines[-1].rstrip(".")

@@ -87,12 +87,13 @@ def _opened(content: bytes) -> Pillow.Image:
         raise UnidentifiedImageError
     formats.require_reader(kind)
     try:
-        return Pillow.open(io.BytesIO(content), formats=[kind])
+        picture = Pillow.open(io.BytesIO(content), formats=[kind])
     except Exception:  # as above
         bare = _METADATA.sub(lambda found: b"\0" * len(found[0]), content)
         picture = Pillow.open(io.BytesIO(bare), formats=[kind])
-    if EXIF in content:
-        picture.info["exif"] = content[content.index(EXIF) :][:SEGMENT]
+        if EXIF in content:
+            picture.info["exif"] = content[content.index(EXIF) :][:SEGMENT]
+    picture.info.pop("xmp", None)  # by which Pillow turns TIFFs that have no tag of their own
     return picture
 
 

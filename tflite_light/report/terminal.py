@@ -24,12 +24,15 @@ def console(width: int, **options: Any) -> Any:
 
 def headed(names: Iterable[str], left: Collection[str], folded: bool = False) -> Any:
     """An empty table with these columns; those of `left` begin at their left, figures end right.
-    Where it is `folded`, long cells go on in a line below."""
+    Where it is `folded`, long cells go on in a line below, else what is cut off ends in `…`."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
     for name in names:
         table.add_column(
-            name, justify="left" if name in left else "right", no_wrap=not folded, overflow="fold"
+            name,
+            justify="left" if name in left else "right",
+            no_wrap=not folded,
+            overflow="fold" if folded else "ellipsis",
         )
     return table

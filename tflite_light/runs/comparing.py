@@ -77,8 +77,11 @@ def compare(
     """
     given = [Path(target) for target in targets]
     paths = [file_of(target) for target in given]
-    runs = [] if data else _of_same_test(given)
-    source = source_at(Path(data), skip_strangers) if data else runs[0].recipe.source
+    runs = [] if data else _of_same_test(given, skip_strangers)
+    if data:
+        source = source_at(Path(data), skip_strangers)
+    else:
+        source = runs[0].recipe_at(None, skip_strangers).source
     contestants = [_opened(path, run, source) for path, run in zip_longest(paths, runs)]
     rows: list[Measured] = []
     named: list[Names] = []
@@ -95,15 +98,18 @@ def compare(
     return [Compared(row, inspect(path)) for row, path in zip(rows, paths, strict=True)]
 
 
-def _of_same_test(targets: Sequence[Path]) -> list[Run]:
+def _of_same_test(targets: Sequence[Path], skip_strangers: bool) -> list[Run]:
     """The runs of targets. Raises UserError where their test pictures are unknown or differ."""
-    runs = []
+    runs: list[Run] = []
+    truths: list[tuple[str | None, list[str]]] = []
     for target in targets:
         if not (run := owner(target)):
             raise UserError(f"the test pictures of {target} are not known.", _OTHERS)
-        run.origin.require_same_data(run.recipe)
+        recipe = run.recipe_at(None, skip_strangers)
+        run.origin.require_same_data(recipe)
         runs.append(run)
-        if _truth(run) != _truth(runs[0]):
+        truths.append(_truth(run, recipe.source))
+        if truths[-1] != truths[0]:
             raise UserError(
                 f"{target} was tested on other pictures than {targets[0]}, or in another order, so "
                 "their answers cannot be compared.",
@@ -112,9 +118,9 @@ def _of_same_test(targets: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def _truth(run: Run) -> tuple[str | None, list[str]]:
+def _truth(run: Run, source: Source) -> tuple[str | None, list[str]]:
     """A digest of what the test pictures of a run held, and the class of each."""
-    labels = run.recipe.source.split("test").labels
+    labels = source.split("test").labels
     return run.origin.contents.get("test"), [run.classes[label] for label in labels]
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 from tflite_light import files, interrupts
 from tflite_light.compress import Stage
 from tflite_light.compress.qat import CALIBRATION, LAG
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.graph import checkpoint
-from tflite_light.graph.statistics import lag
+from tflite_light.graph.statistics import lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
@@ -26,7 +26,7 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import accuracy_as, deliver
+from tflite_light.runs.delivery import accuracy_as, deliver, gathered, require_made
 from tflite_light.runs.finding import create, require_unfinished
 from tflite_light.runs.folder import Run, open_run
 from tflite_light.runs.measuring import measure_phase
@@ -38,9 +38,6 @@ from tflite_light.training.display import Display
 from tflite_light.training.history import Row
 from tflite_light.training.judge import Judge
 from tflite_light.training.phase import train_phase
-from tflite_light.wording import count
-
-SHORT = 100  # steps, after which batch norms follow closely
 
 
 @distribution.together()
@@ -160,14 +157,12 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
         row.seconds, models[phase] = seconds, model
         rows.append(row)
-    failed: list[UserError] = []
+    unmade: list[Unmade] = []
     for mode in run.recipe.export:
         phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
         made = mode, models[phase], logits[phase], data, chain.promises(run), path
-        try:
+        with gathered(unmade):  # hours of training are not lost by a file
             rows.append(deliver(*made, run.recipe.license))
-        except UserError as error:  # hours of training are not lost by it
-            failed.append(error)
     pair_files(rows)
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
@@ -176,20 +171,13 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         "rows": [row.to_json() for row in rows],
     }
     files.write_json(run.metrics_path, metrics)
-    if failed:
-        raise _undelivered(run, failed)
-    return rows
-
-
-def _undelivered(run: Run, failed: list[UserError]) -> UserError:
-    """The first file's failure, and what the run is all the same."""
-    more = f" {count(len(failed) - 1, 'more file')} cannot be made, too." if failed[1:] else ""
     folder = shlex.quote(str(run.folder))
-    return UserError(
-        failed[0].problem,
-        f"{failed[0].hint}{more} All else of {run.folder} is there: make the file again, or "
-        f"others, by `tflite-light export {folder}`, a page by `tflite-light report {folder}`.",
+    require_made(
+        unmade,
+        f"The run is finished without: see `tflite-light evaluate {folder}`; files of other kinds "
+        f"come by `tflite-light export {folder} --float32`, for instance.",
     )
+    return rows
 
 
 def _say_uneven(recipe: Recipe, data: Data) -> None:
@@ -219,11 +207,11 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
             continue
         if stage and not begun:
             stage.prepare(wrapped, model, run.read_plan(phase), data.train)
+        fixed = {one.name for one in norms(wrapped) if not one.trainable}
         history = _fit(run, phase, model, wrapped, data, teacher)
         model = wrapped if stage is None else stage.strip(wrapped)
-        floats = stage is None or stage.yields == "float"
-        if floats and not run.recipe.training.freeze and per_epoch * len(history) < SHORT:
-            _catch_up(phase, model, data.train)
+        if not run.recipe.training.freeze and (stage is None or stage.yields == "float"):
+            _catch_up(phase, model, data.train, fixed)
         seconds = sum(row["seconds"] for row in history)
         if distribution.writes():
             note = {"seconds": seconds, **chain.facts(run, phase)}
@@ -233,12 +221,13 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
     distribution.leave()
 
 
-def _catch_up(phase: str, model: Any, examples: Examples) -> None:
-    """Measure batch norms that a short training has left behind: their statistics are a moving
-    average, and answers by them can be chance where the training's own were right."""
-    if lag(model, examples.inputs(examples.sample(CALIBRATION))) > LAG:
-        say(f"{phase}: so short that batch norms lag behind: their statistics are measured anew")
-        measure_norms(model, examples.inputs(examples.sample(CALIBRATION)))
+def _catch_up(phase: str, model: Any, examples: Examples, fixed: Collection[str]) -> None:
+    """Measure batch norms that a training has left behind, a short one or by a high momentum: their
+    statistics are a moving average, and answers by them can be chance where the training's own
+    were right. Those that the network itself holds `fixed` stay."""
+    if lag(model, examples.inputs(examples.sample(CALIBRATION)), fixed) > LAG:
+        say(f"{phase}: batch norms lag behind the weights: their statistics are measured anew")
+        measure_norms(model, examples.inputs(examples.sample(CALIBRATION)), fixed)
 
 
 def _fit(

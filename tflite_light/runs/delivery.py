@@ -1,7 +1,8 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tflite_light import contract, files
 from tflite_light.contract import MINOR, Confidence, Contract, Flatbuffer
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import (
     Measured,
@@ -53,7 +54,7 @@ def deliver(
     measured.
 
     `reference` holds the model's logits on `data.test`; `license` goes into the metadata. Raises
-    UserError when the file breaks a promise: a float operator in an int8 file, fewer zeros than the
+    Unmade when the file breaks a promise: a float operator in an int8 file, fewer zeros than the
     stages promised, or an operator that does not run. It is then kept at `broken(path)`, without
     contract, and nothing else is written.
     """
@@ -95,6 +96,24 @@ def deliver(
     _write(path, content, packed, agreed, pictures)
     row.seconds = time.monotonic() - start
     return row
+
+
+@contextlib.contextmanager
+def gathered(unmade: list[Unmade]) -> Iterator[None]:
+    """Go on where a file cannot be made, with the others."""
+    try:
+        yield
+    except Unmade as error:
+        unmade.append(error)
+
+
+def require_made(unmade: Sequence[Unmade], left: str = "") -> None:
+    """Raises Unmade, by the first of them, where there are any; `left` is what there is all the
+    same."""
+    if unmade:
+        more = f"{count(len(unmade) - 1, 'more file')} cannot be made, too." if unmade[1:] else ""
+        hint = " ".join(filter(None, (unmade[0].hint, more, left)))
+        raise Unmade(unmade[0].problem, hint) from unmade[0]
 
 
 def _confidence(mode: Mode, runner: TFLiteModel, val: Examples) -> Confidence | None:

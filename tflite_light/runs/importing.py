@@ -7,7 +7,7 @@ from typing import Any
 
 from tflite_light import files
 from tflite_light import recipe as recipes
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.graph.build import build
 from tflite_light.measure.accuracy import Measured, answers, pair_files
@@ -17,7 +17,7 @@ from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.pipeline.reading import read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.delivery import deliver
+from tflite_light.runs.delivery import deliver, gathered, require_made
 from tflite_light.sockets import load as load_part
 from tflite_light.wording import some
 
@@ -42,11 +42,13 @@ def export(
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
     paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
-    rows = {
-        file: deliver(mode, model, logits, data, [], file, recipe.license)
-        for file, mode in paths.items()
-    }
+    rows: dict[Path, Measured] = {}
+    unmade: list[Unmade] = []
+    for file, mode in paths.items():
+        with gathered(unmade):
+            rows[file] = deliver(mode, model, logits, data, [], file, recipe.license)
     pair_files([*rows.values()])
+    require_made(unmade)
     return rows
 
 

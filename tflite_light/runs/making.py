@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light import files
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.lowering import lowered
 from tflite_light.lowering.acceptance import refused
@@ -25,7 +25,7 @@ _COMPARED = 16  # pictures on which a rewritten file must answer as before
 
 
 def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: Path) -> bytes:
-    """Raises UserError as `deliver` does, and then keeps the file at `broken(path)`."""
+    """Raises Unmade as `deliver` does, and then keeps the file at `broken(path)`."""
     converted = mode.convert(model, data.train)
     with _kept_if_broken(converted, path):
         _require_kept(mode, promises, File(converted), path)
@@ -64,7 +64,7 @@ def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         kept = files.write(broken(path), content)
-        raise UserError(error.problem, f"{error.hint} It is kept as {kept}.") from error
+        raise Unmade(error.problem, f"{error.hint} It is kept as {kept}.") from error
 
 
 def _require_kept(mode: Mode, promises: Sequence[Promise], file: File, path: Path) -> None:

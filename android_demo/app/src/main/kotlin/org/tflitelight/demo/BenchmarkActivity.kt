@@ -18,11 +18,12 @@ import org.tflitelight.demo.core.sha256
 class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
     private val rows by lazy { Rows(findViewById(R.id.rows)) }
     private var wanted = false
+    private var chosen: ModelFile? = null // where one was asked for, and is there
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
         wanted = state == null && intent.getBooleanExtra("run", false)
-        if (wanted) asked()?.let(engine::use)
+        if (wanted) chosen = asked()?.also(engine::use)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a dark phone runs slower
     }
 
@@ -61,7 +62,7 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
         rows.add(state.problem, state.hint)
         if (!wanted) return
         wanted = false
-        val json = JSONObject().put("problem", state.problem).put("hint", state.hint).toString(2)
+        val json = JSONObject().put("model", chosen?.name).put("problem", state.problem).put("hint", state.hint).toString(2)
         engine.handler.post {
             try {
                 save(json)

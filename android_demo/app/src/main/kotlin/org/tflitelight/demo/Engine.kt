@@ -7,6 +7,7 @@ import android.os.Looper
 import java.io.IOException
 import org.tflitelight.demo.core.Accelerator
 import org.tflitelight.demo.core.Frame
+import org.tflitelight.demo.core.NoNumber
 import org.tflitelight.demo.core.Picture
 import org.tflitelight.demo.core.Problem
 import org.tflitelight.demo.core.Runtime
@@ -187,13 +188,16 @@ class Engine(private val demo: Demo, runtime: Runtime) {
 
     /**
      * A driver that gives up in the middle of things: the model starts again, and its golden pictures tell. One that gives up
-     * at the first picture would do so again, without end: it is left.
+     * at the first picture would do so again, without end: it is left; so is one, other than the CPU, that answers with
+     * what is no number. Throws Problem where the CPU does: then it is the model that does.
      */
     private fun guarded(used: Live, step: () -> Answer): Answer? =
         try {
             step()
-        } catch (_: IllegalArgumentException) { // how TFLite says that the native run failed
-            if (!used.hasAnswered) trials.leave(used.model.digest, on)
+        } catch (error: IllegalArgumentException) { // how TFLite says that the native run failed
+            val strange = error is NoNumber
+            if (strange && on is Accelerator.Cpu) throw Problem(demo.getString(R.string.answer_no_number), demo.getString(R.string.answer_no_number_hint))
+            if (strange || !used.hasAnswered) trials.leave(used.model.digest, on)
             close()
             tell { restart() }
             null

@@ -14,6 +14,7 @@ import android.view.MenuItem
 import android.view.TextureView
 import android.view.View
 import org.tflitelight.demo.core.Frame
+import org.tflitelight.demo.core.Problem
 
 /** The live camera with the three best labels. The camera is held only while this is in front. */
 class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.SurfaceTextureListener, DisplayManager.DisplayListener {
@@ -99,7 +100,12 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     /** On the engine's thread. */
     private fun answer(frame: Frame) {
-        val answer = engine.answer(frame) ?: return
+        val answer =
+            try {
+                engine.answer(frame) ?: return
+            } catch (_: Problem) { // of this frame; the next one may be better
+                return runOnUiThread { answers.clear() }
+            }
         runOnUiThread { show(answer) }
     }
 

@@ -55,16 +55,20 @@ class Models(private val context: Context) {
         val part = File(opened.apply { mkdirs() }, "$name.part")
         try {
             context.read(uri) { from ->
-                val begins = ByteArray(8).also { DataInputStream(from).readFully(it) }
-                requireModel(name, begins)
+                val begins = ByteArray(8)
+                val there = try {
+                    DataInputStream(from).readFully(begins)
+                    true
+                } catch (_: EOFException) {
+                    false
+                }
+                requireModel(name, if (there) begins else ByteArray(0))
                 part.outputStream().use { to ->
                     to.write(begins)
                     from.copyTo(to)
                 }
             }
             if (!part.renameTo(File(opened, "$name$SUFFIX"))) throw IOException("$part cannot be renamed")
-        } catch (_: EOFException) {
-            requireModel(name, ByteArray(0))
         } finally {
             part.delete()
         }

@@ -7,13 +7,16 @@ import kotlin.math.ln
 /** A label and its probability, 0..1; labels that several classes have are told apart by their index. */
 data class Label(val name: String, val probability: Float)
 
+/** An answer with NaN or infinity in it. */
+class NoNumber : IllegalArgumentException("its answer is no number")
+
 /**
  * The [count] likeliest labels of an output, in the file's own type and the processor's order, the likeliest first. Throws
- * IllegalArgumentException, as a run that fails does, where it holds NaN or infinity: float16 may overflow, say.
+ * NoNumber where it holds NaN or infinity: float16 may overflow, say.
  */
 fun best(contract: Contract, output: ByteBuffer, count: Int): List<Label> {
     val logits = real(contract.output, output)
-    require(logits.all(Float::isFinite)) { "its answer is no number" }
+    if (!logits.all(Float::isFinite)) throw NoNumber()
     val (largest, temperature) = logits.max() to (contract.confidence?.temperature ?: 1.0)
     val shares = DoubleArray(logits.size) { exp((logits[it] - largest) / temperature) }
     val sum = shares.sum()
