@@ -94,8 +94,9 @@ def test_a_relu_at_the_end_is_fused_and_what_is_read_twice_is_not() -> None:
         (lambda x: conv(LAYERS.BatchNormalization(name="early")(x)), "early (BatchNormalization that is not alone behind a linear layer)"),
         (lambda x: LAYERS.BatchNormalization(name="late")(conv(x, activation="relu")), "late (BatchNormalization that is not alone"),
         (lambda x: keras.Sequential([LAYERS.Conv2D(4, 3)], name="inner")(conv(x)), "inner (Sequential)"),
+        (lambda x: LAYERS.Reshape((8, 8, 4))(LAYERS.SeparableConv1D(4, 4, 4, name="rows")(LAYERS.Reshape((256, 4))(conv(x)))), "rows (SeparableConv1D)"),
     ],
-    ids=["lambda", "operator", "unknown", "activation", "activation apart", "norm first", "norm late", "nested"],
+    ids=["lambda", "operator", "unknown", "activation", "activation apart", "norm first", "norm late", "nested", "one axis"],
 )  # fmt: skip
 def test_what_tf_mot_refuses_is_named(body: Body, named: str) -> None:
     model = network(body)
@@ -126,6 +127,32 @@ def test_a_norm_beside_another_reader_is_named() -> None:
 )
 def test_what_tf_mot_rounds_is_not_named(body: Body) -> None:
     QAT().plan(network(body), None)
+
+
+def transposed(x: Any, **fields: Any) -> Any:
+    return LAYERS.Conv2DTranspose(4, 3, 2, padding="same", name="up", **fields)(x)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (lambda x: transposed(conv(x), activation="relu"), "up"),
+        (lambda x: LAYERS.ReLU(name="relu")(LAYERS.BatchNormalization(name="norm")(transposed(conv(x)))), "up, norm, relu"),
+    ],
+    ids=["activation", "norm"],
+)  # fmt: skip
+def test_what_the_int8_file_would_compute_in_float_is_named(body: Body, named: str) -> None:
+    """It was found in the file, after all of the training."""
+    with pytest.raises(UserError) as caught:
+        QAT().plan(network(body), None)
+    assert caught.value.problem.startswith(
+        f"compress.qat: the int8 file would compute {named} in float"
+    )
+    assert caught.value.hint.startswith("Leave out the qat stage")
+
+
+def test_a_transposed_convolution_without_activation_is_in_integers() -> None:
+    QAT().plan(network(lambda x: transposed(conv(x))), None)
 
 
 def test_a_relu6_without_norm_is_named_unless_it_is_ignored() -> None:

@@ -52,13 +52,16 @@ class QAT(Stage):
     )
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
-        """The layers that are excluded; before a run, whether TF-MOT would round all others."""
+        """The layers that are excluded; before a run, whether TF-MOT would round all others,
+        and the file compute with integers throughout."""
         layers = [layer for layer in model.layers if kernels(layer)]
         rounded = without(layers, self.exclude, "compress.qat.exclude")
         excluded = [layer.name for layer in layers if layer not in rounded]
         if data is None:
             _require_known(model)
-            _require_rounded(self.wrap(model, {"kept": []}, 1), excluded)
+            wrapped = self.wrap(model, {"kept": []}, 1)
+            _require_rounded(wrapped, excluded)
+            _require_integers(wrapped)
         return {"excluded": excluded}
 
     def covers(self, model: Any, plan: Plan) -> list[str]:
@@ -117,6 +120,18 @@ def _require_rounded(wrapped: Any, ignored: Collection[str]) -> None:
             "that the file would be less accurate than its model.",
             "Put a batch norm between the layer and its ReLU, or give it a plain ReLU, which "
             "becomes its own activation.",
+        )
+
+
+def _require_integers(wrapped: Any) -> None:
+    """Raises UserError where the int8 file would compute layers in float."""
+    if found := lint.in_float(wrapped):
+        raise UserError(
+            f"compress.qat: the int8 file would compute {some(found)} in float, as the converter "
+            "has no integers for them after this stage.",
+            "Leave out the qat stage, by which int8 takes what calibration pictures give; or build "
+            "the network of Conv2D, DepthwiseConv2D or Dense, each with a batch norm and a ReLU "
+            "behind it, of pools and of sums.",
         )
 
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+from tflite_light.graph.quantised import roomy
 from tflite_light.stack import quiet, tf
 
 
@@ -28,6 +29,17 @@ def convert(converter: Any) -> bytes:
         warnings.simplefilter("ignore")  # it misses input statistics, which TF 1 graphs had
         content: bytes = converter.convert()
     return content
+
+
+def trained(model: Any, ends: str) -> bytes:
+    """The int8 file of a network that quantisation-aware training gave its ranges, with tensors of
+    type `ends` at both ends."""
+    with roomy(model):
+        converter = converter_for(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    kind = tf.dtypes.as_dtype(ends)
+    converter.inference_input_type = converter.inference_output_type = kind
+    return convert(converter)
 
 
 def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
