@@ -16,6 +16,7 @@ from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint, lint
+from tflite_light.graph.flattening import flattened
 from tflite_light.graph.fusing import fused
 from tflite_light.runs import chain
 from tflite_light.runs.planning import row, steps
@@ -127,6 +128,31 @@ def test_a_norm_beside_another_reader_is_named() -> None:
 )
 def test_what_tf_mot_rounds_is_not_named(body: Body) -> None:
     QAT().plan(network(body), None)
+
+
+def summed(image: Any, kind: Any = LAYERS.Add) -> Any:
+    """Two sums of more than two, one of which is used twice and reads a tensor twice."""
+    x, y, z = (conv(image, name, activation="relu") for name in "xyz")
+    again = kind(name="again")
+    return kind(name="sum")([again([x, y, x, z]), again([z, y, x, y]), conv(x, "w")])
+
+
+@pytest.mark.parametrize("kind", [LAYERS.Add, LAYERS.Multiply])
+def test_a_sum_of_three_is_made_of_two_and_computed_in_integers(kind: Any) -> None:
+    """Its int8 file computed it in float, known after all of the training."""
+    model = network(lambda x: summed(x, kind))
+    with pytest.raises(UserError, match="int8 file would compute again, sum in float"):
+        QAT().plan(model, None)
+    found = flattened(model)
+    assert [one.name for one in found.layers if len(one.inbound_nodes[0].parent_nodes) > 2] == []
+    pictures = np.random.default_rng(0).normal(0, 1, (8, 16, 16, 3)).astype(np.float32)
+    assert np.array_equal(found.predict_on_batch(pictures), model.predict_on_batch(pictures))
+    before, after = checkpoint.weights_of(model), checkpoint.weights_of(found)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert {"again", "sum", "sum_of_two"} < {layer.name for layer in found.layers}
+    QAT().plan(found, None)
+    assert flattened(found) is found
 
 
 def transposed(x: Any, **fields: Any) -> Any:
