@@ -17,7 +17,8 @@ from tflite_light.compress.qat import QAT
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint, lint
 from tflite_light.graph.flattening import flattened
-from tflite_light.graph.fusing import fused
+from tflite_light.graph.fusing import folded, fused
+from tflite_light.graph.statistics import norms
 from tflite_light.runs import chain
 from tflite_light.runs.planning import row, steps
 from tflite_light.sockets import load
@@ -153,6 +154,30 @@ def test_a_sum_of_three_is_made_of_two_and_computed_in_integers(kind: Any) -> No
     assert {"again", "sum", "sum_of_two"} < {layer.name for layer in found.layers}
     QAT().plan(found, None)
     assert flattened(found) is found
+
+
+def dense_norms(image: Any) -> Any:
+    """With a bias and without, a ReLU or nothing behind; places of a picture, too."""
+    x = LAYERS.Dense(6, name="places")(conv(image, activation="relu"))
+    x = LAYERS.ReLU()(LAYERS.BatchNormalization(scale=False)(x))
+    x = LAYERS.Dense(9, use_bias=False, name="bare")(LAYERS.GlobalAveragePooling2D()(x))
+    x = LAYERS.ReLU()(LAYERS.BatchNormalization()(x))
+    x = LAYERS.BatchNormalization(center=False)(LAYERS.Dense(8, name="linear")(x))
+    return LAYERS.Reshape((1, 1, 8))(x)
+
+
+def test_a_norm_of_a_dense_layer_is_folded_and_computed_in_integers() -> None:
+    """Its int8 file computed the layer in float, known after all of the training."""
+    model, random = network(dense_norms), np.random.default_rng(0)
+    for norm in norms(model):
+        norm.set_weights([random.uniform(0.5, 1.5, one.shape) for one in norm.get_weights()])
+    found = folded(model)
+    assert not [one for one in found.layers if isinstance(one, LAYERS.BatchNormalization)]
+    pictures = random.normal(0, 1, (8, 16, 16, 3)).astype(np.float32)
+    expected = model.predict_on_batch(pictures)
+    assert np.abs(found.predict_on_batch(pictures) - expected).max() < 1e-5 * np.ptp(expected)
+    QAT().plan(model, None)
+    assert folded(found) is found
 
 
 def transposed(x: Any, **fields: Any) -> Any:

@@ -83,6 +83,26 @@ def test_statistics_are_measured_first_where_they_lag(trained: bool) -> None:
         assert np.array_equal(inner.moving_variance, norm.moving_variance)
 
 
+def test_what_a_dense_layer_s_norm_folds_to_is_measured_first_where_it_lags() -> None:
+    """Answers are the float network's with the pictures' statistics, and the file's."""
+    examples = Synthetic(count=60, side=32).load(Image(size=32)).train
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    x = keras.layers.Dense(16)(keras.layers.GlobalAveragePooling2D()(x))
+    x = keras.layers.ReLU()(NORM()(x))
+    model = keras.Model(image, keras.layers.Dense(4)(x))
+    measured = copied(model)
+    statistics.measure(measured, examples.inputs(examples.sample(512), 32))
+    wrapped = QAT().wrap(model, {"kept": []}, 1)
+    QAT().prepare(wrapped, model, {}, examples)
+    wrapped.compile(keras.optimizers.SGD(0.0), "mse")
+    batch = next(examples.inputs(range(8)))
+    expected = measured.predict_on_batch(batch)
+    wrapped.fit(batch, np.zeros((8, 4)), verbose=0)  # sets the weights' ranges
+    found = TFLiteModel(Int8().convert(wrapped, NO_PICTURES)).logits([batch])
+    assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
+
+
 def dead(model: Any, name: str) -> Any:
     """The model, with a layer whose ReLU gives nothing for any picture."""
     layer = model.get_layer(name)

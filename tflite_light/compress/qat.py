@@ -13,6 +13,7 @@ from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import lint
 from tflite_light.graph.copied import copied
+from tflite_light.graph.fusing import folded
 from tflite_light.graph.lint import internal
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
@@ -68,7 +69,7 @@ class QAT(Stage):
         return [name for name in super().covers(model, plan) if name not in plan["excluded"]]
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        annotated = keras.models.clone_model(model, clone_function=_annotated)
+        annotated = keras.models.clone_model(folded(model), clone_function=_annotated)
         configs = vars(internal("default_8bit.default_8bit_quantize_configs"))
         scheme = internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
@@ -143,16 +144,14 @@ def _freeze_norms(wrapped: Any) -> None:
 
 
 def _measure_norms(wrapped: Any, model: Any, batches: Iterable[Any]) -> None:
-    """Give the wrapped norms the statistics of pictures."""
+    """Give the wrapped norms the statistics of pictures, and dense layers what those fold to."""
     from tflite_light.graph import statistics
 
     measured = copied(model)
     statistics.measure(measured, batches)
-    fresh = {norm.name: norm for norm in statistics.norms(measured)}
-    for layer in wrapped.submodules:
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.name in fresh:
-            layer.moving_mean.assign(fresh[layer.name].moving_mean)
-            layer.moving_variance.assign(fresh[layer.name].moving_variance)
+    own = {variable.name: variable for variable in wrapped.weights}
+    for variable in folded(measured).weights:  # all others are what they were
+        own[variable.name].assign(variable)
 
 
 def _annotated(layer: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import importlib
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tflite_light.graph.uses import shared, uses
@@ -73,7 +73,7 @@ def _reason(layer: Any, registry: Any, counts: Counter[str]) -> str:
     if kind in NORMS:
         return (
             ""
-            if _is_alone_behind_linear(layer, counts)
+            if is_alone_behind_linear(layer, counts)
             else f"({kind} that is not alone behind a linear layer)"
         )
     if kind not in OTHERS and not registry.supports(layer):
@@ -83,10 +83,12 @@ def _reason(layer: Any, registry: Any, counts: Counter[str]) -> str:
     return "" if activation in known else f"({kind} with {activation})"
 
 
-def _is_alone_behind_linear(norm: Any, counts: Counter[str]) -> bool:
+def is_alone_behind_linear(
+    norm: Any, counts: Mapping[str, int], kinds: Collection[str] = NORMALISED
+) -> bool:
     before = norm.input.node.layer
     linear = getattr(before, "activation", None) in (None, keras.activations.linear)
-    return type(before).__name__ in NORMALISED and linear and counts[before.name] == 1
+    return type(before).__name__ in kinds and linear and counts[before.name] == 1
 
 
 def internal(name: str) -> Any:
