@@ -76,9 +76,9 @@ class Slopes(Architecture):
 
     def logits(self, image: Any, classes: int) -> Any:
         slopes = keras.layers.PReLU
-        x = slopes(shared_axes=[1, 2], name="channels")(conv_norm(image, 24, "stem", 3, 2))
-        x = slopes(name="values")(conv_norm(x, 24, "reduce", 3, 2))
-        x = slopes(shared_axes=[1, 2, 3], name="one")(conv_norm(x, 24, "again", 3))
+        x = slopes(shared_axes=[1, 2], name="channels")(conv_norm(image, 64, "stem", 3, 2))
+        x = slopes(name="values")(conv_norm(x, 64, "reduce", 3, 2))
+        x = slopes(shared_axes=[1, 2, 3], name="one")(conv_norm(x, 64, "again", 3))
         return classify(x, classes)
 
 
@@ -86,6 +86,7 @@ FAST = [
     Tiny(width=8),
     Knotted(),
     Various(),
+    Slopes(),
     SqueezeNet(version="1.0", bypass="complex"),
     Xception(alpha=0.25, middle_blocks=1),
 ]
@@ -143,7 +144,7 @@ def test_every_architecture_keeps_half_of_its_multiply_adds(network: Any) -> Non
         assert thinned.get_layer(name).output.shape[-1] == left >= width / 4
 
 
-@pytest.mark.parametrize("network", [*VARIANTS, Slopes()], ids=lambda n: f"{n.key} {n}")
+@EACH
 def test_channels_that_are_zero_can_go_and_answers_stay(network: Any) -> None:
     """A random half of all classes: those left over answer as if the others gave nothing. Where
     nothing goes, answers are equal to the bit.
