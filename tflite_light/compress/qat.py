@@ -130,9 +130,9 @@ def _require_integers(wrapped: Any) -> None:
         raise UserError(
             f"compress.qat: the int8 file would compute {some(found)} in float, as the converter "
             "has no integers for them after this stage.",
-            "Leave out the qat stage, by which int8 takes what calibration pictures give; or build "
-            "the network of Conv2D, DepthwiseConv2D or Dense, each with a batch norm and a ReLU "
-            "behind it, of pools and of sums.",
+            "Leave out the qat stage: calibration pictures then give these layers their ranges; or "
+            "build the network of Conv2D, DepthwiseConv2D or Dense, each with a batch norm and a "
+            "ReLU behind it, of pools and of sums.",
         )
 
 
