@@ -53,9 +53,40 @@ class Knotted(Architecture):
         return classify(keras.layers.Concatenate(name="concat")([left, right]), classes)
 
 
+class Various(Architecture):
+    """Each kind of layer that passes channels on, or merges them, and is in no network of a paper."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        layers = keras.layers
+        x = relu(conv_norm(image, 48, "stem", 3, 2), "stem")
+        y = conv_norm(x, 48, "reduce", 3, 2)
+        z = conv_norm(y, 48, "again", 3)
+        y = layers.Average(name="average")([z, layers.LeakyReLU(0.1)(y), z])
+        y = layers.UpSampling2D(2, name="near")(layers.Subtract(name="subtract")([y, z]))
+        x = layers.Maximum(name="maximum")([x, layers.SpatialDropout2D(0.2)(y), x])
+        w = conv_norm(layers.Minimum(name="minimum")([x, y]), 64, "other", 3, 2)
+        w = layers.Multiply()([w, layers.GlobalMaxPooling2D(keepdims=True)(w)])
+        w = layers.UpSampling2D(2, interpolation="bilinear", name="smooth")(w)
+        w = layers.GlobalMaxPooling2D()(conv_norm(w, 64, "last"))
+        return layers.Dense(classes, name="logits")(w)
+
+
+class Slopes(Architecture):
+    """By channel, by value, and one for all."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        slopes = keras.layers.PReLU
+        x = slopes(shared_axes=[1, 2], name="channels")(conv_norm(image, 64, "stem", 3, 2))
+        x = slopes(name="values")(conv_norm(x, 64, "reduce", 3, 2))
+        x = slopes(shared_axes=[1, 2, 3], name="one")(conv_norm(x, 64, "again", 3))
+        return classify(x, classes)
+
+
 FAST = [
     Tiny(width=8),
     Knotted(),
+    Various(),
+    Slopes(),
     SqueezeNet(version="1.0", bypass="complex"),
     Xception(alpha=0.25, middle_blocks=1),
 ]
@@ -88,10 +119,11 @@ def pictures(count: int = 4) -> Any:
 
 
 def drawn(network: Any, seed: int = 0) -> Any:
-    """A network whose batch norms are not as they are initialised."""
+    """A network whose batch norms and slopes are not as they are initialised."""
     keras.utils.set_random_seed(seed)
     model, random = network.build(SHAPE, 4), np.random.default_rng(seed)
-    for norm in norms(model):
+    slopes = [layer for layer in model.layers if isinstance(layer, keras.layers.PReLU)]
+    for norm in norms(model) + slopes:
         norm.set_weights([random.uniform(0.5, 1.5, one.shape) for one in norm.get_weights()])
     return model
 
@@ -140,9 +172,9 @@ def silence(model: Any, coupling: Any, stays: Any) -> None:
         mask = stay[ids.reshape(-1, ids.shape[-1])[0]].astype(np.float32)
         if kind(layer) == "DepthwiseConv2D":
             continue  # of a channel that is zero
-        layer.set_weights(
-            [one * mask if place < 2 else one for place, one in enumerate(layer.get_weights())]
-        )
+        weights = layer.get_weights()
+        weights[:2] = [one * mask if one.shape[-1] == len(mask) else one for one in weights[:2]]
+        layer.set_weights(weights)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +233,38 @@ def test_a_sum_couples_its_addends_and_nothing_else() -> None:
     coupling = couple(Tiny(width=8).build(SHAPE, 4))
     assert coupling.count == 8 + 16 + 32 + 64
     assert {kind(layer) for layer in Tiny().build(SHAPE, 4).layers} & set(MIXING) == set(MIXING)
+
+
+class Held(Architecture):
+    """A layer that mixes channels in its own way holds those it reads, and another behind it none."""
+
+    def logits(self, image: Any, classes: int) -> Any:
+        x = keras.layers.Rescaling(0.5, name="pixels")(image)
+        x = keras.layers.Conv2D(16, 3, name="wide")(x)
+        x = keras.layers.LayerNormalization(name="mixed")(keras.layers.ReLU()(x))
+        x = keras.layers.GroupNormalization(4, name="behind")(x)
+        return classify(keras.layers.Conv2D(16, 3, name="narrow")(x), classes)
+
+
+def test_slopes_go_with_their_channels() -> None:
+    model = Slopes().build(SHAPE, 4)
+    plan = Channels(keep=0.4).plan(model, None)
+    thinned = Channels().wrap(model, plan, 1)
+    widths = {name: left for name, (_, left) in plan["widths"].items()}
+    shapes = [thinned.get_layer(name).alpha.shape for name in ("channels", "values", "one")]
+    assert shapes == [(1, 1, widths["stem_conv"]), (8, 8, widths["reduce_conv"]), (1, 1, 1)]
+    assert plan["parameters"][1] == sum(
+        int(np.prod(one.shape)) for one in thinned.trainable_weights
+    )
+
+
+def test_what_holds_channels_is_named() -> None:
+    """It was said to be sums, shuffles and groups."""
+    with pytest.raises(UserError) as caught:
+        Channels(keep=0.3).plan(Held().build(SHAPE, 4), None)
+    assert "left with all channels read by mixed (LayerNormalization), which" in str(caught.value)
+    plan = Channels(keep=0.8).plan(Held().build(SHAPE, 4), None)
+    assert list(plan["widths"]) == ["narrow"]
 
 
 @pytest.mark.parametrize("of", ["multiply_adds", "parameters"])

@@ -16,7 +16,9 @@ from tflite_light.compress.prune import Prune
 from tflite_light.compress.qat import QAT
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint, lint
-from tflite_light.graph.fusing import fused
+from tflite_light.graph.flattening import flattened
+from tflite_light.graph.fusing import folded, fused
+from tflite_light.graph.statistics import norms
 from tflite_light.runs import chain
 from tflite_light.runs.planning import row, steps
 from tflite_light.sockets import load
@@ -94,8 +96,9 @@ def test_a_relu_at_the_end_is_fused_and_what_is_read_twice_is_not() -> None:
         (lambda x: conv(LAYERS.BatchNormalization(name="early")(x)), "early (BatchNormalization that is not alone behind a linear layer)"),
         (lambda x: LAYERS.BatchNormalization(name="late")(conv(x, activation="relu")), "late (BatchNormalization that is not alone"),
         (lambda x: keras.Sequential([LAYERS.Conv2D(4, 3)], name="inner")(conv(x)), "inner (Sequential)"),
+        (lambda x: LAYERS.Reshape((8, 8, 4))(LAYERS.SeparableConv1D(4, 4, 4, name="rows")(LAYERS.Reshape((256, 4))(conv(x)))), "rows (SeparableConv1D)"),
     ],
-    ids=["lambda", "operator", "unknown", "activation", "activation apart", "norm first", "norm late", "nested"],
+    ids=["lambda", "operator", "unknown", "activation", "activation apart", "norm first", "norm late", "nested", "one axis"],
 )  # fmt: skip
 def test_what_tf_mot_refuses_is_named(body: Body, named: str) -> None:
     model = network(body)
@@ -126,6 +129,81 @@ def test_a_norm_beside_another_reader_is_named() -> None:
 )
 def test_what_tf_mot_rounds_is_not_named(body: Body) -> None:
     QAT().plan(network(body), None)
+
+
+def summed(image: Any, kind: Any = LAYERS.Add) -> Any:
+    """Two sums of more than two, one of which is used twice and reads a tensor twice."""
+    x, y, z = (conv(image, name, activation="relu") for name in "xyz")
+    again = kind(name="again")
+    return kind(name="sum")([again([x, y, x, z]), again([z, y, x, y]), conv(x, "w")])
+
+
+@pytest.mark.parametrize("kind", [LAYERS.Add, LAYERS.Multiply])
+def test_a_sum_of_three_is_made_of_two_and_computed_in_integers(kind: Any) -> None:
+    """Its int8 file computed it in float, known after all of the training."""
+    model = network(lambda x: summed(x, kind))
+    with pytest.raises(UserError, match="int8 file would compute again, sum in float"):
+        QAT().plan(model, None)
+    found = flattened(model)
+    assert [one.name for one in found.layers if len(one.inbound_nodes[0].parent_nodes) > 2] == []
+    pictures = np.random.default_rng(0).normal(0, 1, (8, 16, 16, 3)).astype(np.float32)
+    assert np.array_equal(found.predict_on_batch(pictures), model.predict_on_batch(pictures))
+    before, after = checkpoint.weights_of(model), checkpoint.weights_of(found)
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    assert {"again", "sum", "sum_of_two"} < {layer.name for layer in found.layers}
+    QAT().plan(found, None)
+    assert flattened(found) is found
+
+
+def dense_norms(image: Any) -> Any:
+    """With a bias and without, a ReLU or nothing behind; places of a picture, too."""
+    x = LAYERS.Dense(6, name="places")(conv(image, activation="relu"))
+    x = LAYERS.ReLU()(LAYERS.BatchNormalization(scale=False)(x))
+    x = LAYERS.Dense(9, use_bias=False, name="bare")(LAYERS.GlobalAveragePooling2D()(x))
+    x = LAYERS.ReLU()(LAYERS.BatchNormalization()(x))
+    x = LAYERS.BatchNormalization(center=False)(LAYERS.Dense(8, name="linear")(x))
+    return LAYERS.Reshape((1, 1, 8))(x)
+
+
+def test_a_norm_of_a_dense_layer_is_folded_and_computed_in_integers() -> None:
+    """Its int8 file computed the layer in float, known after all of the training."""
+    model, random = network(dense_norms), np.random.default_rng(0)
+    for norm in norms(model):
+        norm.set_weights([random.uniform(0.5, 1.5, one.shape) for one in norm.get_weights()])
+    found = folded(model)
+    assert not [one for one in found.layers if isinstance(one, LAYERS.BatchNormalization)]
+    pictures = random.normal(0, 1, (8, 16, 16, 3)).astype(np.float32)
+    expected = model.predict_on_batch(pictures)
+    assert np.abs(found.predict_on_batch(pictures) - expected).max() < 1e-5 * np.ptp(expected)
+    QAT().plan(model, None)
+    assert folded(found) is found
+
+
+def transposed(x: Any, **fields: Any) -> Any:
+    return LAYERS.Conv2DTranspose(4, 3, 2, padding="same", name="up", **fields)(x)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (lambda x: transposed(conv(x), activation="relu"), "up"),
+        (lambda x: LAYERS.ReLU(name="relu")(LAYERS.BatchNormalization(name="norm")(transposed(conv(x)))), "up, norm, relu"),
+    ],
+    ids=["activation", "norm"],
+)  # fmt: skip
+def test_what_the_int8_file_would_compute_in_float_is_named(body: Body, named: str) -> None:
+    """It was found in the file, after all of the training."""
+    with pytest.raises(UserError) as caught:
+        QAT().plan(network(body), None)
+    assert caught.value.problem.startswith(
+        f"compress.qat: the int8 file would compute {named} in float"
+    )
+    assert caught.value.hint.startswith("Leave out the qat stage")
+
+
+def test_a_transposed_convolution_without_activation_is_in_integers() -> None:
+    QAT().plan(network(lambda x: transposed(conv(x))), None)
 
 
 def test_a_relu6_without_norm_is_named_unless_it_is_ignored() -> None:

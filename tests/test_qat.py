@@ -10,9 +10,12 @@ from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
-from tflite_light.graph import statistics
+from tflite_light.graph import quantised, statistics
 from tflite_light.graph.copied import copied
+from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.tiny import Tiny
+from tflite_light.pipeline.examples import Data
+from tflite_light.runs.delivery import accuracy_as
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
@@ -78,3 +81,76 @@ def test_statistics_are_measured_first_where_they_lag(trained: bool) -> None:
         (inner,) = (one for one in wrapped.submodules if one.name == norm.name)
         assert np.array_equal(inner.moving_mean, norm.moving_mean)
         assert np.array_equal(inner.moving_variance, norm.moving_variance)
+
+
+def test_what_a_dense_layer_s_norm_folds_to_is_measured_first_where_it_lags() -> None:
+    """Answers are the float network's with the pictures' statistics, and the file's."""
+    examples = Synthetic(count=60, side=32).load(Image(size=32)).train
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    x = keras.layers.Dense(16)(keras.layers.GlobalAveragePooling2D()(x))
+    x = keras.layers.ReLU()(NORM()(x))
+    model = keras.Model(image, keras.layers.Dense(4)(x))
+    measured = copied(model)
+    statistics.measure(measured, examples.inputs(examples.sample(512), 32))
+    wrapped = QAT().wrap(model, {"kept": []}, 1)
+    QAT().prepare(wrapped, model, {}, examples)
+    wrapped.compile(keras.optimizers.SGD(0.0), "mse")
+    batch = next(examples.inputs(range(8)))
+    expected = measured.predict_on_batch(batch)
+    wrapped.fit(batch, np.zeros((8, 4)), verbose=0)  # sets the weights' ranges
+    found = TFLiteModel(Int8().convert(wrapped, NO_PICTURES)).logits([batch])
+    assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.99
+
+
+def dead(model: Any, name: str) -> Any:
+    """The model, with a layer whose ReLU gives nothing for any picture."""
+    layer = model.get_layer(name)
+    layer.bias.assign(layer.bias - 90)
+    return model
+
+
+def gated() -> Any:
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu")(image)
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = keras.layers.Conv2D(4, 1, activation="relu", name="squeeze")(gate)
+    gate = keras.layers.Conv2D(8, 1, activation="sigmoid")(gate)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Multiply()([x, gate]))
+    return keras.Model(image, keras.layers.Dense(4)(x))
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return Synthetic(count=60, side=32).load(Image(size=32))
+
+
+@pytest.fixture(scope="module")
+def with_dead_unit(data: Data) -> Any:
+    model = dead(gated(), "squeeze")
+    wrapped = QAT().wrap(model, {"kept": []}, 1)
+    QAT().prepare(wrapped, model, {}, data.train)
+    wrapped.compile("sgd", "mse")
+    wrapped.fit(BATCH, np.zeros((8, 4)), verbose=0)
+    return wrapped
+
+
+def test_a_unit_that_is_zero_on_all_pictures_has_a_file_that_runs(
+    with_dead_unit: Any, data: Data
+) -> None:
+    """It ended the first epoch in a traceback; ranges of the training stay as they are."""
+    before = [variable.numpy() for variable in with_dead_unit.variables]
+    content = Int8().convert(with_dead_unit, NO_PICTURES)
+    assert all(map(np.array_equal, before, [one.numpy() for one in with_dead_unit.variables]))
+    batch = next(data.train.inputs(range(8)))
+    expected = with_dead_unit.predict_on_batch(batch)
+    off = np.abs(TFLiteModel(content).logits([batch]) - expected).max()
+    assert off < 0.02 * np.ptp(expected)
+
+
+def test_an_epoch_s_file_that_does_not_run_is_told_in_words(
+    with_dead_unit: Any, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantised, "_FLAT", 0.0)  # so that the dead unit's range stays
+    with pytest.raises(UserError, match=r"^int8\.tflite was converted but does not run: "):
+        accuracy_as(Int8(), with_dead_unit, data)

@@ -12,6 +12,7 @@ from tflite_light.graph.coupling import Coupling, Numbers, couple
 from tflite_light.graph.reconstruction import reconstructed
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.thinner import Kept, thin
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.compress.channels import Channels
@@ -43,7 +44,8 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
         if data:
             measure(thinned, _inputs(data, number, rounds, MEASURED))
         coupling = couple(thinned)
-    _require(stage.keep, figure, Spaces(coupling).total(figure) / total)
+    share = Spaces(coupling).total(figure) / total
+    _require(stage.keep, figure, share, whole.traced.holding)
     return _described(whole, coupling, kept)
 
 
@@ -66,17 +68,20 @@ def _scores(
     return by_taylor(model, coupling, pictures)
 
 
-def _require(keep: float, figure: Figure, share: float) -> None:
-    """Raises UserError where more than `keep` is left."""
+def _require(keep: float, figure: Figure, share: float, holding: list[str]) -> None:
+    """Raises UserError where more than `keep` is left; `holding` layers need all that they read."""
     if share <= keep:
         return
     possible = math.ceil(100 * share) / 100
+    least = f"{SHARE:.0%} of each layer's channels, or with what sums, shuffles and groups tie"
+    held = f"all channels read by {some(holding)}, which the stage does not know; else with "
     raise UserError(
         f"compress.channels.keep: {keep} cannot be reached: {share:.3f} of the "
-        f"{figure.replace('_', '-')} are left with {SHARE:.0%} of each layer's channels, or "
-        f"with what sums, shuffles and groups tie together.",
+        f"{figure.replace('_', '-')} are left with {held if holding else ''}{least} together.",
         f"Raise it, such as `--set compress.channels.keep={possible}`."
         if possible < 1
+        else "Leave the stage out, or build the network without these layers."
+        if holding
         else "Leave the stage out, or choose a wider network.",
     )
 

@@ -15,7 +15,8 @@ class Channels(Stage):
 
     Channels that a sum, a product, a shuffle or a grouped convolution ties together go together.
     Of all such sets those go first whose loss changes the logits least for the time it saves, as
-    XNNPACK takes it. The picture, the classes and a quarter of each layer stay. No zeros of an
+    XNNPACK takes it. The picture, the classes and a quarter of each layer stay, and so does what a
+    layer reads of which it is not known how it uses channels. No zeros of an
     earlier stage are kept, since training goes on with all weights.
     """
 

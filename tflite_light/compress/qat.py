@@ -13,6 +13,7 @@ from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import lint
 from tflite_light.graph.copied import copied
+from tflite_light.graph.fusing import folded
 from tflite_light.graph.lint import internal
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
@@ -52,20 +53,23 @@ class QAT(Stage):
     )
 
     def plan(self, model: Any, data: "Data | None") -> Plan:
-        """The layers that are excluded; before a run, whether TF-MOT would round all others."""
+        """The layers that are excluded; before a run, whether TF-MOT would round all others,
+        and the file compute with integers throughout."""
         layers = [layer for layer in model.layers if kernels(layer)]
         rounded = without(layers, self.exclude, "compress.qat.exclude")
         excluded = [layer.name for layer in layers if layer not in rounded]
         if data is None:
             _require_known(model)
-            _require_rounded(self.wrap(model, {"kept": []}, 1), excluded)
+            wrapped = self.wrap(model, {"kept": []}, 1)
+            _require_rounded(wrapped, excluded)
+            _require_integers(wrapped)
         return {"excluded": excluded}
 
     def covers(self, model: Any, plan: Plan) -> list[str]:
         return [name for name in super().covers(model, plan) if name not in plan["excluded"]]
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        annotated = keras.models.clone_model(model, clone_function=_annotated)
+        annotated = keras.models.clone_model(folded(model), clone_function=_annotated)
         configs = vars(internal("default_8bit.default_8bit_quantize_configs"))
         scheme = internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):
@@ -120,6 +124,18 @@ def _require_rounded(wrapped: Any, ignored: Collection[str]) -> None:
         )
 
 
+def _require_integers(wrapped: Any) -> None:
+    """Raises UserError where the int8 file would compute layers in float."""
+    if found := lint.in_float(wrapped):
+        raise UserError(
+            f"compress.qat: the int8 file would compute {some(found)} in float, as the converter "
+            "has no integers for them after this stage.",
+            "Leave out the qat stage: calibration pictures then give these layers their ranges; or "
+            "build the network of Conv2D, DepthwiseConv2D or Dense, each with a batch norm and a "
+            "ReLU behind it, of pools and of sums.",
+        )
+
+
 def _freeze_norms(wrapped: Any) -> None:
     """Their statistics alone: TF-MOT's wrappers have scale and offset trained on all the same."""
     for layer in wrapped.submodules:
@@ -128,16 +144,14 @@ def _freeze_norms(wrapped: Any) -> None:
 
 
 def _measure_norms(wrapped: Any, model: Any, batches: Iterable[Any]) -> None:
-    """Give the wrapped norms the statistics of pictures."""
+    """Give the wrapped norms the statistics of pictures, and dense layers what those fold to."""
     from tflite_light.graph import statistics
 
     measured = copied(model)
     statistics.measure(measured, batches)
-    fresh = {norm.name: norm for norm in statistics.norms(measured)}
-    for layer in wrapped.submodules:
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.name in fresh:
-            layer.moving_mean.assign(fresh[layer.name].moving_mean)
-            layer.moving_variance.assign(fresh[layer.name].moving_variance)
+    own = {variable.name: variable for variable in wrapped.weights}
+    for variable in folded(measured).weights:  # all others are what they were
+        own[variable.name].assign(variable)
 
 
 def _annotated(layer: Any) -> Any:

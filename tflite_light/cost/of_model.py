@@ -25,6 +25,8 @@ KINDS = {
     "Multiply": "multiply",
     "ReLU": "activation",
     "Activation": "activation",
+    "PReLU": "activation",  # whose slopes are weights
+    "LeakyReLU": "activation",
     "Concatenate": "concat",
     "Cropping2D": "slice",
     "Permute": "transpose",
@@ -100,7 +102,7 @@ def _operator(group: list[Any], numbers: dict[Any, int], counted: set[str]) -> O
     if kind in MULTIPLYING:
         return _multiplying(row, head, with_norm=any(_kind(layer) == "norm" for layer in layers))
     frozen = any(weight.shape.rank > 1 for weight in head.weights)  # or not: such weights multiply
-    if kind != "norm" and (trained[head.name] or frozen):
+    if kind not in ("norm", "activation") and (trained[head.name] or frozen):
         raise UserError(
             f"layer {head.name} cannot be counted: what the weights of {type(head).__name__} "
             "multiply is not known.",

@@ -12,10 +12,9 @@ from tflite_light.graph.convert import rounding_noise
 from tflite_light.progress import say
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
-from tflite_light.tflite.layers import operators
+from tflite_light.tflite.layers import CASTS, operators
 from tflite_light.tflite.patches import WEIGHTED
 
-CASTS = ("QUANTIZE", "DEQUANTIZE")
 _FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 
 

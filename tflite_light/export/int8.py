@@ -6,11 +6,10 @@ from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
-from tflite_light.graph.convert import calibrated, convert, converter_for, quantised, recalibrated
+from tflite_light.graph.convert import calibrated, converter_for, quantised, recalibrated, trained
 from tflite_light.graph.naming import fitting
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.progress import say
-from tflite_light.stack import tf
 from tflite_light.wording import some
 
 if TYPE_CHECKING:
@@ -98,11 +97,7 @@ class Int8(Mode):
         from tflite_light.tflite.ties import without_ties
 
         if self._has_ranges(model):
-            converter = converter_for(model)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            kind = tf.dtypes.as_dtype(self.io)
-            converter.inference_input_type = converter.inference_output_type = kind
-            return without_ties(convert(converter))
+            return without_ties(trained(model, self.io))
         pictures = self.calibrated_on(model, examples) or []
         content = self._calibrated(model, examples, pictures)
         if self.equalise:

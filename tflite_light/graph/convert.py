@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from tflite_light.errors import Unmade
+from tflite_light.graph.quantised import roomy
 from tflite_light.stack import quiet, tf
 from tflite_light.wording import first_line
 
@@ -51,6 +52,17 @@ def _refusals_explained() -> Iterator[None]:
             f"TensorFlow's converter refuses the network: {reason}.",
             "Leave out this mode, or build the network without such layers.",
         ) from error
+
+
+def trained(model: Any, ends: str) -> bytes:
+    """The int8 file of a network that quantisation-aware training gave its ranges, with tensors of
+    type `ends` at both ends."""
+    with roomy(model):
+        converter = converter_for(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    kind = tf.dtypes.as_dtype(ends)
+    converter.inference_input_type = converter.inference_output_type = kind
+    return convert(converter)
 
 
 def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> bytes:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.sets import Sets
-from tflite_light.graph.tracing import Ids, Traced, kind, trace, vector
+from tflite_light.graph.tracing import MERGING, Ids, Traced, kind, trace, vector
 
 FIXED = -1  # the class of channels that have to stay
 # Times in multiply-adds of a 1x1 convolution, of which XNNPACK makes 210 a nanosecond for int8 on
 # an AMD EPYC: for one of a depthwise convolution (19 a nanosecond), to write an activation (0.12
 # ns) and to read a weight (0.032 ns), by `benchmark --profile`. For float32 they are 2.5, 5 and 13.
 DEPTHWISE, WRITTEN, WEIGHT = 11, 25, 7
-WRITING = ("Conv2D", "DepthwiseConv2D", "Dense", "Add", "Multiply")
+WRITING = ("Conv2D", "DepthwiseConv2D", "Dense", *MERGING)
 Numbers = np.ndarray[Any, Any]
 
 

@@ -1,5 +1,7 @@
-"""What is made of layers, replaced by these: networks in another, as in transfer learning, and
-separable convolutions. Then stages, counts and TF-MOT see all there are.
+"""What is made of layers, replaced by these: networks in another, as in transfer learning,
+separable convolutions, and sums and products of more than two. Then stages, counts and TF-MOT see
+all there are; files are the same, but that TF-MOT would leave a sum of three without the range of
+its first two, and its file would compute in float.
 
 Layers that are another network's, too, or compute in another precision, are made anew, in float32:
 so what a layer says of its own input and output is of this network.
@@ -27,7 +29,7 @@ def flattened(model: Any) -> Any:
     if not any(
         _is_network(layer) or _is_separable(layer) or _is_foreign(layer, counts[layer.name])
         for layer in model.layers
-    ):
+    ) and not any(_is_of_many(node) for node in uses(model)):
         return model
     taken: set[str] = set()
     _rename(model, taken)
@@ -62,6 +64,11 @@ def _is_separable(layer: Any) -> bool:
     return type(layer) is keras.layers.SeparableConv2D
 
 
+def _is_of_many(node: Any) -> bool:
+    kinds = (keras.layers.Add, keras.layers.Multiply)
+    return type(node.layer) in kinds and len(node.parent_nodes) > 2
+
+
 def _rename(model: Any, taken: set[str]) -> None:
     inner = _inner(model)
     taken |= {layer.name for layer in model.layers if layer not in inner}
@@ -87,9 +94,12 @@ class _Pairs(dict[str, tuple[Any, Any]]):
         super().__init__()
         self._taken = taken
 
+    def free(self, name: str) -> str:
+        return _free(name, self._taken)
+
     def of(self, layer: Any) -> tuple[Any, Any]:
         if layer.name not in self:
-            names = [_free(f"{layer.name}_{kind}", self._taken) for kind in _KINDS]
+            names = [self.free(f"{layer.name}_{kind}") for kind in _KINDS]
             self[layer.name] = _pair(layer, *names)
         return self[layer.name]
 
@@ -106,10 +116,21 @@ def _called(model: Any, inputs: list[Any], pairs: _Pairs) -> list[Any]:
         elif _is_separable(node.layer):
             depthwise, pointwise = pairs.of(node.layer)
             answers = [pointwise(depthwise(*given))]
+        elif _is_of_many(node):
+            answers = [_in_pairs(node.layer, given, pairs)]
         else:
             answers = called(node, node.layer, given)
         values.update(zip(node.flat_output_ids, answers, strict=True))
     return [values[str(id(one))] for one in model.outputs]
+
+
+def _in_pairs(layer: Any, given: list[Any], pairs: _Pairs) -> Any:
+    """A sum of more than two in the order in which Keras adds them, so that it is the same to the
+    bit; the last has the layer's name."""
+    first, *others, last = given
+    for other in others:
+        first = type(layer)(name=pairs.free(f"{layer.name}_of_two"))([first, other])
+    return layer([first, last])
 
 
 def _pair(layer: Any, first: str, second: str) -> tuple[Any, Any]:

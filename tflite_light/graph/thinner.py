@@ -85,7 +85,8 @@ def _along(mask: Mask) -> list[Mask]:
 
 
 def _weights(layer: Any, masks: _Masks) -> list[Any]:
-    """A layer's weights; all but kernels are vectors along the output's channels."""
+    """A layer's weights; all but kernels have the output's channels along their last axis, as the
+    slopes of a PReLU have, or one for all."""
     weights = layer.get_weights()
     if not weights:
         return []
@@ -99,7 +100,7 @@ def _weights(layer: Any, masks: _Masks) -> list[Any]:
     elif kind(layer) == "DepthwiseConv2D":
         kernel = weights[0][:, :, inputs]
     else:
-        return [one[outputs] if one.shape == outputs.shape else one for one in weights]
+        return [one[..., outputs] if one.shape[-1:] == outputs.shape else one for one in weights]
     return [kernel, *(bias[outputs] for bias in weights[1:])]
 
 

@@ -18,17 +18,23 @@ Ids = np.ndarray[Any, np.dtype[np.int32]]
 
 MIXING = ("Conv2D", "Dense")  # each output is made of all inputs of its group
 MOVING = ("Reshape", "Permute", "Cropping2D", "Concatenate", "Flatten")
-MERGING = ("Add", "Multiply")  # channel by channel: the inputs' channels stay or go together
+# channel by channel: the inputs' channels stay or go together
+MERGING = ("Add", "Multiply", "Average", "Subtract", "Maximum", "Minimum")
 PASSING = (
     "DepthwiseConv2D",
     "BatchNormalization",
     "ReLU",
+    "PReLU",
+    "LeakyReLU",
     "Activation",
     "Dropout",
+    "SpatialDropout2D",
     "ZeroPadding2D",
     "MaxPooling2D",
     "AveragePooling2D",
     "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "UpSampling2D",
 )
 
 
@@ -36,7 +42,8 @@ PASSING = (
 class Traced:
     """`outputs` and `inputs` hold the channel of each element of a layer's tensors, without the
     batch; `own` the channels that a convolution or dense layer makes; `equal` arrays of equal
-    shape whose channels stay or go together; `fixed` channels that have to stay.
+    shape whose channels stay or go together; `fixed` channels that have to stay; `holding` layers
+    for which channels have to that could have gone, with their kinds.
     """
 
     outputs: dict[str, Ids] = field(default_factory=dict)
@@ -44,11 +51,17 @@ class Traced:
     own: dict[str, Ids] = field(default_factory=dict)
     equal: list[tuple[Ids, Ids]] = field(default_factory=list)
     fixed: list[Ids] = field(default_factory=list)
+    holding: list[str] = field(default_factory=list)
     count: int = 0
 
     def new(self, number: int) -> Ids:
         self.count += number
         return np.arange(self.count - number, self.count, dtype=np.int32)
+
+    def can_go(self, ids: Ids) -> bool:
+        """Whether any of the channels is a convolution's or a dense layer's."""
+        own = [*self.own.values()]
+        return bool(own) and bool(np.isin(np.concatenate(own), ids).any())
 
 
 def kind(layer: Any) -> str:
@@ -101,6 +114,8 @@ def _output(layer: Any, traced: Traced) -> Ids:
     else:
         channels = traced.new(shape[-1])
         traced.fixed += [channels, *inputs]
+        if any(traced.can_go(one) for one in inputs):
+            traced.holding.append(f"{layer.name} ({kind(layer)})")
     return np.broadcast_to(channels, shape)
 
 

@@ -30,7 +30,7 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.runs.describing import description, misfit
 from tflite_light.runs.golden_pictures import golden_pictures
-from tflite_light.runs.making import broken, make
+from tflite_light.runs.making import broken, make, runnable
 from tflite_light.tflite import PACKED, metadata
 from tflite_light.tflite import file as tflite
 from tflite_light.tflite.identity import network
@@ -141,7 +141,7 @@ def _confidence(mode: Mode, runner: TFLiteModel, val: Examples) -> Confidence | 
 
 def accuracy_as(mode: Mode, model: Any, data: Data) -> float:
     """Top-1 of the file that a mode makes of `model`, on up to 500 validation pictures."""
-    file = TFLiteModel(mode.convert(model, data.train))
+    file = runnable(mode.convert(model, data.train), f"{mode.stem}.tflite")
     chosen = data.val.sample(JUDGED)
     found = top1(file.logits(data.val.inputs(chosen)), data.val.labels[chosen])
     return found or 0.0

@@ -29,7 +29,7 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
     converted = mode.convert(model, data.train)
     with _kept_if_broken(converted, path):
         _require_kept(mode, promises, File(converted), path)
-        before = _runnable(converted, path)
+        before = runnable(converted, path.name)
     pictures = data.train if len(data.train) else data.test  # an import may have none to train on
     batches = list(pictures.inputs(pictures.sample(_COMPARED)))
     answers = before.logits(batches)
@@ -75,12 +75,13 @@ def _require_kept(mode: Mode, promises: Sequence[Promise], file: File, path: Pat
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
 
 
-def _runnable(content: bytes, path: Path) -> TFLiteModel:
+def runnable(content: bytes, name: str) -> TFLiteModel:
+    """Raises UserError where no interpreter is made of a file."""
     try:
         return TFLiteModel(content)
     except RuntimeError as error:  # XNNPACK rescales an operator's sums by less than 256
         raise UserError(
-            f"{path.name} was converted but does not run: {' '.join(str(error).split())} The usual "
+            f"{name} was converted but does not run: {' '.join(str(error).split())} The usual "
             "cause is a network whose training diverged, so that a layer's values are out of all "
             "proportion to its inputs.",
             "Look at val_loss in history.csv, and lower learning_rate.",

@@ -12,6 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from tflite_light.tflite.file import File
 from tflite_light.tflite.storage import integers
 
+CASTS = ("QUANTIZE", "DEQUANTIZE")
+
 
 @dataclass(frozen=True)
 class Operator:
