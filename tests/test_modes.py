@@ -1,5 +1,6 @@
 """What a mode's fields do to its file: float layers, ends, names, the phone's runtime, calibration."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,54 @@ def test_so_many_layers_stay_in_float_those_that_rounding_harms_most(
         Int8(float_layers=[]).check(File(content))
 
 
+def test_a_relu_stays_in_float_with_the_pooling_that_sets_its_range(
+    examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mean is not as large as its largest pixel, whose steps it shares, and a concatenation sets
+    its range: with one of both in float the other cuts the values off as before, so neither is."""
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, "same", activation="relu", name="before")(image)
+    beside = keras.layers.Conv2D(8, 4, 4, activation="relu", name="beside")(x)
+    x = keras.layers.ReLU(name="cut")(keras.layers.ZeroPadding2D(((0, 1), (0, 1)))(x))
+    x = keras.layers.AveragePooling2D(5, 4, name="mean")(x)
+    x = keras.layers.Concatenate()([x, beside])
+    network = keras.Model(
+        image, keras.layers.Dense(3, name="logits")(keras.layers.GlobalAveragePooling2D()(x))
+    )
+    modes = [Int8(float_layers=number, calibration_images=50) for number in (1, 2)]
+    one, two = (mode.convert(network, examples) for mode in modes)
+    assert not {"RELU", "AVERAGE_POOL_2D"} & set(in_float(one))
+    assert in_float(two) == ["RELU", "AVERAGE_POOL_2D"]
+    told = capsys.readouterr().err
+    assert re.search(r"cut stays in float: .* dB, and so do mean, which read it\n", told)
+    images = np.concatenate(list(examples.inputs(range(16))))
+    off = [error(content, network, images) for content in (one, two)]
+    assert off[1] < off[0] / 2, off
+
+
+def test_operators_are_called_after_layers(
+    examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slope's, a depthwise convolution's that multiplies channels, a grouped one's and the
+    last's, whose tensors the converter called after a bias, a norm or no layer; and a grouped
+    convolution stays in float by its own name."""
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu", name="first")(image)
+    x = keras.layers.DepthwiseConv2D(3, 2, depth_multiplier=3, name="more")(x)
+    x = keras.layers.BatchNormalization(name="scaled")(x)
+    x = keras.layers.PReLU(shared_axes=[1, 2], name="slopes")(x)
+    x = keras.layers.Conv2D(12, 1, groups=3, use_bias=False, name="grouped")(x)
+    x = keras.layers.BatchNormalization(name="norm")(x)
+    network = keras.Model(image, keras.layers.GlobalAveragePooling2D(name="last")(x))
+    Int8(float_layers=4, calibration_images=20).convert(network, examples)
+    told = re.findall(r"^(\S+) stays in float", capsys.readouterr().err, re.MULTILINE)
+    assert len(set(told) & {"first", "more", "slopes", "grouped", "last"}) == 4
+    content = Int8(float_layers=["grouped"], calibration_images=20).convert(network, examples)
+    assert in_float(content) == ["CONV_2D"]
+
+
 def test_all_layers_in_float_answer_as_float(model: Any, batch: Any, examples: Examples) -> None:
     content = Int8(float_layers=["*"], io="float32").convert(model, examples)
     assert error(content, model, batch) < 1e-5
@@ -124,7 +173,9 @@ def test_a_float_layer_that_the_network_lacks_is_refused(model: Any, examples: E
 
 def test_a_layer_that_is_part_of_another_is_refused(model: Any, examples: Examples) -> None:
     with pytest.raises(UserError, match="'pool_pad' names no operator of the file"):
-        Int8(float_layers=["pool_pad"])._exempt(Float32().convert(model, examples), examples, [])
+        Int8(float_layers=["pool_pad"])._exempt(
+            Float32().convert(model, examples), model, examples, []
+        )
 
 
 def test_float_ends_are_two_casts(model: Any, batch: Any, examples: Examples) -> None:

@@ -12,9 +12,13 @@ from tflite_light.graph.convert import rounding_noise
 from tflite_light.progress import say
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
-from tflite_light.tflite.layers import CASTS, operators
+from tflite_light.tflite.layers import CASTS, Operator, called, operators
+from tflite_light.tflite.moving import MOVED, freed
 from tflite_light.tflite.patches import WEIGHTED
 
+# Without weights of their own: their noise is that of scales, which they share with others.
+_PASSING = {*MOVED, "PAD", "RELU", "RELU6", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
+_COARSE = 0.01  # of the square of what is rounded: 20 dB
 _FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 
 
@@ -35,32 +39,50 @@ def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
 
 
 def harmed(
-    content: bytes, most: int, place: str, batches: Callable[[], Iterable[list[Any]]]
+    content: bytes,
+    most: int,
+    place: str,
+    layers: Sequence[str],
+    batches: Callable[[], Iterable[list[Any]]],
 ) -> set[str]:
-    """The tensors of `most` operators of a calibrated file, those that rounding changes most.
+    """The tensors of at most `most` operators of a calibrated file, those that rounding changes
+    most. Where that is because of the steps of what one writes, those that read it are kept, too,
+    and if they are too many, it is left.
 
-    Raises UserError where it has no more.
+    `layers` are those of the network. Raises UserError where the file has no more operators.
     """
-    outputs = [one.output for one in operators(File(content))]
-    if most >= len(outputs):
+    editor, every = Editor(content), {one.output: one for one in operators(File(content))}
+    if most >= len(every):
         raise UserError(
-            f"{place}: {most} are all of the file's {len(outputs)} operators.",
+            f"{place}: {most} are all of the file's {len(every)} operators.",
             "Write fewer, or export float32.",
         )
-    worst = sorted(rounding_noise(content, batches), key=lambda found: -found[1])[:most]
-    kept = {_tensor(name, outputs): noise for name, noise in worst}
-    for name, noise in kept.items():
-        say(
-            f"{_layer(name)} stays in float: as int8 it has {-10 * log10(max(noise, 1e-12)):.0f} dB"
-        )
-    return set(kept)
+    writers = {editor.name(int(one.outputs[0])): one for one in editor.operators}
+    kept: set[str] = set()
+    for name, noise, steps in sorted(rounding_noise(content, batches), key=lambda one: -one[1]):
+        output = _tensor(name, list(every))
+        together = [output]
+        if output in writers and _is_by_steps(editor.kind(writers[output]), noise, steps):
+            found = freed(editor, writers[output])
+            together = [editor.name(int(one.outputs[0])) for one in found]
+        if output not in kept and len(kept.union(together)) <= most:
+            names = [_layer(every[one], editor, layers) for one in together]
+            rest = f", and so do {', '.join(names[1:])}, which read it" if names[1:] else ""
+            decibels = -10 * log10(max(noise, 1e-12))
+            say(f"{names[0]} stays in float: as int8 it has {decibels:.0f} dB{rest}")
+            kept |= set(together)
+    return kept
 
 
-def _layer(tensor: str) -> str:
-    """Of `net/stem_relu/Relu6;net/stem_conv/Conv2D` the layer that the rest became part of."""
-    *_, last = tensor.split(";")
-    *before, _ = last.split("/")
-    return before[-1] if before else tensor
+def _is_by_steps(kind: str, noise: float, steps: float) -> bool:
+    """Whether an operator's noise is that of the steps which it writes, coarse ones, or another's:
+    a cast behind it, if it stays in float alone, rounds to the same."""
+    return kind in _PASSING or _COARSE < noise < 2 * steps
+
+
+def _layer(operator: Operator, editor: Editor, layers: Sequence[str]) -> str:
+    last = operator.output == editor.name(int(editor.graph.outputs[0]))
+    return called(operator.layers, layers, last) or operator.output
 
 
 def halved(content: bytes) -> bytes:

@@ -6,8 +6,14 @@ from pydantic import Field
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
-from tflite_light.graph.convert import calibrated, converter_for, quantised, recalibrated, trained
-from tflite_light.graph.naming import fitting
+from tflite_light.graph.convert import (
+    calibrated,
+    converter_for,
+    quantised,
+    recalibrated,
+    trained,
+)
+from tflite_light.graph.naming import by_kernels, fitting
 from tflite_light.graph.quantised import is_quantised, unquantised
 from tflite_light.progress import say
 from tflite_light.wording import some
@@ -106,7 +112,7 @@ class Int8(Mode):
             from tflite_light.export._ranges import narrowed
 
             content = narrowed(content, examples.inputs(pictures[:_CORRECTED], 1))
-        in_float = self._exempt(content, examples, pictures)
+        in_float = self._exempt(content, model, examples, pictures)
         made = quantised(content, self.io, in_float, self._by_channel)
         made = self._rounded(made, content, examples, pictures)
         if in_float and self.float_bits < 32:
@@ -203,7 +209,9 @@ class Int8(Mode):
             return corrected(made, float_, examples.inputs(pictures[:_CORRECTED], 1))
         return made
 
-    def _exempt(self, content: bytes, examples: "Examples", pictures: list[int]) -> set[str]:
+    def _exempt(
+        self, content: bytes, model: Any, examples: "Examples", pictures: list[int]
+    ) -> set[str]:
         """The tensors of a calibrated file that operators kept in float write."""
         from tflite_light.export import _exempt
 
@@ -213,6 +221,7 @@ class Int8(Mode):
                 content,
                 self._most,
                 self._place,
+                by_kernels(unquantised(model)),
                 lambda: _calibration.inputs(examples, few, len(few)),
             )
         return _exempt.named(content, self._patterns, self._place)

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 
 from tflite_light.errors import UserError
 
@@ -22,3 +23,9 @@ def fitting(names: Sequence[str], patterns: Sequence[str], place: str, kind: str
                 "layers are left alone anyway.",
             )
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def by_kernels(model: Any) -> list[str]:
+    """A network's layers, those with kernels first: what operators of its file are called after."""
+    kernels = [one.name for one in model.layers if any(w.shape.rank > 1 for w in one.weights)]
+    return [*kernels, *(layer.name for layer in model.layers)]

@@ -1,9 +1,14 @@
 """What layers lose, for a person."""
 
+import json
+import re
+from typing import Any
+
 from tflite_light.report.terminal import console
 from tflite_light.runs.explaining import Explanation
 
 _SHOWN = 15
+_PLAIN = re.compile(r"(?!(?:true|false|null)$)[a-z_][\w.*-]*", re.ASCII | re.IGNORECASE)
 
 
 def show(found: Explanation) -> None:
@@ -26,11 +31,20 @@ def show(found: Explanation) -> None:
         )
     out.print(table)
     out.print(f"\n{found.worst[0].layer} adds most.", soft_wrap=True)
-    if found.exempt is not None:
-        value = f"[{', '.join(found.exempt)}]" if isinstance(found.exempt, list) else found.exempt
-        out.print(f"Kept in float by:\n  export: [int8: {{float_layers: {value}}}]", soft_wrap=True)
+    if found.mode is not None:
+        fields = _in_a_line(found.mode)
+        out.print(f"Kept in float by:\n  export: [int8: {fields}]", soft_wrap=True)
     if found.fixed is not None:
         kept = (
             f"in float: {', '.join(found.fixed)}" if found.fixed else "no layer in float is needed"
         )
         out.print(f"{kept}; {found.recipe} has it so.", soft_wrap=True)
+
+
+def _in_a_line(value: Any) -> str:
+    """As a recipe has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_in_a_line(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_in_a_line, value))}]"
+    return value if isinstance(value, str) and _PLAIN.fullmatch(value) else json.dumps(value)

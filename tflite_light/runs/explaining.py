@@ -12,9 +12,10 @@ from tflite_light import files
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.export import Mode
+from tflite_light.graph.naming import by_kernels
 from tflite_light.graph.quantised import unquantised
 from tflite_light.measure.accuracy import top1
-from tflite_light.measure.losses import Loss, losses
+from tflite_light.measure.losses import Loss, has_integers, losses
 from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.progress import say
@@ -25,22 +26,25 @@ from tflite_light.runs.finding import owner
 from tflite_light.runs.folder import open_run, require_finished
 from tflite_light.sockets import load
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite.editing import Editor
 
 PICTURES = 64  # on which layers are compared
 TRIES = 12
+_CUT = 0.005  # of the values that an operator writes; other pictures have a few beyond its range
 
 
 @dataclass(frozen=True)
 class Explanation:
     """`layers`, in the file's order. `exempt` is what `float_layers` of its mode would be with the
-    worst one; None where the mode has no such field. `fixed` are layers in float that bring the
-    file within reach of the float network, with each try's top-1; `recipe` is where they were
-    written.
+    worst one, and `mode` all of the mode's fields then that are not default; None where the mode
+    has no such field. `fixed` are layers in float that bring the file within reach of the float
+    network, with each try's top-1; `recipe` is where they were written.
     """
 
     file: str
     layers: list[Loss]
     exempt: list[str] | int | None = None
+    mode: dict[str, Any] | None = None
     float_top1: float | None = None
     fixed: dict[str, float] | None = None
     recipe: str | None = None
@@ -103,19 +107,15 @@ def _explained(path: Path, layers: list[Loss], mode: Any) -> Explanation:
     found = Explanation(str(path), layers)
     if mode.key != "int8":
         return found
-    kept = mode.float_layers
-    return replace(
-        found, exempt=kept + 1 if isinstance(kept, int) else [*kept, found.worst[0].layer]
-    )
+    kept, more = mode.float_layers, found.worst[0].float_layers
+    exempt = kept + len(more) if isinstance(kept, int) else [*kept, *more]
+    fields = mode.model_dump(mode="json", exclude_defaults=True)
+    return replace(found, exempt=exempt, mode={**fields, "float_layers": exempt})
 
 
 def fixed_path(model: Path) -> Path:
     """Where the recipe of a model's fix goes where nobody says it."""
     return Path(f"{model.stem}_fixed.yaml")
-
-
-def _has_kernel(layer: Any) -> bool:
-    return any(weight.shape.rank > 1 for weight in layer.weights)
 
 
 def _origin(path: Path, against: Path, changes: Sequence[str], moved: str | Path | None) -> _Origin:
@@ -171,45 +171,49 @@ def _fixed(found: Explanation, origin: _Origin, points: float, out: Path) -> Exp
     if wanted is None:
         raise UserError("--fix needs labelled pictures.", "Give the recipe `data:` with classes.")
     tried: dict[str, float] = {}
-    for layer, mode, content in _tries(origin):
-        tried[layer] = top1(TFLiteModel(content).logits(inputs), labels) or 0.0
-        say(f"{layer or 'as it is'}: {tried[layer]:.4f} of {wanted:.4f}")
-        if tried[layer] >= wanted - points / 100:
+    best = 0.0
+    for layers, mode, content in _tries(origin):
+        reached = top1(TFLiteModel(content).logits(inputs), labels) or 0.0
+        best = max(best, reached)
+        tried |= dict.fromkeys(layers, reached)
+        say(f"{', '.join(layers) or 'as it is'}: {reached:.4f} of {wanted:.4f}")
+        if reached >= wanted - points / 100:
             recipe = origin.recipe.model_copy(update={"export": _with(origin.recipe, mode)})
             files.write(out, recipes.to_yaml(recipe))
-            tried.pop("", None)
             return replace(found, float_top1=wanted, fixed=tried, recipe=str(out))
     raise UserError(
-        f"{len(tried) - 1} layers in float leave the file at {max(tried.values()):.4f}, more than "
+        f"{len(tried)} layers in float leave the file at {best:.4f}, more than "
         f"{points:g} points below the network's {wanted:.4f}.",
         "Allow more points, or train a `qat` stage.",
     )
 
 
-def _tries(origin: _Origin) -> Iterator[tuple[str, Mode, bytes]]:
+def _tries(origin: _Origin) -> Iterator[tuple[list[str], Mode, bytes]]:
     """The file with no further layer in float, and then each time with the one that adds most loss
-    in the file before.
+    in the file before, and those that have to go with it, until nothing is left to be rounded.
+
+    First come those whose values are cut off, by a range that others gave them: layers behind them
+    may add more, but that is the same loss, made larger.
     """
     mode: Any = origin.mode
     kept = list(mode.float_layers) if isinstance(mode.float_layers, list) else []
-    known = {layer.name for layer in origin.model.layers}
-    layer = ""
+    more: list[str] = []
     for _ in range(TRIES + 1):
         content = mode.convert(origin.source, origin.data.train)
-        yield layer, mode, content
-        rest = [one for one in _losses(content, origin) if one.layer in known - set(kept)]
-        layer = max(rest, key=lambda one: one.added).layer if rest else ""
-        if not layer:
+        yield more, mode, content
+        found = _losses(content, origin) if has_integers(Editor(content)) else []
+        rest = [one for one in found if set(one.float_layers) - set(kept)]
+        if not rest:
             return
-        kept = [*kept, layer]
+        worst = max(rest, key=lambda one: (one.saturated > _CUT, one.added))
+        more = [layer for layer in worst.float_layers if layer not in kept]
+        kept = [*kept, *more]
         mode = mode.model_copy(update={"float_layers": kept})
 
 
 def _losses(content: bytes, origin: _Origin) -> list[Loss]:
-    weighted = [one.name for one in origin.model.layers if _has_kernel(one)]
-    layers = [*weighted, *(layer.name for layer in origin.model.layers)]
     pictures = origin.data.train.inputs(origin.data.train.sample(PICTURES), 1)
-    return losses(content, origin.converted, pictures, layers)
+    return losses(content, origin.converted, pictures, by_kernels(origin.model))
 
 
 def _with(recipe: Recipe, mode: Mode) -> list[Mode]:

@@ -1,7 +1,7 @@
 """The operators of a file by the Keras layers that they were converted from."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -42,6 +42,14 @@ def operators(file: File) -> Iterator[Operator]:
             parts = frozenset(part for name in names for part in re.split("[/;]", name))
             if outputs:
                 yield Operator(kind, names[0], parts, graph.is_float(record))
+
+
+def called(parts: Collection[str], layers: Sequence[str], last: bool) -> str | None:
+    """The first of `layers` that an operator's names have. A network's last operator is of its last
+    layer where it has no layer's name.
+    """
+    named = next((layer for layer in layers if layer in parts), None)
+    return layers[-1] if named is None and last and layers else named
 
 
 def constant(file: File) -> list[str]:

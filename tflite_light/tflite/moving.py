@@ -77,3 +77,16 @@ MOVED: dict[str, Move] = {
     "CONCATENATION": _joined,
     "GATHER": _gathered,
 }
+_SAME_SCALE = {*MOVED, "PAD", "MAX_POOL_2D"}  # what they write has values of what they read
+
+
+def freed(editor: Editor, operator: Any) -> list[Any]:
+    """The operators that must be in float for what one writes not to be rounded, in order: itself,
+    those that read it, and so on through those that only hand its values on.
+    """
+    readers, found = editor.readers(), [operator]
+    for one in found:
+        if one is operator or editor.kind(one) in _SAME_SCALE:
+            read = [reader for to in one.outputs for reader in readers[int(to)]]
+            found += [reader for reader in read if reader is not None and reader not in found]
+    return [one for one in editor.operators if one in found]

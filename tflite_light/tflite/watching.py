@@ -45,6 +45,15 @@ class Watched:
             return np.asarray(found, np.float32)
         return np.asarray((found.astype(np.float32) - zero_point) * np.float32(scale))
 
+    def held(self, index: int, values: Array) -> Array:
+        """Real numbers as an activation holds them, rounded to its steps."""
+        scale, zero_point = self._quantisation[index]
+        if not scale:
+            return values
+        kind = np.iinfo(self._interpreter.get_tensor(index).dtype)
+        steps = np.clip(np.round(values / scale) + zero_point, kind.min, kind.max)
+        return np.asarray((steps - zero_point) * scale)
+
     def range(self, index: int) -> tuple[float, float]:
         """The real numbers that an activation can hold, half a step beyond its ends."""
         scale, zero_point = self._quantisation[index]
