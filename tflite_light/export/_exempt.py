@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade
 from tflite_light.graph.convert import rounding_noise
 from tflite_light.progress import say
 from tflite_light.tflite.editing import Editor
@@ -25,12 +25,12 @@ _FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
     """The tensors that operators of layers write whose names fit.
 
-    `place` is where the recipe has the patterns. Raises UserError where one fits none.
+    `place` is where the recipe has the patterns. Raises Unmade where one fits none.
     """
     every = list(operators(File(content)))
     for pattern in patterns:
         if not any(one.fits([pattern]) for one in every):
-            raise UserError(
+            raise Unmade(
                 f"{place}: {pattern!r} names no operator of the file.",
                 "Its layers are part of others there, such as a batch norm of its convolution: "
                 "name those.",
@@ -49,11 +49,11 @@ def harmed(
     most. Where that is because of the steps of what one writes, those that read it are kept, too,
     and if they are too many, it is left.
 
-    `layers` are those of the network. Raises UserError where the file has no more operators.
+    `layers` are those of the network. Raises Unmade where the file has no more operators.
     """
     editor, every = Editor(content), {one.output: one for one in operators(File(content))}
     if most >= len(every):
-        raise UserError(
+        raise Unmade(
             f"{place}: {most} are all of the file's {len(every)} operators.",
             "Write fewer, or export float32.",
         )
