@@ -1,12 +1,13 @@
 """Kernels stored without their zeros."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from pydantic import Field
 
 from tflite_light.stack import tf
-from tflite_light.tflite.editing import Editor
+
+if TYPE_CHECKING:
+    from tflite_light.tflite.editing import Editor
 
 Sparse = Field(
     False,
@@ -21,19 +22,26 @@ def mended(content: bytes) -> bytes:
     stored whole. Dense layers' of float16, stored in blocks, are made float32 without being made
     dense first: what does that reads beyond their end, and answers are NaN or anything.
     """
+    from tflite_light.tflite.editing import Editor
+
     editor = Editor(content)
-    readers = editor.readers()
+    readers, whole_of = editor.readers(), dict[int, int]()
+
+    def whole(index: int) -> int:
+        if index not in whole_of:
+            whole_of[index] = _zeros(editor, index)
+        return whole_of[index]
+
     for one in list(editor.operators):
         kind, stored = editor.kind(one), [int(index) for index in one.inputs]
         if kind == "DENSIFY" and _is_empty(editor, stored[0]):
-            whole, made = _zeros(editor, stored[0]), int(one.outputs[0])
+            zeros, made = whole(stored[0]), int(one.outputs[0])
             for reader in readers[made]:
-                reader.inputs = [whole if index == made else index for index in reader.inputs]
+                reader.inputs = [zeros if index == made else index for index in reader.inputs]
             editor.operators.remove(one)
             continue
         one.inputs = [
-            _zeros(editor, index) if index >= 0 and _is_empty(editor, index) else index
-            for index in stored
+            whole(index) if index >= 0 and _is_empty(editor, index) else index for index in stored
         ]
         if kind == "DEQUANTIZE" and editor.tensor(int(one.inputs[0])).sparsity:
             name = f"{editor.name(stored[0])}/dense"
@@ -43,13 +51,15 @@ def mended(content: bytes) -> bytes:
     return editor.write() if editor.changed else content
 
 
-def _is_empty(editor: Editor, index: int) -> bool:
+def _is_empty(editor: "Editor", index: int) -> bool:
     tensor = editor.tensor(index)
     data = editor.model.buffers[tensor.buffer].data
     return bool(tensor.sparsity) and (data is None or not len(data))
 
 
-def _zeros(editor: Editor, index: int) -> int:
+def _zeros(editor: "Editor", index: int) -> int:
+    import numpy as np
+
     values = np.zeros(editor.shape(index), editor.dtype(index))
     return editor.constant(values, f"{editor.name(index)}/whole")
 

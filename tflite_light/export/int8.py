@@ -100,6 +100,7 @@ class Int8(Mode):
         return {"clusters": field} if field else {}
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
+        from tflite_light.export._ranges import covering
         from tflite_light.tflite.ties import without_ties
 
         if self._has_ranges(model):
@@ -112,6 +113,7 @@ class Int8(Mode):
             from tflite_light.export._ranges import narrowed
 
             content = narrowed(content, examples.inputs(pictures[:_CORRECTED], 1))
+        content = covering(content)
         in_float = self._exempt(content, model, examples, pictures)
         made = quantised(content, self.io, in_float, self._by_channel)
         made = self._rounded(made, content, examples, pictures)

@@ -77,7 +77,7 @@ MOVED: dict[str, Move] = {
     "CONCATENATION": _joined,
     "GATHER": _gathered,
 }
-_SAME_SCALE = {*MOVED, "PAD", "MAX_POOL_2D"}  # what they write has values of what they read
+SAME_SCALE = {*MOVED, "PAD", "MAX_POOL_2D"}  # what they write has values of what they read
 
 
 def freed(editor: Editor, operator: Any) -> list[Any]:
@@ -86,7 +86,7 @@ def freed(editor: Editor, operator: Any) -> list[Any]:
     """
     readers, found = editor.readers(), [operator]
     for one in found:
-        if one is operator or editor.kind(one) in _SAME_SCALE:
+        if one is operator or editor.kind(one) in SAME_SCALE:
             read = [reader for to in one.outputs for reader in readers[int(to)]]
             found += [reader for reader in read if reader is not None and reader not in found]
     return [one for one in editor.operators if one in found]
