@@ -25,7 +25,7 @@ from tflite_light.tflite.file import read
 from tflite_light.tflite.packed import pack
 
 RECIPE = "recipes/mobilenet_v2.yaml"
-PRUNE = {"prune": {"sparsity": 0.5, "epochs": 8, "learning_rate": 0.001}}
+PRUNE = {"prune": {"sparsity": 0.5, "epochs": 8, "learning_rate": 0.002}}
 PRUNE_MORE = {"prune": {"sparsity": 0.8, "epochs": 16, "learning_rate": 0.001}}
 CLUSTER = {"cluster": {"centroids": 16, "epochs": 5}}
 QAT = {"qat": {"epochs": 5, "learning_rate": 0.0003}}
