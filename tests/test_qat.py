@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflite_light.compress.qat import LAG, QAT
+from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
@@ -74,7 +74,9 @@ def test_statistics_are_measured_first_where_they_lag(trained: bool) -> None:
     measured = copied(model)
     statistics.measure(measured, examples.inputs(examples.sample(512), 32))
     given = measured if trained else model
-    assert (statistics.lag(given, examples.inputs(range(len(examples)))) > LAG) != trained
+    assert (
+        statistics.lag(given, examples.inputs(range(len(examples)))) > statistics.LAG
+    ) != trained
     wrapped = QAT().wrap(given, {"kept": []}, 1)
     QAT().prepare(wrapped, given, {}, examples)
     for norm in statistics.norms(measured):

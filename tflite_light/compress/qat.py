@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
 
 CALIBRATION = 512  # training pictures that set the first ranges
-LAG = 0.2  # standard deviations by which stored means of batch norms may be off, see `lag`
 
 
 class QAT(Stage):
@@ -82,7 +81,7 @@ class QAT(Stage):
         return keeping(wrapped, plan["kept"])
 
     def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
-        from tflite_light.graph.statistics import lag
+        from tflite_light.graph.statistics import LAG, lag
 
         def pictures() -> Iterator[Any]:
             return examples.inputs(examples.sample(CALIBRATION), batch_size=32)

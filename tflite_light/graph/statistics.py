@@ -16,6 +16,9 @@ from tflite_light.graph.uses import shared
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
+LAG = 0.2  # standard deviations by which stored means of batch norms may be off, see `lag`
+LOOKED = 512  # training pictures by which that is seen and measured
+
 
 def norms(model: Any) -> list[Any]:
     """The batch norms, without those that are used several times: no statistics are right for all

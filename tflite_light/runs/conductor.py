@@ -11,10 +11,9 @@ from typing import Any
 
 from tflite_light import files, interrupts
 from tflite_light.compress import Stage
-from tflite_light.compress.qat import CALIBRATION, LAG
 from tflite_light.errors import Unmade, UserError
 from tflite_light.graph import checkpoint
-from tflite_light.graph.statistics import lag, norms
+from tflite_light.graph.statistics import LAG, LOOKED, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
@@ -225,9 +224,9 @@ def _catch_up(phase: str, model: Any, examples: Examples, fixed: Collection[str]
     """Measure batch norms that a training has left behind, a short one or by a high momentum: their
     statistics are a moving average, and answers by them can be chance where the training's own
     were right. Those that the network itself holds `fixed` stay."""
-    if lag(model, examples.inputs(examples.sample(CALIBRATION)), fixed) > LAG:
+    if lag(model, examples.inputs(examples.sample(LOOKED)), fixed) > LAG:
         say(f"{phase}: batch norms lag behind the weights: their statistics are measured anew")
-        measure_norms(model, examples.inputs(examples.sample(CALIBRATION)), fixed)
+        measure_norms(model, examples.inputs(examples.sample(LOOKED)), fixed)
 
 
 def _fit(
