@@ -154,7 +154,7 @@ def _require_of(model: Model | None, found: dict[str, Any]) -> None:
             f"the app has no model {model.name}{instead}.",
             "Give it the model first, by `--push` or `--install`.",
         )
-    if model and found.get("sha256", sha256(model.content)) != sha256(model.content):
+    if model and found.get("sha256") not in (None, sha256(model.content)):
         raise UserError(
             f"the app has another file of the name {model.name}, and measured that.",
             "Give it this one, by `--install`; or under another file name, by `--push`.",

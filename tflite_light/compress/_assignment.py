@@ -17,7 +17,7 @@ from tflite_light.graph.in_turn import Array, in_turn
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
-Clustered = Callable[[str, Array, Array | None], Array]  # name, kernel, and errors' costs
+Clustered = Callable[[str, Array, Array], Array]  # a layer's name, kernel, and errors' costs
 PICTURES = 100  # of training
 READ = 8  # pictures at a time
 PLACES = 256  # of a picture that are looked at: neighbours resemble each other
@@ -37,9 +37,9 @@ def assign(
 
     `model` is the network before its weights were shared; `clustered` finds the values of a kernel
     by what errors of its weights cost: the mean square of their inputs (Choi et al. 2017, arXiv
-    1612.01543, with what is before a layer for the second derivatives), or all the same where a
-    batch norm follows. Biases and batch norms make up for the mean of the errors, batch norms for
-    their variance too.
+    1612.01543, with what is before a layer for the second derivatives); where a batch norm follows
+    they stay those of `shared`. Biases and batch norms make up for the mean of the errors, batch
+    norms for their variance too.
     """
     for layer, pairs in abreast(model, shared, batches):
         if layer.name in names:
@@ -64,11 +64,11 @@ def _reassign(
 ) -> None:
     groups = getattr(layer, "groups", 1)
     before, now = (_places(layer, groups, side) for side in zip(*pairs, strict=True))
-    centred = layer.use_bias or is_normalised(whole)  # something takes the mean over
+    normalised = is_normalised(whole)
+    centred = layer.use_bias or normalised  # something takes the mean over
     every = [_seen(before[:, group], now[:, group], centred) for group in range(groups)]
-    # With a batch norm behind it that costs 0.4 dB (MobileNetV2 0.35), whatever scales it has.
-    costs = None if is_normalised(whole) else _costs(whole, every)
-    layer.kernel.assign(clustered(layer.name, whole.kernel.numpy(), costs))
+    if not normalised:  # with a batch norm it costs 0.4 dB (MobileNetV2 0.35), whatever its scales
+        layer.kernel.assign(clustered(layer.name, whole.kernel.numpy(), _costs(whole, every)))
     parts = zip(_rows(whole, groups), _rows(layer, groups), every, strict=True)
     found, shifts = [], []
     for kernel, rows, seen in parts:

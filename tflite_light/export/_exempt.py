@@ -13,11 +13,11 @@ from tflite_light.progress import say
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
 from tflite_light.tflite.layers import CASTS, Operator, called, operators
-from tflite_light.tflite.moving import MOVED, freed
+from tflite_light.tflite.moving import SAME_SCALE, freed
 from tflite_light.tflite.patches import WEIGHTED
 
 # Without weights of their own: their noise is that of scales, which they share with others.
-_PASSING = {*MOVED, "PAD", "RELU", "RELU6", "AVERAGE_POOL_2D", "MAX_POOL_2D"}
+_PASSING = {*SAME_SCALE, "RELU", "RELU6", "AVERAGE_POOL_2D"}
 _COARSE = 0.01  # of the square of what is rounded: 20 dB
 _FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 

@@ -1,5 +1,6 @@
 """Kernels stored without their zeros."""
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -25,13 +26,7 @@ def mended(content: bytes) -> bytes:
     from tflite_light.tflite.editing import Editor
 
     editor = Editor(content)
-    readers, whole_of = editor.readers(), dict[int, int]()
-
-    def whole(index: int) -> int:
-        if index not in whole_of:
-            whole_of[index] = _zeros(editor, index)
-        return whole_of[index]
-
+    readers, whole = editor.readers(), functools.cache(functools.partial(_zeros, editor))
     for one in list(editor.operators):
         kind, stored = editor.kind(one), [int(index) for index in one.inputs]
         if kind == "DENSIFY" and _is_empty(editor, stored[0]):

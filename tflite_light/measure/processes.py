@@ -14,8 +14,8 @@ def ran(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[s
 
 
 def last_words(done: subprocess.CompletedProcess[str]) -> str:
-    """What it said last on stderr, without a full stop."""
+    """What it said last on stderr, without a full stop; or the signal that ended it."""
     if done.returncode < 0:
-        return f"it ended by {signal.Signals(-done.returncode).name}"
+        return f"it ends the process that runs it, by {signal.Signals(-done.returncode).name}"
     lines = done.stderr.strip().splitlines() or [f"it ended by exit code {done.returncode}"]
     return lines[-1].rstrip(".")
