@@ -85,6 +85,21 @@ def test_statistics_are_measured_first_where_they_lag(trained: bool) -> None:
         assert np.array_equal(inner.moving_variance, norm.moving_variance)
 
 
+def test_statistics_of_norms_that_are_held_stay_however_far_they_are() -> None:
+    """As those of fine-tuning, whose loaded weights mean nothing with others."""
+    examples = Synthetic(count=60, side=32).load(Image(size=32)).train
+    model = Tiny(width=8).build((32, 32, 3), 4)
+    norms = statistics.norms(model)
+    norms[0].moving_mean.assign_add(np.full(norms[0].moving_mean.shape, 9.0))
+    for norm in norms[1:]:
+        norm.trainable = False
+    wrapped = QAT().wrap(model, {"kept": []}, 1)
+    QAT().prepare(wrapped, model, {}, examples)
+    inner = {one.name: one for one in wrapped.submodules if isinstance(one, NORM)}
+    stay = [np.array_equal(inner[one.name].moving_mean, one.moving_mean) for one in norms]
+    assert stay == [False, *[True] * 7]
+
+
 def test_what_a_dense_layer_s_norm_folds_to_is_measured_first_where_it_lags() -> None:
     """Answers are the float network's with the pictures' statistics, and the file's."""
     examples = Synthetic(count=60, side=32).load(Image(size=32)).train

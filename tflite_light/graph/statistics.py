@@ -27,6 +27,11 @@ def norms(model: Any) -> list[Any]:
     return [one for one in model.layers if isinstance(one, kind) and one.name not in several]
 
 
+def held(model: Any) -> set[str]:
+    """The batch norms that are not trained, and so used with the statistics that they have."""
+    return {norm.name for norm in norms(model) if not norm.trainable}
+
+
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
     """A copy that answers alike, whose batch norms' statistics are what the pictures give; but for
     those without a scale or an offset, which could not make up for them."""
@@ -65,10 +70,11 @@ def lag(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> f
 def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> None:
     """Set each batch norm's mean and variance to their averages over the batches, in place; those
     of `fixed` names are used as they are."""
-    held = [norm for norm in norms(model) if norm.name in fixed]
+    stay = [norm for norm in norms(model) if norm.name in fixed]
     moved = [norm for norm in norms(model) if norm.name not in fixed]
     momenta, seen = [norm.momentum for norm in moved], 0
-    for norm in held:
+    trained = [norm.trainable for norm in stay]
+    for norm in stay:
         norm.trainable = False
     for batch in batches if moved else ():
         for norm in moved:
@@ -77,8 +83,8 @@ def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) 
         seen += len(batch)
     for norm, momentum in zip(moved, momenta, strict=True):
         norm.momentum = momentum
-    for norm in held:
-        norm.trainable = True
+    for norm, was in zip(stay, trained, strict=True):
+        norm.trainable = was
 
 
 def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:

@@ -13,7 +13,7 @@ from tflite_light import files, interrupts
 from tflite_light.compress import Stage
 from tflite_light.errors import Unmade, UserError
 from tflite_light.graph import checkpoint
-from tflite_light.graph.statistics import LAG, LOOKED, lag, norms
+from tflite_light.graph.statistics import LAG, LOOKED, held, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
 from tflite_light.measure.accuracy import Measured, measure, pair_files
 from tflite_light.measure.balance import Balance
@@ -200,16 +200,19 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
         distribution.agreed(phase)  # now the plan is there
         chain.require_own(run, phase)
         wrapped = model if stage is None else chain.wrap(run, stage, model, per_epoch)
+        if run.recipe.training.freeze:
+            for norm in norms(model):
+                norm.trainable = False  # in every phase, and until a stage has looked
         if done:
             model = wrapped if stage is None else stage.strip(wrapped)
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)
             continue
         if stage and not begun:
             stage.prepare(wrapped, model, run.read_plan(phase), data.train)
-        fixed = {one.name for one in norms(wrapped) if not one.trainable}
+        fixed = held(model if run.recipe.training.freeze else wrapped)
         history = _fit(run, phase, model, wrapped, data, teacher)
         model = wrapped if stage is None else stage.strip(wrapped)
-        if not run.recipe.training.freeze and (stage is None or stage.yields == "float"):
+        if stage is None or stage.yields == "float":
             _catch_up(phase, model, data.train, fixed)
         seconds = sum(row["seconds"] for row in history)
         if distribution.writes():
