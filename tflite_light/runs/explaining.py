@@ -15,7 +15,8 @@ from tflite_light.export import Mode
 from tflite_light.graph.naming import by_kernels
 from tflite_light.graph.quantised import unquantised
 from tflite_light.measure.accuracy import top1
-from tflite_light.measure.losses import Loss, has_integers, losses
+from tflite_light.measure.losses import Loss, losses
+from tflite_light.measure.matching import has_integers
 from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.progress import say
