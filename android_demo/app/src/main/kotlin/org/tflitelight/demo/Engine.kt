@@ -44,8 +44,9 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         if (!started) restart()
     }
 
-    fun use(model: ModelFile) {
-        demo.settings.model = model.key
+    /** null: the first there is, if any. */
+    fun use(model: ModelFile?) {
+        demo.settings.model = model?.key
         choice += 1
         results = Results()
         restart()

@@ -75,6 +75,12 @@ class Models(private val context: Context) {
         return of(Origin.OPENED, opened).first { it.name == name }
     }
 
+    /** Forgets a file that [add] has copied. */
+    fun remove(model: ModelFile) {
+        require(model.origin == Origin.OPENED)
+        File(opened, "${model.name}$SUFFIX").delete()
+    }
+
     private fun bundled(): List<ModelFile> =
         names(context.assets.list(FOLDER)).map { ModelFile(Origin.BUNDLED, it) { path -> context.assets.open("$FOLDER/$path") } }
 

@@ -1,5 +1,6 @@
 package org.tflitelight.demo
 
+import android.app.AlertDialog
 import android.content.Intent
 import android.net.Uri
 import android.os.Bundle
@@ -27,7 +28,8 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
         if (models.isEmpty()) rows.add(getString(R.string.models_none), getString(R.string.models_none_hint))
         val chosen = demo.settings.model ?: models.firstOrNull()?.key
         for (model in models) {
-            rows.add(model.name, getString(model.origin.title), model.key == chosen) { use(model) }
+            val remove = { ask(model, model.key == chosen) }.takeIf { model.origin == Origin.OPENED }
+            rows.add(model.name, getString(model.origin.title), model.key == chosen, remove) { use(model) }
         }
         rows.add(getString(R.string.open_model), null) { pick() }
     }
@@ -36,6 +38,24 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
         engine.use(model)
         if (intent.action == Intent.ACTION_VIEW) go<LiveActivity>() // from another app, behind this there is no screen of ours
         finish()
+    }
+
+    /** A file that was opened is a copy of the app's own, which nothing else can remove. */
+    private fun ask(model: ModelFile, inUse: Boolean) {
+        AlertDialog.Builder(this)
+            .setMessage(getString(R.string.remove_question, model.name))
+            .setPositiveButton(R.string.remove) { _, _ -> remove(model, inUse) }
+            .setNegativeButton(android.R.string.cancel, null)
+            .show()
+    }
+
+    private fun remove(model: ModelFile, inUse: Boolean) = engine.handler.post {
+        demo.models.remove(model)
+        val left = demo.models.all()
+        runOnUiThread {
+            if (inUse) engine.use(left.firstOrNull())
+            show(left)
+        }
     }
 
     private fun pick() =

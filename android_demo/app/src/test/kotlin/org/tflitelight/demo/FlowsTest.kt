@@ -1,6 +1,7 @@
 package org.tflitelight.demo
 
 import android.app.Activity
+import android.app.AlertDialog
 import android.content.Intent
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraAccessException
@@ -19,6 +20,7 @@ import org.robolectric.Robolectric
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
+import org.robolectric.shadows.ShadowAlertDialog
 import org.tflitelight.demo.core.Json
 import org.tflitelight.demo.core.Vector
 import org.tflitelight.demo.core.sha256
@@ -334,6 +336,23 @@ class FlowsTest {
     }
 
     @Test
+    fun `a model that was opened can be removed, and another is in use then`() {
+        opened("mine.tflite", app.assets.open("models/signs.tflite").readBytes())
+        val screen = open<ModelsActivity>().get()
+        screen.touch("Remove")
+        dialog().shows("Remove mine from this app?")
+        dialog().getButton(AlertDialog.BUTTON_NEGATIVE).performClick()
+        settle()
+        screen.shows("mine")
+        screen.touch("Remove")
+        dialog().getButton(AlertDialog.BUTTON_POSITIVE).performClick()
+        settle()
+        assertFalse("mine" in screen.shown() || "Remove" in screen.shown()) // what the app brings cannot be
+        assertEquals(emptyList<String>(), File(app.filesDir, "models").list()!!.toList())
+        share(inGallery(FIVE)).shows("signs on CPU, 1 thread", "5")
+    }
+
+    @Test
     fun `an operation that is too new is named with its version`() {
         val error = "Internal error: Cannot create interpreter: Didn't find op for builtin opcode 'CONV_2D' version '9'."
         app.runtime = Changed { _, _ -> throw IllegalArgumentException(error) }
@@ -423,6 +442,10 @@ class FlowsTest {
         shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { ByteArrayInputStream(content) }
         open<ModelsActivity>(Intent(Intent.ACTION_VIEW).setData(uri)).pause()
     }
+
+    private fun dialog() = ShadowAlertDialog.getLatestAlertDialog()
+
+    private fun AlertDialog.shows(text: String) = assertTrue(text in shadowOf(this).message.toString())
 
     private fun digest() = sha256(app.assets.open("models/signs.tflite").readBytes())
 

@@ -6,6 +6,7 @@ import android.graphics.BitmapFactory
 import android.graphics.SurfaceTexture
 import android.graphics.drawable.BitmapDrawable
 import android.graphics.drawable.InsetDrawable
+import android.net.Uri
 import android.view.View
 import org.junit.Assert.assertTrue
 import org.junit.Before
@@ -13,6 +14,7 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.robolectric.ParameterizedRobolectricTestRunner
 import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 
 /**
@@ -64,7 +66,12 @@ class ScreensTest(private val device: String, private val theme: String) {
     }
 
     @Test
-    fun models() = open<ModelsActivity>().get().apply { shows("signs", "In the app") }.save("models-$device-$theme")
+    fun models() {
+        val uri = Uri.parse("content://files/mine.tflite")
+        shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { app.assets.open("models/signs.tflite") }
+        app.models.add(uri)
+        open<ModelsActivity>().get().apply { shows("signs", "In the app", "mine", "Opened on this phone", "Remove") }.save("models-$device-$theme")
+    }
 
     @Test
     fun accelerators() {
