@@ -7,7 +7,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from conftest import Call, as_json, complaint
+from conftest import Call, as_json, complaint, tflite_light
 
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
@@ -150,6 +150,16 @@ def test_what_keras_does_not_read_is_refused(tmp_path: Path) -> None:
     message = refusal(tmp_path / "other")
     assert "other is a SavedModel, but none of Keras." in message or "cannot be read" in message
     assert "does not exist" in refusal(tmp_path / "none.h5")
+
+
+def test_a_damaged_file_ends_the_process_with_code_2(tmp_path: Path) -> None:
+    """It was 139 after the message: h5py closed the file after Python's end."""
+    (tmp_path / "text.h5").write_text("no network")
+    recipe = tmp_path / "text.yaml"
+    recipe.write_text("model: {keras_file: {path: text.h5}}\ndata: sign_digits\n")
+    done = tflite_light("inspect", recipe, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "text.h5 cannot be read by Keras 2: " in done.stderr
 
 
 @pytest.mark.parametrize("form", ["code.h5", "code.keras", "code"])

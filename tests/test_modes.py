@@ -19,11 +19,12 @@ from tflite_light.export.float16 import Float16
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
+from tflite_light.graph.naming import by_kernels
 from tflite_light.graph.quantised import unquantised
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 from tflite_light.tflite.layers import operators
 from tflite_light.tflite.runtimes import is_older
@@ -60,7 +61,7 @@ def test_layers_stay_in_float_by_name_and_by_pattern(
     network = QAT().wrap(model, {"kept": []}, 10) if quantised else model
     mode = Int8(float_layers=["logits", "last_*"], calibration_images=50)
     content = mode.convert(network, examples)
-    mode.check(File(content))
+    mode.check(File(content), by_kernels(model))
     assert in_float(content) == ["CONV_2D", "ADD", "FULLY_CONNECTED"]
     kernels = [weight.storage for weight in File(content).weights()]
     assert kernels == ["int8"] * 7 + ["float32"] * 2
@@ -73,7 +74,7 @@ def test_layers_in_float_may_have_weights_of_16_bits(
 ) -> None:
     modes = [Int8(float_layers=["logits", "last_*"], float_bits=bits) for bits in (32, 16)]
     whole, half = (mode.convert(model, examples) for mode in modes)
-    modes[1].check(File(half))
+    modes[1].check(File(half), by_kernels(model))
     kernels = [weight.storage for weight in File(half).weights()]
     assert kernels == ["int8"] * 7 + ["float16"] * 2
     assert len(whole) - len(half) > 2 * (64 * 64 + 64 * 10) - 1024
@@ -102,8 +103,9 @@ def test_so_many_layers_stay_in_float_those_that_rounding_harms_most(
     assert len(in_float(content)) == 1
     told = capsys.readouterr().err
     assert "block3_spatial_depthwise stays in float: as int8 it has 19 dB\n" in told
-    with pytest.raises(UserError, match=r"would compute 3 operators in float .DEPTHWISE_CONV_2D, "):
-        Int8(float_layers=[]).check(File(content))
+    message = "would compute in float: DEPTHWISE_CONV_2D of block3_spatial_depthwise."
+    with pytest.raises(UserError, match=message):
+        Int8(float_layers=[]).check(File(content), by_kernels(spoilt))
 
 
 def test_a_relu_stays_in_float_with_the_pooling_that_sets_its_range(
@@ -154,6 +156,47 @@ def test_operators_are_called_after_layers(
     assert len(set(told) & {"first", "more", "slopes", "grouped", "last"}) == 4
     content = Int8(float_layers=["grouped"], calibration_images=20).convert(network, examples)
     assert in_float(content) == ["CONV_2D"]
+
+
+def test_patterns_fit_names_of_layers_and_nothing_else(examples: Examples) -> None:
+    """Neither the model's name nor those of TensorFlow's operators; as Keras' DenseNet, a layer may
+    have a `/` in its own."""
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(4, 3, 2, activation="relu", name="conv1/conv")(image)
+    x = keras.layers.Conv2D(8, 3, 2, activation="relu", name="bottom")(x)
+    x = keras.layers.BatchNormalization(name="norm")(keras.layers.GlobalAveragePooling2D()(x))
+    network = keras.Model(image, keras.layers.Dense(3, name="logits")(x), name="backbone")
+    for pattern, kinds in (
+        ("b*", ["CONV_2D"]),
+        ("conv1/*", ["CONV_2D"]),
+        ("lo*", ["FULLY_CONNECTED"]),
+    ):
+        mode = Int8(float_layers=[pattern], calibration_images=20)
+        content = mode.convert(network, examples)
+        mode.check(File(content), by_kernels(network))
+        assert in_float(content) == kinds
+    named = [one.layers for one in operators(File(content), by_kernels(network)) if one.layers]
+    assert named[:2] == [("conv1/conv",), ("bottom",)]
+
+
+def test_operators_without_integers_are_among_those_in_float(
+    examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An ELU is there first, and one that splits has two outputs."""
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    left, right = tf.split(keras.layers.Conv2D(8, 3, 2, name="both")(image), 2, -1)
+    x = keras.layers.ELU(name="elu")(left * tf.sigmoid(right))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    network = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    for most in (1, 2, 3):
+        mode = Int8(float_layers=most, calibration_images=20)
+        content = mode.convert(network, examples)
+        mode.check(File(content), by_kernels(network))
+        assert "ELU" in in_float(content)
+        assert len(in_float(content)) == most
+    with pytest.raises(UserError, match=r"would compute in float: ELU of elu\."):
+        Int8().check(File(Int8(calibration_images=20).convert(network, examples)), ["elu"])
 
 
 def test_all_layers_in_float_answer_as_float(model: Any, batch: Any, examples: Examples) -> None:

@@ -4,6 +4,7 @@ A new mode is one file here with one public class derived from `Mode`.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -82,8 +83,9 @@ class Mode(Part):
 
         return convert(converter_for(unquantised(model)))
 
-    def check(self, file: "File") -> None:
-        """Raises UserError when the file is not what the mode promises."""
+    def check(self, file: "File", layers: Sequence[str] = ()) -> None:
+        """Raises UserError when the file is not what the mode promises; `layers` are those of the
+        network, by which a mode may have named some."""
         found = {code: oldest(*code) for code in sorted(set(file.codes()))}
         if strange := [
             f"{op} version {version}" for (op, version), since in found.items() if not since

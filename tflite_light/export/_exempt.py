@@ -1,20 +1,21 @@
 """Operators of an int8 file that stay in float: by their layers' names, or those harmed most."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import log10
 from typing import Any
 
 import numpy as np
 
 from tflite_light.errors import Unmade
-from tflite_light.graph.convert import rounding_noise
+from tflite_light.graph.convert import quantised, rounding_noise
 from tflite_light.progress import say
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
-from tflite_light.tflite.layers import CASTS, Operator, called, operators
+from tflite_light.tflite.layers import CASTS, Operator, operators
 from tflite_light.tflite.moving import SAME_SCALE, freed
 from tflite_light.tflite.patches import WEIGHTED
+from tflite_light.wording import some
 
 # Without weights of their own: their noise is that of scales, which they share with others.
 _PASSING = {*SAME_SCALE, "RELU", "RELU6", "AVERAGE_POOL_2D"}
@@ -22,12 +23,13 @@ _COARSE = 0.01  # of the square of what is rounded: 20 dB
 _FLOAT16 = 3  # the version of DEQUANTIZE that knows it
 
 
-def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
+def named(content: bytes, patterns: Sequence[str], place: str, layers: Sequence[str]) -> set[str]:
     """The tensors that operators of layers write whose names fit.
 
-    `place` is where the recipe has the patterns. Raises Unmade where one fits none.
+    `place` is where the recipe has the patterns, `layers` are those of the network. Raises Unmade
+    where a pattern fits none.
     """
-    every = list(operators(File(content)))
+    every = list(operators(File(content), layers))
     for pattern in patterns:
         if not any(one.fits([pattern]) for one in every):
             raise Unmade(
@@ -35,7 +37,7 @@ def named(content: bytes, patterns: Sequence[str], place: str) -> set[str]:
                 "Its layers are part of others there, such as a batch norm of its convolution: "
                 "name those.",
             )
-    return {one.output for one in every if one.fits(patterns)}
+    return {output for one in every if one.fits(patterns) for output in one.outputs}
 
 
 def harmed(
@@ -45,28 +47,38 @@ def harmed(
     layers: Sequence[str],
     batches: Callable[[], Iterable[list[Any]]],
 ) -> set[str]:
-    """The tensors of at most `most` operators of a calibrated file, those that rounding changes
-    most. Where that is because of the steps of what one writes, those that read it are kept, too,
-    and if they are too many, it is left.
+    """The tensors of at most `most` operators of a calibrated file: those that TFLite has no
+    integers for, then those that rounding changes most. Where that is because of the steps of what
+    one writes, those that read it are kept, too, and if they are too many, it is left.
 
-    `layers` are those of the network. Raises Unmade where the file has no more operators.
+    `layers` are those of the network. Raises Unmade where the file has no more operators, or more
+    without integers.
     """
-    editor, every = Editor(content), {one.output: one for one in operators(File(content))}
+    editor, every = Editor(content), list(operators(File(content), layers))
     if most >= len(every):
         raise Unmade(
             f"{place}: {most} are all of the file's {len(every)} operators.",
             "Write fewer, or export float32.",
         )
+    first = {output: one.outputs[0] for one in every for output in one.outputs}
+    known = {one.outputs[0]: one for one in every}
     writers = {editor.name(int(one.outputs[0])): one for one in editor.operators}
-    kept: set[str] = set()
+    kept = _without_integers(content, first)
+    if len(kept) > most:
+        raise Unmade(
+            f"{place}: TFLite has no integers for {some([known[one] for one in sorted(kept)])}.",
+            f"Write {len(kept)} at least, or export float32.",
+        )
     for name, noise, steps in sorted(rounding_noise(content, batches), key=lambda one: -one[1]):
-        output = _tensor(name, list(every))
+        output = _writer(name, first)
+        if output is None or output in kept:
+            continue
         together = [output]
-        if output in writers and _is_by_steps(editor.kind(writers[output]), noise, steps):
+        if _is_by_steps(editor.kind(writers[output]), noise, steps):
             found = freed(editor, writers[output])
             together = [editor.name(int(one.outputs[0])) for one in found]
-        if output not in kept and len(kept.union(together)) <= most:
-            names = [_layer(every[one], editor, layers) for one in together]
+        if len(kept.union(together)) <= most:
+            names = [(known[one].layers or (one,))[0] for one in together]
             rest = f", and so do {', '.join(names[1:])}, which read it" if names[1:] else ""
             decibels = -10 * log10(max(noise, 1e-12))
             say(f"{names[0]} stays in float: as int8 it has {decibels:.0f} dB{rest}")
@@ -74,15 +86,16 @@ def harmed(
     return kept
 
 
+def _without_integers(content: bytes, first: Mapping[str, str]) -> set[str]:
+    """The first tensors of operators that the converter leaves in float by itself."""
+    made = [one for one in operators(File(quantised(content, "int8"))) if one.is_float]
+    return {first[one.outputs[0]] for one in made if one.outputs[0] in first}
+
+
 def _is_by_steps(kind: str, noise: float, steps: float) -> bool:
     """Whether an operator's noise is that of the steps which it writes, coarse ones, or another's:
     a cast behind it, if it stays in float alone, rounds to the same."""
     return kind in _PASSING or _COARSE < noise < 2 * steps
-
-
-def _layer(operator: Operator, editor: Editor, layers: Sequence[str]) -> str:
-    last = operator.output == editor.name(int(editor.graph.outputs[0]))
-    return called(operator.layers, layers, last) or operator.output
 
 
 def halved(content: bytes) -> bytes:
@@ -99,15 +112,15 @@ def halved(content: bytes) -> bytes:
     return editor.write() if editor.changed else content
 
 
-def strays(file: File, patterns: Sequence[str], casts: bool) -> list[str]:
-    """Operators in float, by their kinds, but for those of layers that fit, and for casts."""
-    return [
-        one.kind
-        for one in operators(file)
-        if one.is_float and not (casts and one.kind in CASTS) and not one.fits(patterns)
-    ]
+def strays(
+    file: File, patterns: Sequence[str], layers: Sequence[str], casts: bool
+) -> list[Operator]:
+    """Operators in float but for those of layers that fit, and for casts, where those may be."""
+    found = [one for one in operators(file, layers) if one.is_float and not one.fits(patterns)]
+    return [one for one in found if one.kind not in CASTS] or ([] if casts else found)
 
 
-def _tensor(name: str, outputs: Sequence[str]) -> str:
-    """The one that a verifying operator was named after: the converter adds digits."""
-    return max((one for one in outputs if re.fullmatch(re.escape(one) + r"\d*", name)), key=len)
+def _writer(name: str, first: Mapping[str, str]) -> str | None:
+    """The first tensor of what a verifying operator was named after: the converter adds digits."""
+    fitting = [one for one in first if re.fullmatch(re.escape(one) + r"\d*", name)]
+    return first[max(fitting, key=len)] if fitting else None

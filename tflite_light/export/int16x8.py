@@ -1,5 +1,6 @@
 """Weights as int8, activations as int16: nearly float's answers, in integers."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.errors import UserError
@@ -50,10 +51,10 @@ class Int16x8(Mode):
 
         return convert(converter_for(gathered(unquantised(model))))
 
-    def check(self, file: "File") -> None:
+    def check(self, file: "File", layers: Sequence[str] = ()) -> None:
         from tflite_light.tflite.layers import blank, rangeless
 
-        super().check(file)
+        super().check(file, layers)
         if dead := rangeless(file):
             raise UserError(
                 f"the {self.stem} file has no range for {some(dead)}: nothing changes there on the "

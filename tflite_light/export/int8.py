@@ -1,5 +1,6 @@
 """Integers throughout, from the pixels to the logits."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -134,17 +135,16 @@ class Int8(Mode):
         pictures = self.calibrated_on(model, examples) or []
         return self._equalised(self._calibrated(model, examples, pictures), examples, pictures)
 
-    def check(self, file: "File") -> None:
+    def check(self, file: "File", layers: Sequence[str] = ()) -> None:
         from tflite_light.export._exempt import strays
 
-        super().check(file)
+        super().check(file, layers)
         casts = self.io == "float32" or bool(self.float_layers)
-        found = strays(file, self._patterns, casts)
+        found = strays(file, self._patterns, layers, casts)
         if len(found) > self._most:
-            kinds = ", ".join(sorted(set(found)))
             raise UserError(
-                f"the {self.stem} file would compute {len(found)} operators in float ({kinds}).",
-                "Use layers that TFLite has in int8, name them in `float_layers`, or export "
+                f"the {self.stem} file would compute in float: {some(found)}.",
+                "Use layers that TFLite has in int8, name these in `float_layers`, or export "
                 "float32.",
             )
 
@@ -217,13 +217,13 @@ class Int8(Mode):
         """The tensors of a calibrated file that operators kept in float write."""
         from tflite_light.export import _exempt
 
-        few = pictures[:_JUDGED]
+        few, layers = pictures[:_JUDGED], by_kernels(unquantised(model))
         if self._most:
             return _exempt.harmed(
                 content,
                 self._most,
                 self._place,
-                by_kernels(unquantised(model)),
+                layers,
                 lambda: _calibration.inputs(examples, few, len(few)),
             )
-        return _exempt.named(content, self._patterns, self._place)
+        return _exempt.named(content, self._patterns, self._place, layers)

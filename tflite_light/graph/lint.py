@@ -57,10 +57,11 @@ def in_float(wrapped: Any) -> list[str]:
     from tflite_light.tflite.file import File
     from tflite_light.tflite.layers import CASTS, operators
 
-    found = [one for one in operators(File(trained(wrapped, "int8"))) if one.is_float]
-    named = {name for one in found if one.kind not in CASTS for name in one.layers}
-    layers = [layer.name for layer in wrapped.layers if layer.name in named]
-    return [name.removeprefix("quant_") for name in layers] or sorted(named)
+    layers = [layer.name for layer in wrapped.layers]
+    found = [one for one in operators(File(trained(wrapped, "int8")), layers) if one.is_float]
+    alone = [one for one in found if one.kind not in CASTS]
+    named = {name for one in alone for name in one.layers or one.outputs}
+    return [name.removeprefix("quant_") for name in layers if name in named] or sorted(named)
 
 
 def readers(model: Any) -> Counter[str]:

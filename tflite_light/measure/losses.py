@@ -107,9 +107,9 @@ def _layer(editor: Editor, operator: Any, layers: list[str]) -> str:
     """The Keras layer, by the name of the kernel or of the output."""
     made = int(operator.outputs[0])
     kernel = [int(operator.inputs[1])] if kind_of(editor, operator) in WEIGHTED else []
-    names = ";".join(editor.name(index) for index in (*kernel, made))
-    parts = names.replace(";", "/").split("/")
-    return called(parts, layers, made in editor.graph.outputs) or parts[-1]
+    names = [editor.name(index) for index in (*kernel, made)]
+    found = called(names, layers, made in editor.graph.outputs)
+    return found[0] if found else names[-1].split("/")[-1]
 
 
 def _sources(editor: Editor, known: Collection[int]) -> Callable[[Any], list[int]]:

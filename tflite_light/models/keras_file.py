@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import traceback
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import Field
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Published, activation, squashing
 from tflite_light.stack import keras, quiet
+from tflite_light.wording import first_line
 
 _SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
 
@@ -81,8 +83,10 @@ class KerasFile(Architecture):
             with quiet():
                 model = keras.models.load_model(self.path, compile=False)
         except Exception as error:  # Keras raises nearly anything at what it does not know
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise UserError(f"{self.path} cannot be read by Keras 2: {reason[0]}", _SAVE) from error
+            # What h5py leaves open in these frames would be closed after Python's end, by a crash.
+            traceback.clear_frames(error.__traceback__)
+            reason = first_line(error)
+            raise UserError(f"{self.path} cannot be read by Keras 2: {reason}.", _SAVE) from error
         if not isinstance(model, keras.Model):
             raise UserError(f"{self.path} is a SavedModel, but none of Keras.", _SAVE)
         return model

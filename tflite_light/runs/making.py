@@ -10,6 +10,8 @@ import numpy as np
 from tflite_light import files
 from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
+from tflite_light.graph.naming import by_kernels
+from tflite_light.graph.quantised import unquantised
 from tflite_light.lowering import lowered
 from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
@@ -28,7 +30,8 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
     """Raises Unmade as `deliver` does, and then keeps the file at `broken(path)`."""
     converted = mode.convert(model, data.train)
     with _kept_if_broken(converted, path):
-        _require_kept(mode, promises, File(converted), path)
+        mode.check(File(converted), by_kernels(unquantised(model)))
+        _require_kept(promises, File(converted), path)
         before = runnable(converted, path.name)
     pictures = data.train if len(data.train) else data.test  # an import may have none to train on
     batches = list(pictures.inputs(pictures.sample(_COMPARED)))
@@ -67,9 +70,8 @@ def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
         raise Unmade(error.problem, f"{error.hint} It is kept as {kept}.") from error
 
 
-def _require_kept(mode: Mode, promises: Sequence[Promise], file: File, path: Path) -> None:
-    """Raises UserError where a file is not what its mode and the stages promise."""
-    mode.check(file)
+def _require_kept(promises: Sequence[Promise], file: File, path: Path) -> None:
+    """Raises UserError where a file is not what the stages promise."""
     for promise in promises:
         if lack := promise.shortfall(file):
             raise UserError(f"{path.name} {lack.problem}", lack.hint)

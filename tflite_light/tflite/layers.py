@@ -1,7 +1,6 @@
 """The operators of a file by the Keras layers that they were converted from."""
 
-import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -17,39 +16,47 @@ CASTS = ("QUANTIZE", "DEQUANTIZE")
 
 @dataclass(frozen=True)
 class Operator:
-    """One that writes the tensor `output`; `layers` has the parts of its names, layers among them.
-
-    The converter names a tensor after all that became one operator, such as
-    `net/stem_relu/Relu6;net/stem_conv/Conv2D`, and a network's last one after no layer: there the
-    kernel has the name.
-    """
+    """One that writes the tensors `outputs`, and the `layers` that it was converted from."""
 
     kind: str
-    output: str
-    layers: frozenset[str]
+    outputs: tuple[str, ...]
+    layers: tuple[str, ...]
     is_float: bool
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.layers[0] if self.layers else self.outputs[0]}"
 
     def fits(self, patterns: Sequence[str]) -> bool:
         return any(fnmatchcase(name, one) for name in self.layers for one in patterns)
 
 
-def operators(file: File) -> Iterator[Operator]:
-    """Each operator of every graph that writes anything."""
+def operators(file: File, layers: Sequence[str] = ()) -> Iterator[Operator]:
+    """Each operator of every graph that writes anything; `layers` are those of the network."""
     for graph in file.graphs:
         for kind, record in graph.operators:
             inputs, outputs = integers(record.inputs), integers(record.outputs)
-            names = [graph.name_of(at) for at in (*outputs, *graph.kernels(kind, inputs))]
-            parts = frozenset(part for name in names for part in re.split("[/;]", name))
-            if outputs:
-                yield Operator(kind, names[0], parts, graph.is_float(record))
+            made = tuple(graph.name_of(at) for at in outputs)
+            names = [*made, *(graph.name_of(at) for at in graph.kernels(kind, inputs))]
+            last = not {*graph.outputs}.isdisjoint(outputs)
+            if made:
+                yield Operator(kind, made, called(names, layers, last), graph.is_float(record))
 
 
-def called(parts: Collection[str], layers: Sequence[str], last: bool) -> str | None:
-    """The first of `layers` that an operator's names have. A network's last operator is of its last
-    layer where it has no layer's name.
+def called(names: Iterable[str], layers: Sequence[str], last: bool) -> tuple[str, ...]:
+    """Those of `layers`, in their order, that an operator became, by the names of its tensors.
+
+    The converter names a tensor after all that became one operator, such as
+    `net/stem_relu/Relu6;net/stem_conv/Conv2D`, and a network's last one after no layer: there the
+    kernel has the name, or it is of the network's last layer. Layers may have a `/` in their names.
     """
-    named = next((layer for layer in layers if layer in parts), None)
-    return layers[-1] if named is None and last and layers else named
+    paths = [path.partition("/")[2] for name in names for path in name.split(";")]
+    found = [one for one in dict.fromkeys(layers) if any(_is_in(one, path) for path in paths)]
+    own = [one for one in found if not any(_is_in(one, other) for other in found if other != one)]
+    return tuple(own) or ((layers[-1],) if last and layers else ())
+
+
+def _is_in(layer: str, path: str) -> bool:
+    return f"/{layer}/" in f"/{path}/"
 
 
 def constant(file: File) -> list[str]:
