@@ -76,6 +76,16 @@ def test_a_phone_that_cannot_be_reached_says_why(
     assert problem in complaint(call("android", model, "--install"))
 
 
+def test_an_adb_that_does_not_come_back_is_left(
+    adb: Adb, model: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tflite_light.android.adb.PATIENCE_S", 0.2)
+    (adb.home / "adb").write_text("#!/bin/sh\nexec sleep 60\n")
+    problem = complaint(call("android", model, "--install"))
+    assert problem.startswith("adb has not answered for 0.2 s: `")
+    assert "hint: Unplug the phone" in problem
+
+
 def test_a_phone_is_chosen_by_its_serial_number(adb: Adb, model: Path, call: Call) -> None:
     adb.replies({"devices": (0, "x\nA\tdevice\nB\tunauthorized\n")})
     adb.has_app()

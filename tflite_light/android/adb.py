@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from tflite_light.errors import UserError
 
+PATIENCE_S = 600.0  # installing an app may take an old phone minutes
 _CONNECT = (
     "Connect it by USB, switch on USB debugging (Settings, About phone: tap the build number seven "
     "times; then Developer options), and see `adb devices`."
@@ -97,7 +99,18 @@ def _phones(adb: str) -> dict[str, str]:
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
-    """Phones print UTF-8, mostly."""
-    return subprocess.run(
-        command, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
+    """Phones print UTF-8, mostly. Raises UserError where adb does not come back."""
+    try:
+        return subprocess.run(
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=PATIENCE_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"adb has not answered for {PATIENCE_S:g} s: `{shlex.join(command)}`.",
+            "Unplug the phone and plug it in again; if that does not help, `adb kill-server`.",
+        ) from None
