@@ -1,13 +1,9 @@
 """Which layers a stage works on."""
 
-import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tflite_light.graph.lint import KERNELS
 from tflite_light.graph.naming import fitting
-from tflite_light.graph.uses import uses
 from tflite_light.stack import keras
 
 
@@ -33,11 +29,6 @@ def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[A
     names = [layer.name for layer in layers]
     excluded = fitting(names, exclude, place, "that the stage works on")
     return [layer for layer in layers if layer.name not in excluded]
-
-
-def kernels(layer: Any) -> list[Any]:
-    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
-    return [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
 
 
 def is_normalised(layer: Any) -> bool:
@@ -98,21 +89,3 @@ def is_pointwise(layer: Any) -> bool:
         and layer.kernel_size == layer.strides == (1, 1)
         and layer.groups == 1
     )
-
-
-def multiply_adds(model: Any) -> Counter[str]:
-    """Of one picture, by layer; all its uses together where there are several."""
-    found: Counter[str] = Counter()
-    for use in uses(model):
-        found[use.layer.name] += _products(use)
-    return found
-
-
-def _products(use: Any) -> int:
-    """Each weight multiplies at each place of the output, or of a transposed one's input."""
-    if not kernels(use.layer):
-        return 0
-    transposed = isinstance(use.layer, keras.layers.Conv2DTranspose)
-    computed = use.keras_inputs[0] if transposed else use.outputs
-    weights = sum(math.prod(kernel.shape) for kernel in kernels(use.layer))
-    return int(weights * math.prod(computed.shape[1:-1]))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_light.compress._layers import is_normalised, multiply_adds, weighty
+from tflite_light.compress._layers import is_normalised, weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
+from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.low_rank import FIRST, Splittable, split
 from tflite_light.graph.reconstruction import shrunk
 from tflite_light.graph.statistics import measure, standardise
