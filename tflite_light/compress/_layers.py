@@ -1,6 +1,6 @@
 """Which layers a stage works on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tflite_light.graph.naming import fitting
@@ -34,43 +34,12 @@ def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[A
 def is_normalised(layer: Any) -> bool:
     """Whether a batch norm follows, by which the converter multiplies each output channel; layers
     that do nothing in a file may come before it."""
-    return _is_read_by(layer, _is_norm)
-
-
-def is_scaled(layer: Any) -> bool:
-    """Whether the converter multiplies each output channel by something, a batch norm's or not."""
-    return _is_read_by(layer, lambda one: _is_norm(one) or _is_product(one))
-
-
-def _is_read_by(layer: Any, kind: Callable[[Any], bool]) -> bool:
-    """Whether a layer of some kind reads it, past those that do nothing."""
     readers = [node.outbound_layer for node in layer.outbound_nodes]
-    return any(kind(one) or (_does_nothing(one) and _is_read_by(one, kind)) for one in readers)
-
-
-def _is_norm(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _is_product(layer: Any) -> bool:
-    products = ("math.multiply", "math.divide", "math.truediv")
-    return isinstance(layer, keras.layers.Rescaling) or getattr(layer, "symbol", "") in products
-
-
-def is_scaled_before(layer: Any) -> bool:
-    """Whether it reads a product with constants, with which the converter multiplies its kernel,
-    each input channel. A batch norm is none: its offset keeps it apart."""
-    before = _reads(layer)
-    return before is not None and _is_product(before)
-
-
-def _reads(layer: Any) -> Any:
-    """The layer that one of a single input reads, past those that do nothing; else None."""
-    nodes = layer.inbound_nodes[0].parent_nodes if layer.inbound_nodes else []
-    if len(nodes) != 1:
-        return None
-    before = nodes[0].layer
-    return _reads(before) if _does_nothing(before) else before
+    return any(
+        isinstance(one, keras.layers.BatchNormalization)
+        or (_does_nothing(one) and is_normalised(one))
+        for one in readers
+    )
 
 
 def _does_nothing(layer: Any) -> bool:
