@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Call, as_json, complaint, networks
+from test_factorize import constrained, moved_by_a_step
 
 from tflite_light.compress._budget import Spaces, choose
 from tflite_light.compress.channels import Channels
@@ -257,6 +258,15 @@ def test_slopes_go_with_their_channels() -> None:
     assert plan["parameters"][1] == sum(
         int(np.prod(one.shape)) for one in thinned.trainable_weights
     )
+
+
+def test_what_is_left_is_not_constrained() -> None:
+    """A UnitNorm would scale what is left of its kernels in the first step, a NonNeg cut off what
+    they took over; and kernels may have begun as arrays."""
+    model, images = constrained(), np.random.default_rng(0).random((8, *SHAPE), np.float32)
+    plan = Channels(keep=0.5).plan(model, None)
+    assert {"b", "c"} <= plan["widths"].keys()
+    assert moved_by_a_step(Channels().wrap(model, plan, 1), images) == 0
 
 
 def test_what_holds_channels_is_named() -> None:

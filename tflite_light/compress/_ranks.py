@@ -12,7 +12,7 @@ from tflite_light.compress._layers import is_normalised, weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.low_rank import FIRST, Splittable, split
+from tflite_light.graph.low_rank import Splittable, split
 from tflite_light.graph.reconstruction import shrunk
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.uses import shared
@@ -96,8 +96,9 @@ def factorized(
         first, second, _ = layer.factors(seen.covariance if seen else None)
         first, second = first[:, :rank], second[:rank]
         half = result.get_layer(name)
-        result.get_layer(name + FIRST).kernel.assign(layer.kernels(first, second)[0])
-        half.kernel.assign(layer.kernels(first, second)[1])
+        pair = half.input.node.layer, half
+        for one, kernel in zip(pair, layer.kernels(first, second), strict=True):
+            one.kernel.assign(kernel)
         if seen and half.use_bias:  # takes over the mean of what is lost
             missing = seen.mean @ (layer.matrix - first @ second)
             half.bias.assign_add(missing.reshape(-1, half.bias.shape[0]).sum(axis=0))
