@@ -13,6 +13,7 @@ from tflite_light.compress.channels import Channels
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
 from tflite_light.cost import of_model
+from tflite_light.cost.network import FREE
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
@@ -267,6 +268,27 @@ def test_what_is_left_is_not_constrained() -> None:
     plan = Channels(keep=0.5).plan(model, None)
     assert {"b", "c"} <= plan["widths"].keys()
     assert moved_by_a_step(Channels().wrap(model, plan, 1), images) == 0
+
+
+@pytest.mark.parametrize(
+    "idle",
+    [
+        keras.layers.GaussianNoise(0.1),
+        keras.layers.GaussianDropout(0.1),
+        keras.layers.AlphaDropout(0.1),
+        keras.layers.SpatialDropout2D(0.1),
+        keras.layers.ActivityRegularization(l2=0.01),
+    ],
+    ids=kind,
+)
+def test_what_does_nothing_in_a_file_holds_no_channels(idle: Any) -> None:
+    """All that a GaussianNoise or an AlphaDropout reads had to stay."""
+    image = keras.Input(SHAPE)
+    x = idle(keras.layers.Conv2D(32, 3, name="wide")(image))
+    model = keras.Model(image, classify(keras.layers.Conv2D(32, 3)(x), 4))
+    plan = Channels(keep=0.4).plan(model, None)
+    assert plan["widths"]["wide"][1] < 32
+    assert of_model.network(model).operators[1].kind == FREE
 
 
 def test_what_holds_channels_is_named() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflite_light.graph.naming import fitting
+from tflite_light.graph.uses import IDLE
 from tflite_light.stack import keras
 
 
@@ -44,11 +45,9 @@ def is_normalised(layer: Any) -> bool:
 
 def _does_nothing(layer: Any) -> bool:
     """In a file: values stay as they are, perhaps in another shape."""
-    layers = keras.layers
-    kinds = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
-    shapes = (layers.Reshape, layers.Flatten)
-    linear = isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear
-    return isinstance(layer, (*kinds, *shapes)) or linear
+    if type(layer) is keras.layers.Activation:
+        return bool(layer.activation is keras.activations.linear)
+    return type(layer).__name__ in (*IDLE, "Reshape", "Flatten")
 
 
 def is_pointwise(layer: Any) -> bool:

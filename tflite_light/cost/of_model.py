@@ -12,7 +12,7 @@ from typing import Any
 
 from tflite_light.cost.network import FREE, MULTIPLYING, Network, Operator, Tensor
 from tflite_light.errors import UserError
-from tflite_light.graph.uses import uses
+from tflite_light.graph.uses import IDLE, uses
 from tflite_light.stack import tf
 
 KINDS = {
@@ -36,7 +36,7 @@ KINDS = {
     "GlobalAveragePooling2D": "pool",
     "Reshape": FREE,
     "Flatten": FREE,
-    "Dropout": FREE,
+    **dict.fromkeys(IDLE, FREE),
 }
 
 
