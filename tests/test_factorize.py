@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tflite_light.compress._ranks import WIDTH
 from tflite_light.compress.factorize import Factorize
 from tflite_light.contract import Image
 from tflite_light.cost import of_model
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
+from tflite_light.graph.low_rank import Splittable
 from tflite_light.models.shufflenet_v1 import ShuffleNetV1
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Data
@@ -36,6 +38,24 @@ def test_the_multiply_adds_of_the_plan_are_those_of_the_network(model: Any, data
     assert before == of_model.network(model).multiply_adds
     assert after == of_model.network(halved).multiply_adds
     assert 0.75 < after / before <= 0.8
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.8, 0.7, 0.6])
+def test_what_a_step_saved_beyond_the_budget_is_returned(keep: float) -> None:
+    """A step to a low rank went far below it: 0.649 were left where 0.8 were asked for."""
+    layers, image = keras.layers, keras.Input(SHAPE)
+    keras.utils.set_random_seed(0)
+    x = layers.Conv2D(16, 3, 2, "same")(image)
+    for filters in (24, 16, 32):
+        x = layers.Conv2D(filters, 3, padding="same")(x)
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    plan = Factorize(keep=keep).plan(model, None)
+    before, after = plan["multiply_adds"]
+    assert after <= keep * before
+    for name, rank in plan["ranks"].items():
+        one = Splittable(model.get_layer(name))
+        wider = min(one.multiply_adds(rank + WIDTH), one.multiply_adds())
+        assert after - one.multiply_adds(rank) + wider > keep * before
 
 
 def test_a_kernel_of_low_rank_answers_alike_in_two_halves(model: Any, data: Data) -> None:

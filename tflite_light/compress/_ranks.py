@@ -163,6 +163,35 @@ def _cheapest(
     return min(steps)[1:] if steps else None
 
 
+def _return_spare(
+    choices: Mapping[str, Mapping[int, int]],
+    lost: Mapping[str, Any],
+    ranks: dict[str, int],
+    spare: int,
+) -> None:
+    """Raise ranks for the multiply-adds that steps saved beyond the budget, by being large; those
+    first that lose least then. A rank of 0 is the whole layer."""
+
+    def gain(name: str, rank: int) -> float:
+        return float(lost[name][ranks[name]] - (lost[name][rank] if rank else 0))
+
+    def cost(name: str, rank: int) -> int:
+        return choices[name][ranks[name]] - (choices[name][rank] if rank else 0)
+
+    while better := [
+        (name, rank)
+        for name in ranks
+        for rank in (0, *choices[name])
+        if cost(name, rank) <= spare and gain(name, rank) > 0
+    ]:
+        name, rank = max(better, key=lambda step: gain(*step))
+        spare -= cost(name, rank)
+        if rank:
+            ranks[name] = rank
+        else:
+            del ranks[name]
+
+
 def by_energy(
     model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
 ) -> dict[str, int]:
@@ -204,6 +233,7 @@ def by_budget(
                 else "Leave the stage out: depthwise and grouped convolutions stay as they are.",
             )
         ranks |= [step]
+    _return_spare(choices, lost, ranks, int(keep * total) - total + saved(layers, ranks))
     return {name: ranks[name] for name in layers if name in ranks}
 
 
