@@ -43,6 +43,12 @@ def test_the_page_runs_as_written(
     assert here["found"].failed == []
     assert here["run"].classes == ["sign0", "sign1", "sign2"]
     assert here["run"].recipe.training.epochs == 2
+    (said,) = here["predictor"].predict_files("photo.jpg")
+    assert said.answers[0].label == here["said"].answers[0].label
+    exported = tflite_light.export_run("runs/signs", "float32", out="one")
+    assert list(exported) == [Path("one/signs_float32.tflite")]
+    (compared,) = tflite_light.compare("one/signs_float32.tflite", data="photos")
+    assert compared.row.agreement is None
     lines = capsys.readouterr().out.splitlines()
     assert "  train.epoch: unknown name, did you mean epochs?" in lines
 
@@ -54,6 +60,24 @@ def test_the_page_names_all_that_is_public() -> None:
     assert all(getattr(tflite_light, name) for name in tflite_light.__all__)
     with pytest.raises(AttributeError, match="module 'tflite_light' has no attribute 'nothing'"):
         tflite_light.nothing  # noqa: B018
+
+
+def test_what_is_not_there_is_said_whatever_it_is_given_as(tmp_path: Path) -> None:
+    """They were an IndexError, AttributeErrors, and the letters of names."""
+    path = str(tmp_path / "nothing")
+    for call in (tflite_light.evaluate_run, tflite_light.export_run, tflite_light.resume):
+        with pytest.raises(tflite_light.UserError, match="nothing does not exist"):
+            call(path)
+    with pytest.raises(tflite_light.UserError, match=r"recipe .*nothing does not exist"):
+        tflite_light.train(path)
+    with pytest.raises(tflite_light.UserError, match="there is nothing to compare"):
+        tflite_light.compare([])
+    with pytest.raises(tflite_light.UserError, match=r"pictures of .*nothing are not known"):
+        tflite_light.compare(path)
+    with pytest.raises(tflite_light.UserError, match=r"train\.epoch: unknown name"):
+        tflite_light.load_recipe("mobilenet_v2", "train.epoch=2")
+    with pytest.raises(tflite_light.UserError, match="there is no mode int9"):
+        tflite_light.load_recipe("mobilenet_v2").modes("int9")
 
 
 def test_importing_the_kit_loads_nothing_else() -> None:

@@ -1,6 +1,7 @@
 """What a file lost, by layers: a spoilt layer is named first, and in float it is whole again."""
 
 import functools
+import gzip
 import re
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tflite_light import recipe as recipes
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
 from tflite_light.data.sign_digits import SignDigits
+from tflite_light.errors import UserError
 from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.int8 import Int8
 from tflite_light.graph.build import build
@@ -22,6 +24,7 @@ from tflite_light.graph.naming import by_kernels
 from tflite_light.graph.quantised import unquantised
 from tflite_light.lowering import lowered
 from tflite_light.measure.losses import Loss, losses
+from tflite_light.measure.matching import matched
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.keras_file import KerasFile
 from tflite_light.models.mobilenet_v2 import MobileNetV2
@@ -372,6 +375,12 @@ def test_files_of_other_modes_are_explained_but_for_floats(run: Path, call: Call
     assert "is not int8, and --fix is for int8" in message
     message = complaint(call("explain", real, "--against", run))
     assert "has no int8 weights: nothing in it is rounded" in message
+
+
+def test_a_file_of_uint8_is_not_said_to_be_of_floats() -> None:
+    packed = ROOT / "tests/hosted/mobilenet_v1_0.25_128_quant.tflite.gz"
+    with pytest.raises(UserError, match="weights are uint8, by the scheme before int8"):
+        matched(b"", gzip.decompress(packed.read_bytes()))
 
 
 def test_a_run_s_recipe_is_not_changed(run: Path, call: Call) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tflite_light.compress._ranks import WIDTH
 from tflite_light.compress.factorize import Factorize
 from tflite_light.contract import Image
 from tflite_light.cost import of_model
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
+from tflite_light.graph.low_rank import Splittable
 from tflite_light.models.shufflenet_v1 import ShuffleNetV1
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Data
@@ -36,6 +38,24 @@ def test_the_multiply_adds_of_the_plan_are_those_of_the_network(model: Any, data
     assert before == of_model.network(model).multiply_adds
     assert after == of_model.network(halved).multiply_adds
     assert 0.75 < after / before <= 0.8
+
+
+@pytest.mark.parametrize("keep", [0.9, 0.8, 0.7, 0.6])
+def test_what_a_step_saved_beyond_the_budget_is_returned(keep: float) -> None:
+    """A step to a low rank went far below it: 0.649 were left where 0.8 were asked for."""
+    layers, image = keras.layers, keras.Input(SHAPE)
+    keras.utils.set_random_seed(0)
+    x = layers.Conv2D(16, 3, 2, "same")(image)
+    for filters in (24, 16, 32):
+        x = layers.Conv2D(filters, 3, padding="same")(x)
+    model = keras.Model(image, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+    plan = Factorize(keep=keep).plan(model, None)
+    before, after = plan["multiply_adds"]
+    assert after <= keep * before
+    for name, rank in plan["ranks"].items():
+        one = Splittable(model.get_layer(name))
+        wider = min(one.multiply_adds(rank + WIDTH), one.multiply_adds())
+        assert after - one.multiply_adds(rank) + wider > keep * before
 
 
 def test_a_kernel_of_low_rank_answers_alike_in_two_halves(model: Any, data: Data) -> None:
@@ -81,3 +101,43 @@ def test_places_and_uses_are_counted_and_what_is_used_twice_stays(data: Data) ->
     assert wrapped.count_params() == model.count_params() - 32 * 64 + 8 * (32 + 64)
     with pytest.raises(UserError, match=r"ranks\.again: no layer of this name can be factorized"):
         Factorize(ranks={"again": 8}).plan(model, data)
+
+
+def constrained() -> Any:
+    """Kernels held by constraints, that begin with arrays, and a layer named as a half would be."""
+    layers, held, image = keras.layers, keras.constraints, keras.Input(SHAPE)
+    keras.utils.set_random_seed(0)
+    first = keras.initializers.Constant(np.random.default_rng(0).random((3, 3, 16, 32)))
+    unit = held.UnitNorm(axis=[0, 1, 2])
+    x = layers.Conv2D(16, 3, 2, "same", activation="relu")(image)
+    x = layers.Conv2D(32, 3, 1, "same", kernel_constraint=unit, name="b")(x)
+    x = layers.Conv2D(16, 1, name="b_rank")(layers.ReLU(6, name="relu")(x))
+    begun = {"kernel_constraint": held.NonNeg(), "kernel_initializer": first}
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(32, 3, name="c", **begun)(x))
+    model = keras.Model(image, layers.Dense(4)(x))
+    model.get_layer("b").kernel.assign(unit(model.get_layer("b").kernel))
+    return model
+
+
+def moved_by_a_step(model: Any, images: Any) -> float:
+    """How far the answers of a training step that changes nothing are off, as a share of them."""
+    before = model(images).numpy()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    model.fit(images, before, verbose=0)
+    return float(np.abs(model(images) - before).max() / np.abs(before).max())
+
+
+def test_constraints_of_a_kernel_are_not_those_of_its_halves() -> None:
+    """UnitNorm and NonNeg of both halves left nothing of the answers after the first step."""
+    model, images = constrained(), np.random.default_rng(0).random((8, *SHAPE), np.float32)
+    halved = Factorize().wrap(model, {"ranks": {"b": 24, "c": 24}}, 1)
+    assert moved_by_a_step(halved, images) < 1e-5
+
+
+def test_a_half_has_a_name_that_no_layer_has() -> None:
+    """A layer that was called `b_rank` already was a traceback."""
+    model = constrained()
+    halved = Factorize().wrap(model, {"ranks": {"b": 48}}, 1)
+    assert [layer.name for layer in halved.layers][2:6] == ["b_rank_", "b", "relu", "b_rank"]
+    images = np.random.default_rng(0).random((8, *SHAPE), np.float32)
+    assert np.abs(halved(images) - model(images)).max() < 1e-4 * np.abs(model(images)).max()

@@ -173,6 +173,30 @@ def test_a_recipe_and_its_file_cost_the_same(name: str) -> None:
     assert Inspected("", theirs, [], file=file).min_runtime == _written_runtime(file)
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_transposed_convolution_costs_the_same_in_a_recipe_and_its_file(
+    strides: int, use_bias: bool
+) -> None:
+    """In a file it had no multiply-adds. Each weight multiplies at each place that it reads."""
+    layers = keras.layers
+    image = layers.Input((8, 8, 4))
+    fields = {"use_bias": use_bias, "padding": "same"}
+    x = layers.Conv2DTranspose(6, (2, 3), strides, name="up", **fields)(image)
+    x = layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(image, layers.Dense(3)(x))
+    model.set_weights([np.random.default_rng(0).random(one.shape) for one in model.weights])
+    file = File(export(model))
+    ours, theirs = cost_of_model.network(model), cost_of_file.network(file)
+    assert theirs.multiply_adds == ours.multiply_adds == 8 * 8 * 2 * 3 * 4 * 6 + 6 * 3
+    figures = [
+        [(row.kind, row.weights, row.biases, row.parameters, row.kernel, row.groups) for row in one]
+        for one in (ours.operators[:1], theirs.operators[:1])
+    ]
+    assert figures[0] == figures[1]
+    assert Inspected("", theirs, [], file=file).uncounted_operators == []
+
+
 def _written_runtime(file: File) -> str:
     """What the converter itself wrote into the file."""
     model = unpack(file.content)

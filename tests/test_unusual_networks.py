@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
-from tflite_light.compress._layers import is_scaled, is_scaled_before
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
@@ -235,6 +234,7 @@ def scaled(x: Any) -> Any:
     return made
 
 
+LINE = np.linspace(0.5, 2, 32, dtype=np.float32)
 BEHIND: dict[str, Body] = {
     "at once": lambda x: x,
     "a dropout": LAYERS.Dropout(0.2),
@@ -243,8 +243,16 @@ BEHIND: dict[str, Body] = {
     "nothing": LAYERS.Activation("linear"),
     "another shape": LAYERS.Reshape((256, 1, 32)),
     "another scale": LAYERS.Rescaling(np.linspace(0.5, 2, 32).tolist()),
-    "a product": lambda x: x * tf.constant(np.linspace(0.5, 2, 32), tf.float32),
+    "a product": lambda x: x * LINE,
+    "an offset and a product": lambda x: (x + LINE) * LINE,
+    "an offset and a quotient": lambda x: (x - LINE) / LINE,
+    "TensorFlow's quotient": lambda x: tf.realdiv(x, LINE),
+    "a guarded quotient": lambda x: tf.math.divide_no_nan(x, LINE),
+    "given statistics": LAYERS.Normalization(mean=[*LINE], variance=[*LINE**2]),
 }
+
+
+NOTHING = [*BEHIND][:6]  # with a norm behind it
 
 
 @pytest.mark.parametrize("between", BEHIND)
@@ -253,11 +261,10 @@ def test_a_kernel_that_a_norm_scales_is_promised_by_channel(between: str) -> Non
 
     def body(image: Any) -> Any:
         x = BEHIND[between](conv(image, 32, name="k"))
-        return dense(pooled(LAYERS.ReLU()(scaled(x))))
+        return dense(pooled(LAYERS.ReLU()(scaled(x) if between in NOTHING else x)))
 
     model, stage = built(body), Cluster(centroids=4)
     plan = stage.plan(model, None)
-    assert is_scaled(model.get_layer("k"))
     assert plan["whole"] == ["dense"]
     content = convert(converter_for(stage.wrap(model, plan, 1)))
     assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]
@@ -265,24 +272,60 @@ def test_a_kernel_that_a_norm_scales_is_promised_by_channel(between: str) -> Non
 
 BEFORE: dict[str, Body] = {
     "a norm": lambda x: scaled(x),
-    "a product": lambda x: x * tf.constant(np.linspace(0.5, 2, 64), tf.float32),
+    "a norm and a dropout": lambda x: LAYERS.Dropout(0.2)(scaled(x)),
+    "a norm without offset": lambda x: LAYERS.BatchNormalization(center=False)(x),
+    "TensorFlow's norm": lambda x: tf.nn.batch_normalization(x, *[LINE] * 4, 1e-3),
+    "a product": lambda x: x * LINE,
+    "a product and an offset": lambda x: x * LINE + LINE,
 }
 
 
+@pytest.mark.parametrize("read", ["places", "a picture"])
 @pytest.mark.parametrize("between", BEFORE)
-def test_a_kernel_that_is_scaled_from_before_is_not_clustered(between: str) -> None:
-    """By a product; a norm with an offset stays apart in the file."""
+def test_a_kernel_that_is_scaled_from_before_is_not_clustered(
+    between: str, read: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A usual head, mean, norm and dense layer, had 107 values, more than the promised 8, after all
+    of the training: the converter scales a dense kernel though a norm has an offset."""
 
     def body(image: Any) -> Any:
-        x = BEFORE[between](pooled(conv(image, 64)))
-        return dense(LAYERS.ReLU()(LAYERS.Dense(32, name="k")(x)))
+        x = conv(image, 32, activation="relu")
+        x = LAYERS.Dense(32, name="k")(BEFORE[between](x if read == "places" else pooled(x)))
+        return dense(LAYERS.Flatten()(LAYERS.ReLU()(x)))
 
     model, stage = built(body), Cluster(centroids=4)
-    assert is_scaled_before(model.get_layer("k")) == (between == "a product")
     plan = stage.plan(model, None)
-    assert ("k" in plan["layers"]) == (between == "a norm")
+    assert plan["layers"] == ["conv2d", "dense"]
+    assert "cluster: k stay as they are: the converter scales" in capsys.readouterr().err
     content = convert(converter_for(stage.wrap(model, plan, 1)))
     assert [one.shortfall(File(content)) for one in stage.promises(plan)] == [None]
+
+
+UNSCALED: dict[str, Body] = {
+    "nothing": lambda x: x,
+    "an offset": lambda x: x + LINE,
+    "another norm": lambda x: LAYERS.LayerNormalization()(x),
+    "one number": LAYERS.Rescaling(0.3),
+}
+
+
+@pytest.mark.parametrize("between", UNSCALED)
+def test_a_kernel_that_nothing_scales_is_promised_as_a_whole(between: str) -> None:
+    """A layer norm's answers are scaled and then another is added: the kernel takes that over."""
+
+    def body(image: Any) -> Any:
+        return dense(UNSCALED[between](pooled(conv(image, 32, name="k"))))
+
+    plan = Cluster(centroids=4).plan(built(body), None)
+    assert plan["whole"] == (["k"] if between == "another norm" else ["k", "dense"])
+
+
+def test_a_network_without_a_kernel_to_cluster_is_refused() -> None:
+    def body(image: Any) -> Any:
+        return dense(scaled(LAYERS.Reshape((128,))(pooled(conv(image, 128, name="k")))))
+
+    with pytest.raises(UserError, match="cluster leaves every layer as it is"):
+        Cluster(centroids=4, exclude=["k"]).plan(built(body), None)
 
 
 def test_a_product_inside_an_activation_is_refused() -> None:

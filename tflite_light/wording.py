@@ -1,6 +1,14 @@
-"""Counts and lists, as messages write them."""
+"""Counts and lists, as messages write them, and lists as callers give them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def several(given: str | Path | Iterable[Any]) -> list[Any]:
+    """A list of names or paths; one alone, which Python would take letter by letter, is the list of
+    it."""
+    return [given] if isinstance(given, str | Path) else list(given)
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tflite_light.compress._layers import kernels
+from tflite_light.graph.kernels import kernels
 from tflite_light.parts import Part
 
 if TYPE_CHECKING:

@@ -1,13 +1,10 @@
 """Which layers a stage works on."""
 
-import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tflite_light.graph.lint import KERNELS
 from tflite_light.graph.naming import fitting
-from tflite_light.graph.uses import uses
+from tflite_light.graph.uses import IDLE
 from tflite_light.stack import keras
 
 
@@ -35,60 +32,22 @@ def without(layers: Sequence[Any], exclude: Sequence[str], place: str) -> list[A
     return [layer for layer in layers if layer.name not in excluded]
 
 
-def kernels(layer: Any) -> list[Any]:
-    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
-    return [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
-
-
 def is_normalised(layer: Any) -> bool:
     """Whether a batch norm follows, by which the converter multiplies each output channel; layers
     that do nothing in a file may come before it."""
-    return _is_read_by(layer, _is_norm)
-
-
-def is_scaled(layer: Any) -> bool:
-    """Whether the converter multiplies each output channel by something, a batch norm's or not."""
-    return _is_read_by(layer, lambda one: _is_norm(one) or _is_product(one))
-
-
-def _is_read_by(layer: Any, kind: Callable[[Any], bool]) -> bool:
-    """Whether a layer of some kind reads it, past those that do nothing."""
     readers = [node.outbound_layer for node in layer.outbound_nodes]
-    return any(kind(one) or (_does_nothing(one) and _is_read_by(one, kind)) for one in readers)
-
-
-def _is_norm(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.BatchNormalization)
-
-
-def _is_product(layer: Any) -> bool:
-    products = ("math.multiply", "math.divide", "math.truediv")
-    return isinstance(layer, keras.layers.Rescaling) or getattr(layer, "symbol", "") in products
-
-
-def is_scaled_before(layer: Any) -> bool:
-    """Whether it reads a product with constants, with which the converter multiplies its kernel,
-    each input channel. A batch norm is none: its offset keeps it apart."""
-    before = _reads(layer)
-    return before is not None and _is_product(before)
-
-
-def _reads(layer: Any) -> Any:
-    """The layer that one of a single input reads, past those that do nothing; else None."""
-    nodes = layer.inbound_nodes[0].parent_nodes if layer.inbound_nodes else []
-    if len(nodes) != 1:
-        return None
-    before = nodes[0].layer
-    return _reads(before) if _does_nothing(before) else before
+    return any(
+        isinstance(one, keras.layers.BatchNormalization)
+        or (_does_nothing(one) and is_normalised(one))
+        for one in readers
+    )
 
 
 def _does_nothing(layer: Any) -> bool:
     """In a file: values stay as they are, perhaps in another shape."""
-    layers = keras.layers
-    kinds = (layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
-    shapes = (layers.Reshape, layers.Flatten)
-    linear = isinstance(layer, layers.Activation) and layer.activation is keras.activations.linear
-    return isinstance(layer, (*kinds, *shapes)) or linear
+    if type(layer) is keras.layers.Activation:
+        return bool(layer.activation is keras.activations.linear)
+    return type(layer).__name__ in (*IDLE, "Reshape", "Flatten")
 
 
 def is_pointwise(layer: Any) -> bool:
@@ -98,21 +57,3 @@ def is_pointwise(layer: Any) -> bool:
         and layer.kernel_size == layer.strides == (1, 1)
         and layer.groups == 1
     )
-
-
-def multiply_adds(model: Any) -> Counter[str]:
-    """Of one picture, by layer; all its uses together where there are several."""
-    found: Counter[str] = Counter()
-    for use in uses(model):
-        found[use.layer.name] += _products(use)
-    return found
-
-
-def _products(use: Any) -> int:
-    """Each weight multiplies at each place of the output, or of a transposed one's input."""
-    if not kernels(use.layer):
-        return 0
-    transposed = isinstance(use.layer, keras.layers.Conv2DTranspose)
-    computed = use.keras_inputs[0] if transposed else use.outputs
-    weights = sum(math.prod(kernel.shape) for kernel in kernels(use.layer))
-    return int(weights * math.prod(computed.shape[1:-1]))

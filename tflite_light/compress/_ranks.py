@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_light.compress._layers import is_normalised, multiply_adds, weighty
+from tflite_light.compress._layers import is_normalised, weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
-from tflite_light.graph.low_rank import FIRST, Splittable, split
+from tflite_light.graph.kernels import multiply_adds
+from tflite_light.graph.low_rank import Splittable, split
 from tflite_light.graph.reconstruction import shrunk
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.uses import shared
@@ -95,8 +96,9 @@ def factorized(
         first, second, _ = layer.factors(seen.covariance if seen else None)
         first, second = first[:, :rank], second[:rank]
         half = result.get_layer(name)
-        result.get_layer(name + FIRST).kernel.assign(layer.kernels(first, second)[0])
-        half.kernel.assign(layer.kernels(first, second)[1])
+        pair = half.input.node.layer, half
+        for one, kernel in zip(pair, layer.kernels(first, second), strict=True):
+            one.kernel.assign(kernel)
         if seen and half.use_bias:  # takes over the mean of what is lost
             missing = seen.mean @ (layer.matrix - first @ second)
             half.bias.assign_add(missing.reshape(-1, half.bias.shape[0]).sum(axis=0))
@@ -161,6 +163,35 @@ def _cheapest(
     return min(steps)[1:] if steps else None
 
 
+def _return_spare(
+    choices: Mapping[str, Mapping[int, int]],
+    lost: Mapping[str, Any],
+    ranks: dict[str, int],
+    spare: int,
+) -> None:
+    """Raise ranks for the multiply-adds that steps saved beyond the budget, by being large; those
+    first that lose least then. A rank of 0 is the whole layer."""
+
+    def gain(name: str, rank: int) -> float:
+        return float(lost[name][ranks[name]] - (lost[name][rank] if rank else 0))
+
+    def cost(name: str, rank: int) -> int:
+        return choices[name][ranks[name]] - (choices[name][rank] if rank else 0)
+
+    while better := [
+        (name, rank)
+        for name in ranks
+        for rank in (0, *choices[name])
+        if cost(name, rank) <= spare and gain(name, rank) > 0
+    ]:
+        name, rank = max(better, key=lambda step: gain(*step))
+        spare -= cost(name, rank)
+        if rank:
+            ranks[name] = rank
+        else:
+            del ranks[name]
+
+
 def by_energy(
     model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
 ) -> dict[str, int]:
@@ -202,6 +233,7 @@ def by_budget(
                 else "Leave the stage out: depthwise and grouped convolutions stay as they are.",
             )
         ranks |= [step]
+    _return_spare(choices, lost, ranks, int(keep * total) - total + saved(layers, ranks))
     return {name: ranks[name] for name in layers if name in ranks}
 
 

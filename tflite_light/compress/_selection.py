@@ -9,6 +9,7 @@ from tflite_light.compress._budget import SHARE, Figure, Spaces, choose
 from tflite_light.compress._saliency import by_norm, by_scale, by_taylor
 from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, Numbers, couple
+from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.reconstruction import reconstructed
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.thinner import Kept, thin
@@ -44,9 +45,15 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
         if data:
             measure(thinned, _inputs(data, number, rounds, MEASURED))
         coupling = couple(thinned)
-    share = Spaces(coupling).total(figure) / total
-    _require(stage.keep, figure, share, whole.traced.holding)
-    return _described(whole, coupling, kept)
+    before, after = _costs(model, whole), _costs(thinned, coupling)
+    _require(stage.keep, figure, after[figure] / before[figure], whole.traced.holding)
+    widths = {name: [len(own), len(kept[name])] for name, own in whole.traced.own.items()}
+    thinner = {name: pair for name, pair in widths.items() if pair[1] < pair[0]}
+    return {
+        "channels": {name: kept[name] for name in thinner},
+        "widths": thinner,
+        **{each: [before[each], after[each]] for each in before},
+    }
 
 
 def fitted(model: Any, kept: Kept, examples: "Examples") -> Any:
@@ -98,12 +105,8 @@ def _inputs(data: "Data", number: int, rounds: int, batch_size: int) -> Iterator
     return data.train.inputs(pictures[number % shares :: shares], batch_size)
 
 
-def _described(before: Coupling, after: Coupling, kept: dict[str, list[int]]) -> Plan:
-    widths = {name: [len(own), len(kept[name])] for name, own in before.traced.own.items()}
-    thinned = {name: pair for name, pair in widths.items() if pair[1] < pair[0]}
+def _costs(model: Any, coupling: Coupling) -> dict[Figure, int]:
     return {
-        "channels": {name: kept[name] for name in thinned},
-        "widths": thinned,
-        "multiply_adds": [round(Spaces(one).total("multiply_adds")) for one in (before, after)],
-        "parameters": [round(Spaces(one).total("parameters")) for one in (before, after)],
+        "multiply_adds": multiply_adds(model).total(),
+        "parameters": round(Spaces(coupling).total("parameters")),
     }

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, model_validator
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import multiply_adds
 from tflite_light.errors import UserError
+from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.uses import require_flat
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tflite_light.compress import Plan, Stage
-from tflite_light.compress._layers import is_pointwise, kernels, weighty
+from tflite_light.compress._layers import is_pointwise, weighty
 from tflite_light.compress._patterns import Pattern
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
+from tflite_light.graph.kernels import kernels
 from tflite_light.graph.uses import require_flat
 from tflite_light.progress import say
 from tflite_light.tflite.promises import Groups, Promise, Zeros

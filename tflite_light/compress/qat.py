@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from tflite_light.compress import Kind, Plan, Stage
-from tflite_light.compress._layers import kernels, without
+from tflite_light.compress._layers import without
 from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import lint
 from tflite_light.graph.copied import copied
 from tflite_light.graph.fusing import folded
+from tflite_light.graph.kernels import kernels
 from tflite_light.graph.lint import internal
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some

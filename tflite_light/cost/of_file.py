@@ -1,6 +1,6 @@
 """The operators of a `.tflite` file of any origin, with what they cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -22,10 +22,11 @@ from tflite_light.tflite.graph import RANKS, UNPACKING, Graph
 from tflite_light.tflite.runtimes import oldest
 from tflite_light.tflite.storage import count_distinct, count_zeros, integers
 
+TRANSPOSED = "TRANSPOSE_CONV"
 KINDS = {
     kind: ops.split()
     for kind, ops in {
-        "conv": "CONV_2D",
+        "conv": f"CONV_2D {TRANSPOSED}",
         "depthwise": "DEPTHWISE_CONV_2D",
         "dense": "FULLY_CONNECTED",
         "add": "ADD SUB",
@@ -85,7 +86,7 @@ class _Rows:
     def all(self) -> Iterator[Operator]:
         shapes = Shapes(self.graph)
         for number, (op, record) in enumerate(self.graph.operators):
-            inputs = [self.graph.stored(index) for index in integers(record.inputs)]
+            inputs = [self.graph.stored(index) for index in _in_order(op, integers(record.inputs))]
             outputs = [index for index in integers(record.outputs) if index >= 0]
             if op in UNPACKING and self.graph.is_constant(inputs[0]):
                 continue
@@ -133,6 +134,14 @@ class _Rows:
         return count
 
 
+def _in_order(op: str, inputs: Sequence[int]) -> Sequence[int]:
+    """The input, the kernel and the bias first, as all others have them."""
+    if op != TRANSPOSED:
+        return inputs
+    shape, kernel, data, bias = (*inputs, -1, -1)[:4]
+    return data, kernel, bias, shape
+
+
 def _multiplying(row: Operator, graph: Graph, inputs: list[int]) -> Operator:
     """The row with what depends on the kernel, whose shape is TFLite's; it may be a variable."""
     op = row.stored.op if row.stored else ""
@@ -143,7 +152,8 @@ def _multiplying(row: Operator, graph: Graph, inputs: list[int]) -> Operator:
         return replace(row, multiply_adds=prod(kernel[1:]) * output.elements)
     if len(output.shape) != len(kernel):
         return replace(row, outputs=(Tensor(output.number, (-1,)),))
-    row = replace(row, multiply_adds=prod(kernel) * output.elements // (output.shape[-1] or 1))
+    at = row.inputs[0] if op == TRANSPOSED and row.input_channels else output  # each place it reads
+    row = replace(row, multiply_adds=prod(kernel) * at.elements // (at.shape[-1] or 1))
     channels = graph.shape_of(inputs[0])[-1:]
     if not channels or graph.is_constant(inputs[0]):
         return row

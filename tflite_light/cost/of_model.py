@@ -12,7 +12,7 @@ from typing import Any
 
 from tflite_light.cost.network import FREE, MULTIPLYING, Network, Operator, Tensor
 from tflite_light.errors import UserError
-from tflite_light.graph.uses import uses
+from tflite_light.graph.uses import IDLE, uses
 from tflite_light.stack import tf
 
 KINDS = {
@@ -36,7 +36,7 @@ KINDS = {
     "GlobalAveragePooling2D": "pool",
     "Reshape": FREE,
     "Flatten": FREE,
-    "Dropout": FREE,
+    **dict.fromkeys(IDLE, FREE),
 }
 
 
@@ -120,10 +120,11 @@ def _multiplying(row: Operator, head: Any, with_norm: bool) -> Operator:
         products = weights * row.output.elements // channels
         return replace(row, weights=weights, biases=biases, multiply_adds=products)
     transposed = type(head).__name__ == "Conv2DTranspose"  # each weight, at each place it reads
+    biased = head.use_bias or with_norm or not transposed  # all other convolutions of TFLite's
     return replace(
         row,
         weights=weights,
-        biases=channels,  # TFLite's convolutions always have them
+        biases=channels * biased,
         kernel=kernel[:2],
         groups=head.groups if row.kind == "conv" else row.input_channels,
         multiply_adds=weights * prod((row.inputs[0] if transposed else row.output).shape[:3]),

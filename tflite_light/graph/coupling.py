@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.kernels import kernels, multiply_adds
 from tflite_light.graph.sets import Sets
 from tflite_light.graph.tracing import MERGING, Ids, Traced, kind, trace, vector
 
@@ -129,17 +130,20 @@ def _lack(counts: Numbers) -> int:
 
 
 def _terms(model: Any, traced: Traced) -> Iterator[Term]:
-    """The multiply-adds of convolutions and dense layers, all trained parameters, and the time."""
+    """The multiply-adds of all kernels, all trained parameters, and the time. Where it is not known
+    how a layer uses channels, all that it reads and makes stay, and so do its costs."""
+    products = multiply_adds(model)
     for layer in model.layers:
         outputs, weights = vector(traced.outputs[layer.name]), layer.trainable_weights
         places = prod(layer.output.shape[1:-1])
-        if layer.name in traced.own or kind(layer) == "DepthwiseConv2D":
-            kernel, *weights = layer.weights
+        if own := kernels(layer):
+            weights = layer.weights[len(own) :]
             inputs = vector(traced.inputs[layer.name][0]) if layer.name in traced.own else None
             pairs = len(outputs) * (1 if inputs is None else len(inputs))
-            each = prod(kernel.shape) / pairs
-            time = each * (places * (DEPTHWISE if inputs is None else 1) + WEIGHT)
-            yield Term(layer.name, inputs, outputs, each * places, each, time)
+            multiplied = products[layer.name] / pairs
+            each = sum(prod(kernel.shape) for kernel in own) / pairs
+            time = multiplied * (DEPTHWISE if inputs is None else 1) + each * WEIGHT
+            yield Term(layer.name, inputs, outputs, multiplied, each, time)
         if weights:
             biases = sum(prod(weight.shape) for weight in weights)
             yield Term(layer.name, None, outputs, 0, biases / len(outputs), 0)

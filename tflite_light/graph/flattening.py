@@ -13,6 +13,7 @@ from collections import Counter
 from typing import Any
 
 from tflite_light.graph.copied import copied
+from tflite_light.graph.naming import free
 from tflite_light.graph.uses import called, uses
 from tflite_light.stack import keras
 
@@ -75,16 +76,8 @@ def _rename(model: Any, taken: set[str]) -> None:
     for network in inner:
         for layer in network.layers:
             if layer.name in taken:
-                layer._name = _free(f"{network.name}_{layer.name}", taken)
+                layer._name = free(f"{network.name}_{layer.name}", taken)
         _rename(network, taken)
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """The name, or one like it that no layer has; it is taken then."""
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    return name
 
 
 class _Pairs(dict[str, tuple[Any, Any]]):
@@ -95,7 +88,7 @@ class _Pairs(dict[str, tuple[Any, Any]]):
         self._taken = taken
 
     def free(self, name: str) -> str:
-        return _free(name, self._taken)
+        return free(name, self._taken)
 
     def of(self, layer: Any) -> tuple[Any, Any]:
         if layer.name not in self:

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from tflite_light.graph.kernels import KERNELS
 from tflite_light.graph.uses import shared, uses
 from tflite_light.stack import keras
 
 # TF-MOT knows these by their names; at all others it raises without naming a layer.
 ACTIVATIONS = ("linear", "relu", "swish", "gelu", "softmax", "sigmoid", "tanh")
 _OF_TWO = {"swish"}  # a product and a sigmoid in a file: what is between them stays in float
-KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
 NORMS = ("BatchNormalization", "SyncBatchNormalization")
 NORMALISED = ("Conv2D", "DepthwiseConv2D", "Dense", "SeparableConv2D", "Conv2DTranspose")
 OTHERS = ("InputLayer", "Multiply", "SeparableConv2D")  # and what it registers

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.naming import free
 from tflite_light.stack import keras, tf
 
 Array = np.ndarray[Any, Any]
-FIRST = "_rank"  # behind a layer's name: the first of its two, which has the rank's width
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,16 @@ class Splittable:
         return tf.reshape(found, [-1, found.shape[-1]])
 
     def configs(self, rank: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Of the first half, which has neither bias nor activation, and of the second."""
-        config = self.layer.get_config()
-        plain = {"use_bias": False, "activation": "linear", "name": config["name"] + FIRST}
+        """Of the first half, which has neither bias nor activation, and of the second.
+
+        What a constraint asks of a kernel, such as to be positive, is not so of its halves, and it
+        would make it so in the first step.
+        """
+        config = self.layer.get_config() | {
+            "kernel_constraint": None,
+            "kernel_initializer": "zeros",
+        }
+        plain = {"use_bias": False, "activation": "linear"}
         if "units" in config:
             return {**config, **plain, "units": rank}, config
         (height, width), (first, second) = config["kernel_size"], self._strides()
@@ -140,17 +147,18 @@ def _root(covariance: Array) -> Array:
 def split(model: Any, ranks: Mapping[str, int]) -> Any:
     """A flat functional model whose named layers are two each; their kernels are still to be set.
 
-    All other layers keep their names, their order and their weights.
+    All other layers keep their names, their order and their weights. The first of two, which has
+    the rank's width, is called after the layer, and the second as it.
     """
     config = model.get_config()
-    layers = []
+    layers, taken = [], {layer.name for layer in model.layers}
     for entry in config["layers"]:
         entry.pop("build_config", None)  # shapes of the whole layer
         if entry["name"] in ranks:
-            halves = Splittable(model.get_layer(entry["name"])).configs(ranks[entry["name"]])
-            name = halves[0]["name"]
-            layers.append({**entry, "name": name, "config": halves[0]})
-            entry = {**entry, "config": halves[1], "inbound_nodes": [[[name, 0, 0, {}]]]}
+            first, second = Splittable(model.get_layer(entry["name"])).configs(ranks[entry["name"]])
+            name = free(f"{entry['name']}_rank", taken)
+            layers.append({**entry, "name": name, "config": {**first, "name": name}})
+            entry = {**entry, "config": second, "inbound_nodes": [[[name, 0, 0, {}]]]}
         layers.append(entry)
     kinds = {type(layer).__name__: type(layer) for layer in model.layers}
     result = keras.Model.from_config({**config, "layers": layers}, custom_objects=kinds)

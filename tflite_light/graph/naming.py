@@ -1,4 +1,4 @@
-"""Layers by name or pattern, as recipes write them."""
+"""Layers by name or pattern, as recipes write them; and names that no layer has."""
 
 import difflib
 from collections.abc import Sequence
@@ -23,6 +23,14 @@ def fitting(names: Sequence[str], patterns: Sequence[str], place: str, kind: str
                 "layers are left alone anyway.",
             )
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def free(name: str, taken: set[str]) -> str:
+    """The name, or one like it that no layer has; it is taken then."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name
 
 
 def by_kernels(model: Any) -> list[str]:

@@ -51,9 +51,19 @@ class _Masks:
         mask: Mask = self._stays[self._traced.outputs[layer.name]]
         return mask
 
+    def is_whole(self, layer: Any) -> bool:
+        around = [*self._traced.inputs[layer.name], self._traced.outputs[layer.name]]
+        return all(self._stays[ids].all() for ids in around)
+
 
 def _config(layer: Any, masks: _Masks) -> dict[str, Any]:
+    """A thinned layer loses its constraints: they would scale what is left, or cut it off, in the
+    first step; and what its weights began with, which may be arrays of the whole's shapes."""
     config: dict[str, Any] = layer.get_config()
+    if masks.is_whole(layer):
+        return config
+    whole = ("_constraint", "_initializer")
+    config = {key: value for key, value in config.items() if not key.endswith(whole)}
     sides = [int(one.sum()) for one in _along(masks.output(layer))]
     if kind(layer) == "Conv2D":
         return config | {"filters": sides[-1]}

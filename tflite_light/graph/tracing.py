@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.graph.uses import uses
+from tflite_light.graph.uses import IDLE, uses
 from tflite_light.stack import tf
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
@@ -21,14 +21,13 @@ MOVING = ("Reshape", "Permute", "Cropping2D", "Concatenate", "Flatten")
 # channel by channel: the inputs' channels stay or go together
 MERGING = ("Add", "Multiply", "Average", "Subtract", "Maximum", "Minimum")
 PASSING = (
+    *IDLE,
     "DepthwiseConv2D",
     "BatchNormalization",
     "ReLU",
     "PReLU",
     "LeakyReLU",
     "Activation",
-    "Dropout",
-    "SpatialDropout2D",
     "ZeroPadding2D",
     "MaxPooling2D",
     "AveragePooling2D",

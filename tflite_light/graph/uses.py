@@ -7,6 +7,17 @@ from typing import Any
 from tflite_light.errors import UserError
 from tflite_light.stack import keras, tf
 
+IDLE = (  # kinds of layers that do nothing in a file
+    "Dropout",
+    "SpatialDropout1D",
+    "SpatialDropout2D",
+    "GaussianDropout",
+    "AlphaDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+    "Identity",
+)
+
 
 def uses(model: Any) -> list[Any]:
     """Each use of a layer, as Keras' node, in the order in which they can be computed. A layer's

@@ -29,11 +29,7 @@ def matched(float_: bytes, content: bytes) -> tuple[Editor, Editor, list[tuple[A
     Raises UserError where the two are not of the same network.
     """
     after = Editor(content)
-    if not has_integers(after):
-        raise UserError(
-            "the file has no int8 weights: nothing in it is rounded that could be explained.",
-            "Give an int8, int16x8 or dynamic_range file.",
-        )
+    _require_integers(after)
     targets: tuple[Target, ...] = ("any", "cpu")  # those of others are like `any`'s, here
     likes: tuple[Like | None, ...] = ("int8", "dynamic_range", None)  # the last is int16x8's, too
     ways = itertools.product(likes, targets)
@@ -58,8 +54,26 @@ def matched(float_: bytes, content: bytes) -> tuple[Editor, Editor, list[tuple[A
 
 def has_integers(editor: Editor) -> bool:
     """Whether any kernel is of int8."""
+    return np.int8 in _kernel_types(editor)
+
+
+def _kernel_types(editor: Editor) -> set[Any]:
     kernels = [one.inputs[1] for one in editor.operators if kind_of(editor, one) in WEIGHTED]
-    return any(editor.dtype(int(index)) == np.int8 for index in kernels)
+    return {editor.dtype(int(index)) for index in kernels}
+
+
+def _require_integers(editor: Editor) -> None:
+    types = _kernel_types(editor)
+    if np.uint8 in types:
+        raise UserError(
+            "the file's weights are uint8, by the scheme before int8, which is not explained.",
+            "Convert the network again, by TensorFlow 2: its files have int8 weights.",
+        )
+    if np.int8 not in types:
+        raise UserError(
+            "the file has no int8 weights: nothing in it is rounded that could be explained.",
+            "Give an int8, int16x8 or dynamic_range file.",
+        )
 
 
 def output_of(editor: Editor, operator: Any) -> int:

@@ -30,6 +30,7 @@ from tflite_light.tflite import file as tflite
 from tflite_light.tflite import identity
 from tflite_light.tflite.ends import dequantise
 from tflite_light.tflite.file import File
+from tflite_light.wording import several
 
 _ORIENTATION = ExifTags.Base.Orientation
 _WHERE = "Keep the .json that was written beside the file, or export the model again."
@@ -83,12 +84,14 @@ class Predictor:
         pixels = decode(_encoded(picture)) if isinstance(picture, Pillow.Image) else picture
         return self._answers(self.model, "", _checked(pixels), top)
 
-    def predict_files(self, paths: Sequence[str | Path], top: int = 1) -> list[Prediction]:
+    def predict_files(
+        self, paths: str | Path | Sequence[str | Path], top: int = 1
+    ) -> list[Prediction]:
         """The answers to each picture, in order.
 
         Raises UserError when any picture cannot be read; they are all tried first.
         """
-        return _require_read(self.stream((Listed(str(path)) for path in paths), top))
+        return _require_read(self.stream((Listed(str(path)) for path in several(paths)), top))
 
     def stream(self, pictures: Iterable[Listed], top: int = 1) -> Iterator[Prediction]:
         """The answers to each picture or why it has none, in order, as they come; by all cores.

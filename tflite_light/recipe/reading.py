@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from tflite_light.errors import UserError
 from tflite_light.recipe import shipped
 from tflite_light.recipe.recipe import Recipe, rooted
-from tflite_light.wording import count
+from tflite_light.wording import count, several
 
 
-def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+def load(path: str | Path, changes: str | Sequence[str] = ()) -> Recipe:
     """Read and check a recipe, after `place.to.field=value` changes.
 
     `path` is a file, or the name of a recipe of the kit, such as `mobilenet_v2`. Raises UserError
@@ -24,7 +24,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     from tflite_light.recipe import changing
 
     value = rooted(*_read(Path(path)))
-    for change in changes:
+    for change in several(changes):
         changing.apply(value, change)
     try:
         return Recipe.model_validate(value)

@@ -23,7 +23,7 @@ from tflite_light.recipe.train import Train
 from tflite_light.sockets import SOCKETS, names
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
-from tflite_light.wording import count
+from tflite_light.wording import count, several
 
 SECTIONS = ("model", *SOCKETS[1:])  # where parts stand
 TAKEN = ("fit", "classifier", "teacher")  # what a run's report and checkpoints call other things
@@ -287,12 +287,12 @@ class Recipe(Part):
         classes.require_printable(self.labels or self.source.where, names)
         return names
 
-    def modes(self, keys: Sequence[str]) -> list[Mode]:
+    def modes(self, keys: str | Sequence[str]) -> list[Mode]:
         """Of these keys, as the recipe has them or by default; without keys, the recipe's own.
 
         Raises UserError where a key is no mode's.
         """
-        known = [*names("export"), *(mode.key for mode in self.export)]
+        keys, known = several(keys), [*names("export"), *(mode.key for mode in self.export)]
         if strange := [key for key in keys if key not in known]:
             raise UserError(
                 f"there is no mode {strange[0]}.", f"They are {', '.join(dict.fromkeys(known))}."

@@ -26,7 +26,7 @@ from tflite_light.runs.finished import require_own
 from tflite_light.runs.folder import Run
 from tflite_light.runs.inspecting import inspect
 from tflite_light.runs.predicting import file_of
-from tflite_light.wording import count
+from tflite_light.wording import count, several
 
 Names = np.ndarray[Any, np.dtype[np.str_]]
 
@@ -68,14 +68,18 @@ def has_test_pictures(target: Path) -> bool:
 
 
 def compare(
-    targets: Sequence[str | Path], data: str | Path | None = None, skip_strangers: bool = False
+    targets: str | Path | Sequence[str | Path],
+    data: str | Path | None = None,
+    skip_strangers: bool = False,
 ) -> list[Compared]:
     """Measure files, and of runs the file that `predict` takes, on the same pictures.
 
     They are the test pictures that all have in common, or those at `data`; classes are matched by
     name. Raises UserError where test pictures differ, or a file does not know a class of them.
     """
-    given = [Path(target) for target in targets]
+    given = [Path(target) for target in several(targets)]
+    if not given:
+        raise UserError("there is nothing to compare.", "Give files, or folders of runs.")
     paths = [file_of(target) for target in given]
     runs = [] if data else _of_same_test(given, skip_strangers)
     if data:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tflite_light import files, interrupts
+from tflite_light import recipe as recipes
 from tflite_light.compress import Stage
 from tflite_light.errors import Unmade, UserError
 from tflite_light.graph import checkpoint
@@ -41,12 +42,13 @@ from tflite_light.training.phase import train_phase
 
 @distribution.together()
 def start(
-    recipe: Recipe, name: str | None = None, runs: str | Path = "runs"
+    recipe: Recipe | str | Path, name: str | None = None, runs: str | Path = "runs"
 ) -> tuple[Run, list[Measured]]:
     """A new run of a recipe in a folder of its own below `runs`, trained to the end.
 
     It is named after its network, unless `name` is given; the rows are the report's.
     """
+    recipe = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     if not recipe.train:
         raise UserError("the recipe has no train:, so it is an import.", "Add `train: {}`.")
     data = recipe.source.load(recipe.image)
@@ -68,8 +70,9 @@ def start(
 
 
 @distribution.together()
-def resume(run: Run, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
+def resume(run: Run | str | Path, data: str | Path | None = None) -> tuple[Run, list[Measured]]:
     """What is still to be done of a run; its pictures lie at `data` where they were moved."""
+    run = open_run(run)
     with _locked(run):
         require_unfinished(run)
         recipe = run.recipe_at(data)

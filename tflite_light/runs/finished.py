@@ -20,13 +20,13 @@ from tflite_light.progress import say
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver, gathered, packed_beside, require_made
 from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, remark, source_at
-from tflite_light.runs.folder import Run, require_finished
+from tflite_light.runs.folder import Run, open_run, require_finished
 from tflite_light.runs.measuring import measure_phase
 
 
 def export(
-    run: Run,
-    modes: Sequence[str] = (),
+    run: Run | str | Path,
+    modes: str | Sequence[str] = (),
     out: str | Path | None = None,
     data: str | Path | None = None,
 ) -> dict[Path, Measured]:
@@ -36,7 +36,7 @@ def export(
     their files go into `out`. Raises UserError where the run or its data is not what it was when it
     was trained.
     """
-    require_finished(run)
+    require_finished(run := open_run(run))
     out = Path(out) if out else None
     files.require_writable(out or run.folder)
     with contextlib.nullcontext() if out else run.locked():
@@ -44,7 +44,7 @@ def export(
 
 
 def _exported(
-    run: Run, modes: Sequence[str], out: Path | None, data: str | Path | None
+    run: Run, modes: str | Sequence[str], out: Path | None, data: str | Path | None
 ) -> dict[Path, Measured]:
     recipe = run.recipe_at(data)
     if data:  # which need not have a class of outliers
@@ -82,7 +82,7 @@ def _exported(
 
 
 def evaluate(
-    run: Run,
+    run: Run | str | Path,
     data: str | Path | None = None,
     skip_strangers: bool = False,
     outliers: str | Path | None = None,
@@ -93,7 +93,7 @@ def evaluate(
     other pictures at `data`, of some of its classes, which are then not divided to validate, too.
     So are outliers, unless a folder of others is given.
     """
-    require_finished(run)
+    require_finished(run := open_run(run))
     recipe = run.recipe_at(None, skip_strangers)
     if not data:
         run.origin.require_same_data(recipe)

@@ -217,8 +217,13 @@ def is_locked(folder: Path) -> bool:
     return False
 
 
-def open_run(folder: str | Path) -> Run:
-    """Raises UserError when `folder` is not a run, or its recipe was changed since it was made."""
+def open_run(folder: str | Path | Run) -> Run:
+    """The run in a folder; an open one as it is.
+
+    Raises UserError when `folder` is not a run, or its recipe was changed since it was made.
+    """
+    if isinstance(folder, Run):
+        return folder
     folder = Path(folder)
     if folder.is_file():
         raise UserError(

@@ -26,8 +26,8 @@ PHOTOGRAPHS = 32  # of the package's own, where the recipe has no data: enough t
 
 def export(
     path: str | Path,
-    changes: Sequence[str] = (),
-    modes: Sequence[str] = (),
+    changes: str | Sequence[str] = (),
+    modes: str | Sequence[str] = (),
     out: str | Path | None = None,
 ) -> dict[Path, Measured]:
     """Write the files of the recipe `path`, named after it, into `out`; their rows.
