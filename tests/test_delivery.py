@@ -1,5 +1,6 @@
 """What a run delivers: files that keep their promises; those that do not are kept apart."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -114,8 +115,12 @@ def test_a_run_is_finished_where_one_of_its_files_cannot_be_made(call: Call) -> 
     Path("net.py").write_text(ODD)
     recipe = SHORT.partition("compress:")[0] + "export: [int16x8, float32]\n"
     Path("odd.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
-    result = call("train", "odd.yaml")
-    told = complaint(result)
+    result = call("train", "odd.yaml", "--json")
+    found, told = json.loads(result.stdout), result.stderr
+    assert result.exit_code == 2
+    assert [row["name"] for row in found["rows"]] == ["fit", "float32"]
+    assert found["exports"] == ["runs/odd/exports/float32.tflite"]
+    assert "float32" in Path("runs/odd/report.html").read_text()
     assert "TensorFlow's converter refuses the network: " in told
     assert "PRELU" in told
     assert "The run is finished without: see `tflite-light evaluate runs/odd`" in told
@@ -130,10 +135,29 @@ def test_all_that_can_be_made_is_made_of_a_finished_run_too(call: Call) -> None:
     recipe = SHORT.partition("compress:")[0] + "export: [float32]\n"
     Path("odd.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
     call("train", "odd.yaml")
-    result = call("export", "runs/odd", "--int16x8", "--float16")
-    assert "PRELU" in complaint(result)
+    result = call("export", "runs/odd", "--int16x8", "--float16", "--json")
+    assert (result.exit_code, "PRELU" in result.stderr) == (2, True)
+    assert json.loads(result.stdout)["exports"] == ["runs/odd/exports/float16.tflite"]
     rows = as_json(call("evaluate", "runs/odd", "--json"))["rows"]
     assert {row["name"] for row in rows} == {"fit", "float32", "float16"}
+
+
+def test_a_file_that_is_written_again_is_still_compared_with_the_first(
+    home: Path, call: Call
+) -> None:
+    shutil.copytree(home / "runs" / "tiny", "runs/tiny")
+    before = {
+        row["name"]: row["paired"]
+        for row in files.read_json(Path("runs/tiny/metrics.json"))["rows"]
+    }
+    assert before["int8"]["against"] == "float32"
+    as_json(call("export", "runs/tiny", "--int8", "--json"))
+    as_json(call("export", "runs/tiny", "--float16", "--int8", "--json"))
+    after = {
+        row["name"]: row["paired"]
+        for row in files.read_json(Path("runs/tiny/metrics.json"))["rows"]
+    }
+    assert after == {**before, "float16": None}
 
 
 def test_a_disk_that_is_full_at_the_export_leaves_a_run_to_be_resumed(

@@ -1,6 +1,7 @@
 """The page about a run or a file, as a browser reads it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -115,6 +116,22 @@ def test_a_file_has_a_page_of_its_own(home: Path, run: Path, call: Call) -> None
     assert "Learning curves" not in dom.headings
     wrong = rows[0]["pictures"] - rows[0]["confusion"]["right"]
     assert len(dom.pictures) == min(wrong, SHOWN)
+
+
+def test_names_that_are_no_utf_8_are_shown(home: Path, run: Path, call: Call) -> None:
+    """A page of such was a traceback, after all that had been measured."""
+    for path in Path(shutil.copytree(home / "photos", "photos")).glob("*/*"):
+        path.rename(path.with_name(os.fsdecode(b"\xff") + path.name))
+    model = os.fsdecode(b"odd\xff.tflite")
+    shutil.copy(run / "exports" / "float32.tflite", model)
+    page = call("report", model, "--data", "photos", "-o", "page.html")
+    assert page.exit_code == 0, page.output
+    assert "\\udcff" in Path("page.html").read_text(encoding="utf-8")
+    drawn = call(
+        "compare", model, run / "exports" / "int8.tflite", "--data", "photos", "--plot", "plot.svg"
+    )
+    assert drawn.exit_code == 0, drawn.output
+    assert call("benchmark", model, "--runs", "10", "--profile").exit_code == 0
 
 
 def test_the_page_of_a_run_is_made_again(run: Path, call: Call) -> None:

@@ -26,4 +26,9 @@ class Refuted(UserError):
 
 
 class Unmade(UserError):
-    """A file that cannot be made of a network as it is, however often that is tried."""
+    """A file that cannot be made of a network as it is, however often that is tried; `made` is what
+    was made all the same, where that is told."""
+
+    def __init__(self, problem: str, hint: str = "", made: Any = None):
+        super().__init__(problem, hint)
+        self.made = made

@@ -26,3 +26,8 @@ def some(names: Sequence[object], most: int = 5, separator: str = ", ") -> str:
     """The first `most` names, and how many there are besides."""
     more = f"{separator}and {len(names) - most} more" if len(names) > most else ""
     return separator.join(str(name) for name in names[:most]) + more
+
+
+def shown(text: str) -> str:
+    """What of it is no UTF-8, as names of files may be, is written as the terminal has it."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,8 @@
 """`tflite-light export`"""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +14,10 @@ from tflite_light.commands._options import (
     set_option,
     show_measured,
 )
-from tflite_light.errors import UserError
+from tflite_light.errors import Refuted, Unmade, UserError
+
+if TYPE_CHECKING:
+    from tflite_light.measure.accuracy import Measured
 
 
 @click.command()
@@ -50,7 +54,8 @@ def command(
                 f"`--data` goes with a run, and {target} is a recipe to import.",
                 "Name its pictures by `--set data.pictures.path=FOLDER`.",
             )
-        origin, rows = {"recipe": str(target)}, importing.export(target, changes, modes, out)
+        origin = {"recipe": str(target)}
+        write = partial(importing.export, target, changes, modes, out)
     else:
         from tflite_light.runs import finding, finished, folder
 
@@ -60,11 +65,21 @@ def command(
                 "Train the changed recipe, or leave out `--set`.",
             )
         current = folder.open_run(target) if target else finding.newest(runs)
-        origin, rows = {"run": str(current.folder)}, finished.export(current, modes, out, data)
+        origin = {"run": str(current.folder)}
+        write = partial(finished.export, current, modes, out, data)
+    try:
+        return origin | _shown(write())
+    except Unmade as error:
+        if not error.made:
+            raise
+        raise Refuted(error.problem, error.hint, origin | _shown(error.made)) from error
+
+
+def _shown(rows: "dict[Path, Measured]") -> dict[str, Any]:
     show_measured(list(rows.values()))
     for path in rows:
         click.echo(path)
-    return origin | {
+    return {
         "exports": [str(path) for path in rows],
         "rows": [row.to_json() for row in rows.values()],
     }

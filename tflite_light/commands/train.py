@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,8 +14,12 @@ from tflite_light.commands._options import (
     set_option,
     show_measured,
 )
-from tflite_light.errors import UserError
+from tflite_light.errors import Refuted, Unmade, UserError
 from tflite_light.progress import say
+
+if TYPE_CHECKING:
+    from tflite_light.measure.accuracy import Measured
+    from tflite_light.runs.folder import Run
 
 
 @click.command()
@@ -55,9 +59,7 @@ def command(
     from tflite_light.training import distribution
 
     distribution.join()
-    from tflite_light import files
-    from tflite_light.report.html import html
-    from tflite_light.runs import conductor, finding, predicting, reporting
+    from tflite_light.runs import conductor, finding
 
     if name is None:
         name = recipe.name if recipe.is_dir() else recipe.stem
@@ -68,11 +70,28 @@ def command(
         )
     for remark in checked.remarks():
         say(f"note: {remark}")
-    if resume:
-        run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
-    else:
-        run, rows = conductor.start(checked, name, runs)
-    exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
+    try:
+        if resume:
+            run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
+        else:
+            run, rows = conductor.start(checked, name, runs)
+    except Unmade as error:
+        if not error.made:
+            raise
+        run, rows = error.made
+        raise Refuted(error.problem, error.hint, _shown(run, rows, data)) from error
+    return _shown(run, rows, data)
+
+
+def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, Any]:
+    """The page, the table and what comes next; the JSON of it."""
+    from tflite_light import files
+    from tflite_light.report.html import html
+    from tflite_light.runs import predicting, reporting
+    from tflite_light.training import distribution
+
+    paths = [run.export_path(mode.stem) for mode in run.recipe.export]
+    exports = [str(path) for path in paths if path.exists()]
     if not distribution.writes():
         return {"run": str(run.folder), "exports": exports, "rows": []}
     page = files.write(
@@ -81,9 +100,10 @@ def command(
     show_measured(rows)
     click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
-    answers = str(first) if str(first) in exports else exports[-1]
     folder = shlex.quote(str(run.folder))
-    click.echo(f"  tflite-light predict {shlex.quote(answers)} photo.jpg")
+    if exports:
+        answers = str(first) if str(first) in exports else exports[-1]
+        click.echo(f"  tflite-light predict {shlex.quote(answers)} photo.jpg")
     click.echo(f"  tflite-light evaluate {folder}")
     click.echo(f"  tflite-light export {folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}

@@ -7,14 +7,15 @@ from tflite_light.errors import UserError
 from tflite_light.measure.processes import last_words, ran
 
 _SCRIPT = """
-import sys
+import os, sys
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 def peak():
     lines = open("/proc/self/status")  # getrusage counts what the parent had, too
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 before = peak()
-interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+path = f"/proc/self/fd/{os.open(sys.argv[1], os.O_RDONLY)}"  # LiteRT's are UTF-8
+interpreter = Interpreter(model_path=path, num_threads=1)
 interpreter.allocate_tensors()
 for end in interpreter.get_input_details():
     interpreter.set_tensor(end["index"], np.zeros(end["shape"], end["dtype"]))

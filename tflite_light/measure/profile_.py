@@ -5,6 +5,7 @@ python profile_.py FILE THREADS RUNS
 
 import ctypes
 import json
+import os
 import sys
 from collections.abc import Sequence
 from ctypes import byref, c_char_p, c_int, c_int32, c_size_t, c_uint, c_uint32, c_uint64, c_void_p
@@ -49,11 +50,11 @@ class _Model:
         self.library = ctypes.CDLL(str(package / "libLiteRt.so"))
         self._held: list[Any] = []  # what the library keeps pointers to
         self.environment = self._new("CreateEnvironment", 0, None)
-        model = self._new("CreateModelFromFile", self.environment, path.encode())
+        model = self._new("CreateModelFromFile", self.environment, os.fsencode(path))
         options = self._options(threads)
         self.compiled = self._new("CreateCompiledModel", self.environment, model, options)
         self.profiler = self._new("CompiledModelGetProfiler", self.compiled)
-        interpreter = Interpreter(path, num_threads=1)
+        interpreter = Interpreter(model_content=Path(path).read_bytes(), num_threads=1)
         interpreter.allocate_tensors()
         self.partitions = sum(
             "DELEGATE" in one["op_name"].upper() for one in interpreter._get_ops_details()

@@ -18,11 +18,17 @@ Answers = TypeVar("Answers", bound=np.ndarray[Any, Any])
 
 
 class Runner(Protocol):
+    @property
+    def traces(self) -> bool:
+        """Whether its first answer to batches of a size takes far longer, as Keras' does."""
+
     def logits(self, batches: Iterable[Floats]) -> Floats:
         """Float32 batches [n, size, size, 3] -> logits [sum of n, classes]."""
 
 
 class KerasModel:
+    traces = True
+
     def __init__(self, model: Any):
         self.model = model
 
@@ -38,6 +44,8 @@ def runtime() -> str:
 
 class TFLiteModel:
     """A file's content run by LiteRT with XNNPACK, one picture at a time as on a phone."""
+
+    traces = False
 
     def __init__(self, content: bytes, threads: int | None = None):
         from ai_edge_litert.interpreter import Interpreter

@@ -24,7 +24,8 @@ with contextlib.suppress(ImportError, OSError):  # where a system has them
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 try:
-    interpreter = Interpreter(model_path=sys.argv[1], num_threads=1)
+    content = open(sys.argv[1], "rb").read()  # LiteRT takes no path that is no UTF-8
+    interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     for end in interpreter.get_input_details():
         interpreter.set_tensor(end["index"], np.zeros(end["shape"], end["dtype"]))

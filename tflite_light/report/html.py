@@ -10,6 +10,7 @@ import io
 from tflite_light.pipeline.decode import Pixels
 from tflite_light.report import curves, measured
 from tflite_light.runs.page import Page
+from tflite_light.wording import shown
 
 _MOST_CLASSES = 50  # in a confusion matrix; of more, so many pairs are listed
 _MOST_PAIRS = 30
@@ -28,7 +29,7 @@ def html(page: Page) -> str:
         lstrip_blocks=True,
     )
     found = {row.name: row.confusion for row in page.rows[::-1] if row.confusion}
-    return environment.get_template("page.html").render(
+    text: str = environment.get_template("page.html").render(
         page=page,
         heading=measured.heading(page.rows[0]),
         tables={
@@ -44,6 +45,7 @@ def html(page: Page) -> str:
         most_classes=_MOST_CLASSES,
         most_pairs=_MOST_PAIRS,
     )
+    return shown(text)
 
 
 def _uri(pixels: Pixels) -> str:

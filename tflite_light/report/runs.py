@@ -6,6 +6,7 @@ from tflite_light.report import measured
 from tflite_light.report.terminal import console, headed
 from tflite_light.runs.folder import Run
 from tflite_light.runs.overview import Overview
+from tflite_light.tflite import BROKEN
 
 COLUMNS: dict[str, Callable[[Overview], str]] = {
     "run": lambda one: one.name,
@@ -40,12 +41,13 @@ def show_one(found: Overview, run: Run | None) -> None:
     if found.problem:
         lines["problem"] = found.problem
     if run:
+        files = sorted(run.folder.glob("exports/*.tflite"))
         trained = [f"{one} {run.epochs_done(one)}/{run.epochs(one)}" for one in run.phases]
         lines |= {
             "network": f"{found.network}, {len(run.classes)} classes",
             "pictures": run.recipe.source.where,
             "phases": ", ".join(trained),
-            "files": ", ".join(path.name for path in sorted(run.folder.glob("exports/*.tflite"))),
+            "files": ", ".join(path.name for path in files if not path.name.endswith(BROKEN)),
         }
     for name, text in lines.items():
         print(f"{name:<9} {text}".rstrip())

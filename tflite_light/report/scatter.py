@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tflite_light import files
 from tflite_light.errors import UserError
 from tflite_light.runs.comparing import Compared
+from tflite_light.wording import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def draw(found: Sequence[Compared], path: Path) -> Path:
     for axes, (name, figure_of) in zip(panels, AXES.items(), strict=True):
         bars = _panel(axes, name, [figure_of(one) for one in found], found)
     panels[0].set_ylabel("top-1")
-    names = [f"{number}: {one.row.name}" for number, one in enumerate(found, 1)]
+    names = [f"{number}: {shown(one.row.name)}" for number, one in enumerate(found, 1)]
     for text in figure.legend(bars, names, loc="outside lower left").get_texts():
         text.set_parse_math(False)  # a $ in a name is a $
     content, kind = io.BytesIO(), path.suffix.lower()

@@ -1,5 +1,7 @@
 """A run's models, each made from the one before: its phase's graph, plan and weights."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tflite_light.compress import Plan, Stage
@@ -9,7 +11,9 @@ from tflite_light.graph import checkpoint
 from tflite_light.graph.build import build as build_network
 from tflite_light.graph.copied import copied, in_precision
 from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.preprocess import Floats
 from tflite_light.recipe import Recipe
+from tflite_light.runs.delivery import Wanted
 from tflite_light.runs.folder import FIT, Run
 from tflite_light.runs.record import completed, own_digests
 from tflite_light.stack import keras
@@ -47,6 +51,20 @@ def source_phase(run: Run, mode: Mode) -> str:
         for phase in reversed(run.phases)
         if phase not in run.stages or mode.accepts_qat_model or run.stages[phase].yields == "float"
     )
+
+
+def wanted(
+    run: Run,
+    modes: Sequence[Mode],
+    models_: Mapping[str, Any],
+    logits: Mapping[str, Floats],
+    out: Path | None = None,
+) -> Iterator[Wanted]:
+    """Its files of these modes, each of the model that it converts; models and logits by phase."""
+    for mode in modes:
+        phase = source_phase(run, mode)
+        path = run.export_path(mode.stem, out)
+        yield Wanted(mode, models_[phase], logits[phase], path)
 
 
 def promises(run: Run) -> list[Promise]:

@@ -12,11 +12,11 @@ from typing import Any
 from tflite_light import files, interrupts
 from tflite_light import recipe as recipes
 from tflite_light.compress import Stage
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.graph.statistics import LAG, LOOKED, held, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
-from tflite_light.measure.accuracy import Measured, measure, pair_files
+from tflite_light.measure.accuracy import Measured, measure
 from tflite_light.measure.balance import Balance
 from tflite_light.models import classifier
 from tflite_light.pipeline.apart import require_apart
@@ -26,7 +26,7 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import accuracy_as, deliver, gathered, require_made
+from tflite_light.runs.delivery import accuracy_as, deliver_all, require_made
 from tflite_light.runs.finding import create, require_unfinished
 from tflite_light.runs.folder import Run, open_run
 from tflite_light.runs.measuring import measure_phase
@@ -159,13 +159,13 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
         row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
         row.seconds, models[phase] = seconds, model
         rows.append(row)
-    unmade: list[Unmade] = []
-    for mode in run.recipe.export:
-        phase, path = chain.source_phase(run, mode), run.export_path(mode.stem)
-        made = mode, models[phase], logits[phase], data, chain.promises(run), path
-        with gathered(unmade):  # hours of training are not lost by a file
-            rows.append(deliver(*made, run.recipe.license))
-    pair_files(rows)
+    made, unmade = deliver_all(
+        chain.wanted(run, run.recipe.export, models, logits),
+        data,
+        chain.promises(run),
+        run.recipe.license,
+    )
+    rows += made.values()
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},
@@ -176,6 +176,7 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     folder = shlex.quote(str(run.folder))
     require_made(
         unmade,
+        (run, rows),
         f"The run is finished without: see `tflite-light evaluate {folder}`; files of other kinds "
         f"come by `tflite-light export {folder} --float32`, for instance.",
     )

@@ -1,8 +1,8 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
-import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tflite_light.measure.accuracy import (
     judge,
     judge_outliers,
     measure,
+    pair_files,
     top1,
     weigh,
 )
@@ -98,22 +99,40 @@ def deliver(
     return row
 
 
-@contextlib.contextmanager
-def gathered(unmade: list[Unmade]) -> Iterator[None]:
-    """Go on where a file cannot be made, with the others."""
-    try:
-        yield
-    except Unmade as error:
-        unmade.append(error)
+@dataclass(frozen=True)
+class Wanted:
+    """A file to write to `path`, of a model whose logits on the test pictures are `reference`."""
+
+    mode: Mode
+    model: Any
+    reference: Floats
+    path: Path
 
 
-def require_made(unmade: Sequence[Unmade], left: str = "") -> None:
-    """Raises Unmade, by the first of them, where there are any; `left` is what there is all the
-    same."""
+def deliver_all(
+    files_: Iterable[Wanted], data: Data, promises: Sequence[Promise], license: str | None
+) -> tuple[dict[Path, Measured], list[Unmade]]:
+    """Each as `deliver` does, and what hindered those that cannot be made; the first is compared
+    with all others."""
+    rows: dict[Path, Measured] = {}
+    unmade: list[Unmade] = []
+    for one in files_:
+        given = one.mode, one.model, one.reference, data, promises, one.path
+        try:
+            rows[one.path] = deliver(*given, license)
+        except Unmade as error:  # hours of training are not lost by a file
+            unmade.append(error)
+    pair_files([*rows.values()])
+    return rows, unmade
+
+
+def require_made(unmade: Sequence[Unmade], made: Any, left: str = "") -> None:
+    """Raises Unmade, by the first of them, where there are any; `made` is what there is all the
+    same, and `left` says it."""
     if unmade:
         more = f"{count(len(unmade) - 1, 'more file')} cannot be made, too." if unmade[1:] else ""
         hint = " ".join(filter(None, (unmade[0].hint, more, left)))
-        raise Unmade(unmade[0].problem, hint) from unmade[0]
+        raise Unmade(unmade[0].problem, hint, made) from unmade[0]
 
 
 def _confidence(mode: Mode, runner: TFLiteModel, val: Examples) -> Confidence | None:

@@ -8,7 +8,7 @@ from shlex import quote
 from tflite_light import files
 from tflite_light.contract import Contract
 from tflite_light.data import Source
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, answers, measure_file, pair_files
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import KerasModel
@@ -18,7 +18,7 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import deliver, gathered, packed_beside, require_made
+from tflite_light.runs.delivery import deliver_all, packed_beside, require_made
 from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, remark, source_at
 from tflite_light.runs.folder import Run, open_run, require_finished
 from tflite_light.runs.measuring import measure_phase
@@ -67,17 +67,15 @@ def _exported(
         phase: answers(KerasModel(models[phase]), pictures.test)
         for phase in {chain.source_phase(run, mode) for mode in chosen}
     }
-    rows: dict[Path, Measured] = {}
-    unmade: list[Unmade] = []
-    for mode in chosen:
-        phase, path = chain.source_phase(run, mode), run.export_path(mode.stem, out)
-        made = mode, models[phase], logits[phase], pictures, chain.promises(run), path
-        with gathered(unmade):
-            rows[path] = deliver(*made, run.recipe.license)
-    pair_files([*rows.values()])
+    rows, unmade = deliver_all(
+        chain.wanted(run, chosen, models, logits, out),
+        pictures,
+        chain.promises(run),
+        run.recipe.license,
+    )
     if not out:
         run.write_rows(list(rows.values()))
-    require_made(unmade)
+    require_made(unmade, rows)
     return rows
 
 

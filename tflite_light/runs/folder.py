@@ -138,6 +138,10 @@ class Run:
         """Keep metrics.json true of the files in `exports/`, after some were written again."""
         metrics, kept = self._metrics()
         new = {row.name: row.to_json() for row in rows}
+        for name, row in new.items():  # the same file has still been compared with the first
+            old = kept.get(name, {})
+            if old.get("sha256") == row["sha256"] and old.get("paired"):
+                row["paired"] = old["paired"]
         files.write_json(self.metrics_path, {**metrics, "rows": list((kept | new).values())})
 
     def exported(self) -> dict[str, str | None]:

@@ -7,17 +7,17 @@ from typing import Any
 
 from tflite_light import files
 from tflite_light import recipe as recipes
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.export import Mode
 from tflite_light.graph.build import build
-from tflite_light.measure.accuracy import Measured, answers, pair_files
+from tflite_light.measure.accuracy import Measured, answers
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
 from tflite_light.pipeline.reading import read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
-from tflite_light.runs.delivery import deliver, gathered, require_made
+from tflite_light.runs.delivery import Wanted, deliver_all, require_made
 from tflite_light.sockets import load as load_part
 from tflite_light.wording import some
 
@@ -41,14 +41,10 @@ def export(
     for mode in chosen:
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
-    paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
-    rows: dict[Path, Measured] = {}
-    unmade: list[Unmade] = []
-    for file, mode in paths.items():
-        with gathered(unmade):
-            rows[file] = deliver(mode, model, logits, data, [], file, recipe.license)
-    pair_files([*rows.values()])
-    require_made(unmade)
+    stem = Path(path).stem
+    files_ = [Wanted(one, model, logits, out / f"{stem}_{one.stem}.tflite") for one in chosen]
+    rows, unmade = deliver_all(files_, data, [], recipe.license)
+    require_made(unmade, rows)
     return rows
 
 

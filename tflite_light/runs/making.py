@@ -19,10 +19,10 @@ from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
+from tflite_light.tflite import BROKEN
 from tflite_light.tflite.file import File
 from tflite_light.tflite.promises import Promise
 
-BROKEN = ".broken.tflite"
 _COMPARED = 16  # pictures on which a rewritten file must answer as before
 
 

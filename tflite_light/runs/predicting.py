@@ -4,7 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from tflite_light.errors import UserError
-from tflite_light.runs.making import BROKEN
+from tflite_light.tflite import BROKEN
 from tflite_light.weights import SUFFIXES
 
 FIRST_CHOICE = "int8"  # of a run's files, the one that phones run fastest

@@ -35,6 +35,10 @@ class Teacher:
     digest: str  # SHA-256, in hex, of its weights and preprocessing
     student: Image
 
+    @property
+    def traces(self) -> bool:
+        return self.runner.traces
+
     def logits(self, batches: Iterable[Floats]) -> Floats:
         """The student's inputs [n, size, size, 3], in batches -> logits [sum of n, classes]."""
         return self.runner.logits(translated(one, self.student, self.image) for one in batches)
