@@ -61,6 +61,17 @@ def test_an_example_replaces_every_kernel(example: tuple[Weights, Architecture])
             assert np.array_equal(array, before[name]) == kept, name
 
 
+def test_weights_have_a_digest_of_what_they_hold(example: tuple[Weights, Architecture]) -> None:
+    weights, architecture = example
+    before, arrays = weights.digest(architecture), weights.arrays(architecture)
+    assert before == weights.digest(architecture)
+    with pytest.MonkeyPatch.context() as patch:
+        name = next(iter(arrays))
+        changed = arrays | {name: arrays[name] + 1}
+        patch.setattr(type(weights), "arrays", lambda *_: changed)
+        assert weights.digest(architecture) != before
+
+
 def test_other_classes_start_a_new_classifier_or_are_refused(
     example: tuple[Weights, Architecture],
 ) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import killing
 import numpy as np
 import pytest
-from conftest import Call, as_json
+from conftest import Call, as_json, complaint
 from killing import MOMENTS, kill_at
 
 from tflite_light.graph import checkpoint
 from tflite_light.sockets import load, names
+from tflite_light.weights.npz import Npz
 
 SLOW = pytest.mark.slow
 STAGES = names("compress")
@@ -103,6 +104,23 @@ def test_a_papers_schedule_too_goes_on_to_the_same_weights(
     end_at(call, monkeypatch, "fit", "after an epoch", path, "--name", "killed")
     as_json(call("train", "runs/killed", "--resume", "--json"))
     require_equal(Path("runs/killed"), Path("runs/whole"))
+
+
+def test_a_run_that_has_no_epoch_yet_goes_on_with_the_weights_of_its_start_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given = recipe(tmp_path), Npz.example(tmp_path)
+    arrays = dict(np.load(given.path))
+    start = {"model": {"tiny": {"width": 4}}, "weights": {"npz": {"path": given.path}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | start))
+    end_at(call, monkeypatch, "fit", "before an epoch", path, "--name", "killed")
+    np.savez(given.path, **{name: array + 1 for name, array in arrays.items()})
+    message = complaint(call("train", "runs/killed", "--resume"))
+    assert f"weights {given.path} are not those that runs/killed was started with" in message
+    np.savez(given.path, **arrays)
+    end_at(call, monkeypatch, "fit", "after an epoch", "runs/killed", "--resume")
+    Path(given.path).unlink()  # by now the checkpoint has them
+    as_json(call("train", "runs/killed", "--resume", "--json"))
 
 
 def end_at(

@@ -1,6 +1,7 @@
 """Fitting named arrays to a network, wherever in the file they are; nothing is skipped silently."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -61,6 +62,11 @@ def assign_weights(
     if named.order:
         remarks.append("the classifier's classes are put into the order of the model's")
     return remarks
+
+
+def digest(weights: Weights, architecture: Architecture) -> str:
+    """As `Weights.digest` says."""
+    return checkpoint.digest(_read(weights, architecture), json.dumps(weights.classes()).encode())
 
 
 def _require_classifier(model: Any, named: Classes, source: str) -> None:
