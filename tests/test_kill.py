@@ -16,6 +16,8 @@ from killing import MOMENTS, kill_at
 
 from tflite_light.graph import checkpoint
 from tflite_light.sockets import load, names
+from tflite_light.stack import keras
+from tflite_light.training.noise import Noise
 from tflite_light.weights.npz import Npz
 
 SLOW = pytest.mark.slow
@@ -121,6 +123,26 @@ def test_a_run_that_has_no_epoch_yet_goes_on_with_the_weights_of_its_start_alone
     end_at(call, monkeypatch, "fit", "after an epoch", "runs/killed", "--resume")
     Path(given.path).unlink()  # by now the checkpoint has them
     as_json(call("train", "runs/killed", "--resume", "--json"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"]
+)
+def test_what_an_epoch_drops_does_not_depend_on_those_before_it(kind: str) -> None:
+    """By the losses of a network that does not learn."""
+
+    def losses(epochs: range) -> list[float]:
+        given = keras.Input((4, 4, 8))
+        dropped = getattr(keras.layers, kind)(0.5)(given)
+        model = keras.Model(given, keras.layers.Lambda(lambda one: one[:, 0, 0])(dropped))
+        model.compile(keras.optimizers.SGD(0), lambda _, answers: answers**2)
+        ends = {"initial_epoch": epochs.start, "epochs": epochs.stop, "callbacks": [Noise(seed=5)]}
+        pictures = np.ones((32, 4, 4, 8), np.float32)
+        return list(model.fit(pictures, pictures, 8, verbose=0, **ends).history["loss"])
+
+    whole = losses(range(4))
+    assert len(set(whole)) == 4
+    assert losses(range(2, 4)) == whole[2:]
 
 
 def end_at(
