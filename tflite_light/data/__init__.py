@@ -175,8 +175,9 @@ class Source(Part):
 
     def require_usable(self) -> None:
         """Raises UserError where a class, or outliers, cannot be trained or measured."""
-        from tflite_light.data._usable import require_outliers, require_usable
+        from tflite_light.data._usable import require_disjoint, require_outliers, require_usable
 
+        require_disjoint(self.where, self._divided)
         require_usable(self.where, self.classes(), self.parts, self.scanned[1].keys())
         require_outliers(self.where, self.outlier_parts)
 
