@@ -359,6 +359,13 @@ def test_differences_are_listed_by_kind(tmp_path: Path) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
 
+def test_one_difference_is_one(tmp_path: Path) -> None:
+    model, arrays = tiny_arrays()
+    del arrays["stem_conv/kernel"]
+    message = refused(saved(tmp_path / "w.npz", arrays), model, Tiny(width=4))
+    assert message.splitlines()[0].endswith("names: 1 difference")
+
+
 def test_differences_are_in_the_file_s_words(state: dict[str, Any], tmp_path: Path) -> None:
     np.savez(tmp_path / "squeezenet.npz", **state)
     weights = Torch(path=str(tmp_path / "squeezenet.npz"))

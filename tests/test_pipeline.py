@@ -485,7 +485,7 @@ def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
     examples.sized(4)
     with pytest.raises(UserError, match=r"1 picture cannot be read: \S*05.jpg \(") as raised:
         examples.sized(5)
-    assert "set `skip_broken` of the recipe's data" in raised.value.hint
+    assert "where a recipe is to be trained: set `skip_broken`" in raised.value.hint
 
 
 @pytest.mark.parametrize("few", [39, 40], ids=["met later", "at once"])

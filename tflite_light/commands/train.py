@@ -2,7 +2,7 @@
 
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +16,9 @@ from tflite_light.commands._options import (
 )
 from tflite_light.errors import UserError
 from tflite_light.progress import say
+
+if TYPE_CHECKING:
+    from tflite_light.runs.folder import Run
 
 
 @click.command()
@@ -55,7 +58,6 @@ def command(
     from tflite_light.training import distribution
 
     distribution.join()
-    from tflite_light import files
     from tflite_light.report.html import html
     from tflite_light.runs import conductor, finding, predicting, reporting
 
@@ -75,9 +77,7 @@ def command(
     exports = [str(run.export_path(mode.stem)) for mode in run.recipe.export]
     if not distribution.writes():
         return {"run": str(run.folder), "exports": exports, "rows": []}
-    page = files.write(
-        run.folder / "report.html", html(reporting.of_run(run, rows, run.recipe_at(data).source))
-    )
+    page = _write_page(run, html(reporting.of_run(run, rows, run.recipe_at(data).source)))
     show_measured(rows)
     click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
@@ -87,3 +87,15 @@ def command(
     click.echo(f"  tflite-light evaluate {folder}")
     click.echo(f"  tflite-light export {folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}
+
+
+def _write_page(run: "Run", page: str) -> Path:
+    from tflite_light import files
+
+    try:
+        return files.write(run.folder / "report.html", page)
+    except UserError as error:
+        again = f"`tflite-light report {shlex.quote(str(run.folder))}`"
+        raise UserError(
+            error.problem, f"The run is finished. Free some space, then {again} writes its page."
+        ) from error

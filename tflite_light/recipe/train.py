@@ -10,9 +10,10 @@ from tflite_light.parts import MOST_EPOCHS, Epochs, Part
 class Freeze(Part):
     """Fine-tuning: the new classifier alone first, then all but batch norm at `train`'s own rate.
 
-    Batch norm stays as loaded, in inference mode, in every phase: weights whose batch norm was
-    folded hold no statistics of their own, and those of a small set are worse than the loaded ones.
-    MobileNetV2 on hand signs reached 0.995 so, and 0.287 with statistics of its batches.
+    Batch norm's statistics stay as loaded in every phase: weights whose batch norm was folded hold
+    none of their own, and those of a small set are worse than the loaded ones. MobileNetV2 on hand
+    signs reached 0.995 so, and 0.287 with statistics of its batches. Its gamma and beta stay, too,
+    but in `qat`, which trains them.
     """
 
     epochs: Epochs = Field(1, description="epochs in which only the classifier is trained")
