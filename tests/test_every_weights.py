@@ -61,6 +61,17 @@ def test_an_example_replaces_every_kernel(example: tuple[Weights, Architecture])
             assert np.array_equal(array, before[name]) == kept, name
 
 
+def test_weights_have_a_digest_of_what_they_hold(example: tuple[Weights, Architecture]) -> None:
+    weights, architecture = example
+    before, arrays = weights.digest(architecture), weights.arrays(architecture)
+    assert before == weights.digest(architecture)
+    with pytest.MonkeyPatch.context() as patch:
+        name = next(iter(arrays))
+        changed = arrays | {name: arrays[name] + 1}
+        patch.setattr(type(weights), "arrays", lambda *_: changed)
+        assert weights.digest(architecture) != before
+
+
 def test_other_classes_start_a_new_classifier_or_are_refused(
     example: tuple[Weights, Architecture],
 ) -> None:
@@ -346,6 +357,13 @@ def test_differences_are_listed_by_kind(tmp_path: Path) -> None:
     assert "unexpected: extra/kernel (3,)" in message
     assert "(1, 1, 9, 9) in the file, (1, 1, 32, 32) in the model" in message
     assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+def test_one_difference_is_one(tmp_path: Path) -> None:
+    model, arrays = tiny_arrays()
+    del arrays["stem_conv/kernel"]
+    message = refused(saved(tmp_path / "w.npz", arrays), model, Tiny(width=4))
+    assert message.splitlines()[0].endswith("names: 1 difference")
 
 
 def test_differences_are_in_the_file_s_words(state: dict[str, Any], tmp_path: Path) -> None:

@@ -163,6 +163,7 @@ def test_of_several_pages_the_first_whole_one_is_taken() -> None:
         (tiff(GREY.astype(np.float32), 1, format=3), "what is white is not known"),
         (tiff(TWO_BYTES.astype(np.uint32), 1), "what is white is not known"),
         (tiff(TWO_BYTES.astype(np.int16), 1, format=2), "what is white is not known"),
+        (tiff(GREY.astype(np.int8), 1, format=2), "what is white is not known"),
         (tiff(PIXELS, 2, kind=1), "it holds a thumbnail alone, as cameras' raw files do"),
         (b"II*\0\x10\0\0\0CR\x02\0" + bytes(99), "or of a rare kind"),
     ],

@@ -140,6 +140,21 @@ def test_hand_made_parts_with_one_person_in_two_are_refused(people: Path, tmp_pa
     assert "group anna4 is in both train and test.\nhint: Keep it in one" in refuse(source)
 
 
+def test_a_person_may_not_be_an_outlier_of_another_part(people: Path, tmp_path: Path) -> None:
+    """Neither the pictures of the classes nor the outliers have anyone in two parts."""
+    divided = tmp_path / "divided"
+    for number, path in enumerate(sorted(people.rglob("*.jpg"))):
+        part = ("train", "val", "test")[number % 3]
+        who = "anna" if (path.parent.name == "sign2") == (part == "test") else f"{part}'s"
+        target = divided / part / path.parent.name / f"{who}_{number}.jpg"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for path in sorted((divided / "val").rglob("anna*")):
+        path.rename(path.with_name(path.name.replace("anna", "val")))
+    source = Directory(path=str(divided), group="^(.+)_", outliers="sign2")
+    assert "group anna is in both train and test.\nhint: Keep it in one" in refuse(source)
+
+
 def test_a_class_of_one_person_is_refused_by_name(people: Path) -> None:
     source = Directory(path=str(people), group="^(.)")
     assert "class 'sign0' has 20 pictures of 1 group, too few to split: none for test" in refuse(

@@ -131,6 +131,30 @@ def test_without_test_validation_is_measured_on(
     assert named.listing_digest() == source.listing_digest()
 
 
+@pytest.mark.parametrize("struct", [False, True])
+def test_views_are_columns_like_others(photos: Path, tmp_path: Path, struct: bool) -> None:
+    """Polars and DuckDB write strings and bytes so."""
+    held = columns(photos)
+    content, view = [one["bytes"] for one in held["image"]], pyarrow.binary_view()
+    images = (
+        pyarrow.array([{"bytes": one} for one in content], pyarrow.struct([("bytes", view)]))
+        if struct
+        else pyarrow.array(content, view)
+    )
+    labels = pyarrow.array([NAMES[label] for label in held["label"]], pyarrow.string_view())
+    write(tmp_path / "signs/train.parquet", {"image": images, "label": labels}, None)
+    source = HuggingFace(path=str(tmp_path / "signs"))
+    assert source.classes() == NAMES
+    assert {bytes(part.read(i)) for part in source.parts.values() for i in range(len(part))} == {
+        *content
+    }
+
+
+def test_a_proposed_recipe_names_a_column_of_groups(signs: Path, call: Call) -> None:
+    assert call("new", signs, "-o", "my.yaml").exit_code == 0
+    assert "# group: patient  # where a column of that name says" in Path("my.yaml").read_text()
+
+
 def test_blanks_around_a_label_make_no_class_of_their_own(photos: Path, tmp_path: Path) -> None:
     held = columns(photos)
     held["label"] = [

@@ -11,11 +11,14 @@ from typing import Any
 import killing
 import numpy as np
 import pytest
-from conftest import Call, as_json
+from conftest import Call, as_json, complaint
 from killing import MOMENTS, kill_at
 
 from tflite_light.graph import checkpoint
 from tflite_light.sockets import load, names
+from tflite_light.stack import keras
+from tflite_light.training.noise import Noise
+from tflite_light.weights.npz import Npz
 
 SLOW = pytest.mark.slow
 STAGES = names("compress")
@@ -103,6 +106,43 @@ def test_a_papers_schedule_too_goes_on_to_the_same_weights(
     end_at(call, monkeypatch, "fit", "after an epoch", path, "--name", "killed")
     as_json(call("train", "runs/killed", "--resume", "--json"))
     require_equal(Path("runs/killed"), Path("runs/whole"))
+
+
+def test_a_run_that_has_no_epoch_yet_goes_on_with_the_weights_of_its_start_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, given = recipe(tmp_path), Npz.example(tmp_path)
+    arrays = dict(np.load(given.path))
+    start = {"model": {"tiny": {"width": 4}}, "weights": {"npz": {"path": given.path}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | start))
+    end_at(call, monkeypatch, "fit", "before an epoch", path, "--name", "killed")
+    np.savez(given.path, **{name: array + 1 for name, array in arrays.items()})
+    message = complaint(call("train", "runs/killed", "--resume"))
+    assert f"weights {given.path} are not those that runs/killed was started with" in message
+    np.savez(given.path, **arrays)
+    end_at(call, monkeypatch, "fit", "after an epoch", "runs/killed", "--resume")
+    Path(given.path).unlink()  # by now the checkpoint has them
+    as_json(call("train", "runs/killed", "--resume", "--json"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["Dropout", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"]
+)
+def test_what_an_epoch_drops_does_not_depend_on_those_before_it(kind: str) -> None:
+    """By the losses of a network that does not learn."""
+
+    def losses(epochs: range) -> list[float]:
+        given = keras.Input((4, 4, 8))
+        dropped = getattr(keras.layers, kind)(0.5)(given)
+        model = keras.Model(given, keras.layers.Lambda(lambda one: one[:, 0, 0])(dropped))
+        model.compile(keras.optimizers.SGD(0), lambda _, answers: answers**2)
+        ends = {"initial_epoch": epochs.start, "epochs": epochs.stop, "callbacks": [Noise(seed=5)]}
+        pictures = np.ones((32, 4, 4, 8), np.float32)
+        return list(model.fit(pictures, pictures, 8, verbose=0, **ends).history["loss"])
+
+    whole = losses(range(4))
+    assert len(set(whole)) == 4
+    assert losses(range(2, 4)) == whole[2:]
 
 
 def end_at(

@@ -4,14 +4,22 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
-from conftest import ROOT, Call, as_json, complaint, invoke
+from conftest import ROOT, Call, as_json, complaint, encoded, invoke
+from PIL import Image as Pillow
 
 from tflite_light import own
 from tflite_light import recipe as recipes
+from tflite_light.contract import Image
+from tflite_light.data import ALL, Scan, Source
+from tflite_light.errors import UserError
+from tflite_light.pipeline.pictures import Pictures
 from tflite_light.sockets import SOCKETS
 
 PAGE = (ROOT / "docs" / "own.md").read_text()
@@ -336,3 +344,56 @@ def test_a_label_that_is_no_class_is_refused(label: int, call: Call, tmp_path: P
     )
     message = complaint(call("train", recipe))
     assert f"1 picture without one of the 3 classes: synthetic picture 0 ({label})." in message
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "short": ({"labels": [0, 1, 2]}, "it gives 60 names and 3 labels."),
+    "few groups": ({"groups": ["anna"]}, "it gives 60 names and 1 groups."),
+    "no number": ({"labels": [0.5] * 60}, "the label of p0 is 0.5, no whole number."),
+    "text": ({"labels": ["a"] * 60}, "the label of p0 is 'a', no whole number."),
+    "shares": ({"read": lambda i: PIXELS[i] / 255}, "reading p0 gave float64 of 32 x 32 x 3, neither"),
+    "wide": ({"read": lambda i: PIXELS[i].astype(int)}, "reading p0 gave int64 of 32 x 32 x 3,"),
+    "grey": ({"read": lambda i: PIXELS[i, ..., 0]}, "reading p0 gave uint8 of 32 x 32, neither"),
+    "rgba": ({"read": lambda i: PIXELS[i, ..., [0, 1, 2, 2]].transpose(1, 2, 0)}, "uint8 of 32 x 32 x 4"),
+    "none": ({"read": lambda i: None}, "reading p0 gave NoneType, neither"),
+}  # fmt: skip
+
+
+def given(**changes: Any) -> Source:
+    """A source that gives 60 pictures of three classes, but for the changes."""
+
+    class Given(Source):
+        def scan(self) -> Scan:
+            plain = Pictures(
+                [f"p{i}" for i in range(60)], [i % 3 for i in range(60)], PIXELS.__getitem__
+            )
+            return ["a", "b", "c"], {ALL: replace(plain, **changes)}
+
+    return Given()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_a_source_gives_amiss_is_named(mistake: str) -> None:
+    changes, problem = MISTAKES[mistake]
+    source = given(**changes)
+    with pytest.raises(UserError) as error:
+        source.load(Image(size=32))
+    assert error.value.problem.startswith(f"data {source.key}: ")
+    assert problem in error.value.problem
+    assert error.value.hint
+
+
+def test_a_source_may_give_arrays_of_numpy_and_whatever_holds_bytes() -> None:
+    def read(index: int) -> Any:
+        return (bytearray, memoryview)[index % 2](encoded(Pillow.fromarray(PIXELS[index]), "PNG"))
+
+    arrays = given(
+        labels=np.arange(60) % 3, names=np.array([f"p{i}" for i in range(60)]), read=read
+    )
+    data = arrays.load(Image(size=32))
+    assert sum(map(len, data.parts.values())) == 60
+    kept = arrays.split("train")
+    assert {type(label) for label in kept.labels} == {int}
+    index = int(kept.names[0].removeprefix("p"))
+    assert np.array_equal(data.train.sized(0), PIXELS[index])

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, TINY, Call, complaint
+from pydantic import ValidationError
 
 from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.recipe.train import Stairs
 from tflite_light.runs.record import completed
+from tflite_light.sockets import load, names
 
 RECIPES = sorted((ROOT / "recipes").rglob("*.yaml"))
 
@@ -158,7 +160,19 @@ REFUSED = {
     "seed.x=3": "",
     "train.epoch=3": "train.epoch: unknown name, did you mean epochs?",
     "train.epochs=many": "train.epochs: needs a whole number",
+    "train.epochs=99999999999999999999": "train.epochs: Input should be less than or equal to 1000000",
+    "train.warmup_epochs=1e300": "train.warmup_epochs: Input should be less than or equal to 1000000",
+    "train.freeze={epochs: 2000000}": "train.freeze.epochs: Input should be less than or equal to 1000000",
+    "train.schedule={factor: 0.5, every_epochs: 1e-300}": "train.schedule.every_epochs: Input should be greater than or equal to 0.000001",
+    "train.schedule={factor: 0.5, every_epochs: 1e300}": "train.schedule.every_epochs: Input should be less than or equal to 1000000",
 }
+
+
+@pytest.mark.parametrize("stage", names("compress"))
+def test_no_stage_trains_for_longer_than_steps_can_be_counted(stage: str) -> None:
+    kind = load("compress", stage)
+    with pytest.raises(ValidationError, match="less than or equal to 1000000"):
+        kind(epochs=99999999999999999999)
 
 
 @pytest.mark.parametrize("change", REFUSED)

@@ -453,6 +453,24 @@ def test_checkpoints_and_plans_of_another_run_are_refused(copy: Path, call: Call
     assert "qat.state.npz is of another run: its pictures" in told
 
 
+def test_a_page_without_room_leaves_the_run_finished_and_says_how_to_write_it(
+    copy: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, write = copy / "runs" / "tiny", Path.write_bytes
+    (run / "metrics.json").unlink()
+
+    def full(path: Path, content: bytes) -> int:
+        if path.name.startswith(".report.html"):
+            raise OSError(28, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    told = complaint(call("train", run, "--resume"))
+    assert "report.html: No space left on device." in told
+    assert f"hint: The run is finished. Free some space, then `tflite-light report {run}`" in told
+    assert (run / "metrics.json").exists()
+
+
 def test_a_file_of_another_run_among_the_exports_is_refused(copy: Path, call: Call) -> None:
     run = copy / "runs" / "tiny"
     metrics = json.loads((run / "metrics.json").read_text())

@@ -2,11 +2,12 @@
 
 import difflib
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     SerializationInfo,
     ValidationError,
@@ -33,6 +34,8 @@ MESSAGES = {  # in place of pydantic's, which speak of Python
     "missing": "is missing",
 }
 WHERE_IT_IS = "where it is"  # context of a dump that names a part's file by its path, not beside it
+MOST_EPOCHS = 1_000_000  # far below what the counters of steps hold, far above any training
+Epochs = Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
 SOCKET = "x-socket"  # key in a JSON schema: any part of the socket stands there
 
 

@@ -85,7 +85,6 @@ def command(
 
 def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, Any]:
     """The page, the table and what comes next; the JSON of it."""
-    from tflite_light import files
     from tflite_light.report.html import html
     from tflite_light.runs import predicting, reporting
     from tflite_light.training import distribution
@@ -94,9 +93,7 @@ def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, A
     exports = [str(path) for path in paths if path.exists()]
     if not distribution.writes():
         return {"run": str(run.folder), "exports": exports, "rows": []}
-    page = files.write(
-        run.folder / "report.html", html(reporting.of_run(run, rows, run.recipe_at(data).source))
-    )
+    page = _write_page(run, html(reporting.of_run(run, rows, run.recipe_at(data).source)))
     show_measured(rows)
     click.echo(f"\n{run.folder} is ready; {page} shows it. Next:")
     first = run.export_path(predicting.FIRST_CHOICE)
@@ -107,3 +104,15 @@ def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, A
     click.echo(f"  tflite-light evaluate {folder}")
     click.echo(f"  tflite-light export {folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}
+
+
+def _write_page(run: "Run", page: str) -> Path:
+    from tflite_light import files
+
+    try:
+        return files.write(run.folder / "report.html", page)
+    except UserError as error:
+        again = f"`tflite-light report {shlex.quote(str(run.folder))}`"
+        raise UserError(
+            error.problem, f"The run is finished. Free some space, then {again} writes its page."
+        ) from error

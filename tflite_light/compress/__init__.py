@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tflite_light.graph.kernels import kernels
-from tflite_light.parts import Part
+from tflite_light.parts import Epochs, Part
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
@@ -35,7 +35,7 @@ class Stage(Part):
     preserves: ClassVar[frozenset[str]] = frozenset()  # promises of earlier stages that it keeps
     epoch_cost: ClassVar[float] = 1.0  # time over an epoch without the stage; for the time left
 
-    epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
+    epochs: Epochs = Field(3, description="epochs of training inside the stage")
     learning_rate: float = Field(
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from tflite_light.compress import Plan, Stage
+from tflite_light.parts import Epochs
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
@@ -31,7 +32,7 @@ class Channels(Stage):
     )
     rounds: int = Field(5, ge=1, le=100, description="removals, each scored anew")
     round_to: int = Field(8, ge=1, le=64, description="widths become multiples where they can")
-    epochs: int = Field(10, ge=1, description="epochs of training inside the stage")
+    epochs: Epochs = Field(10, description="epochs of training inside the stage")
     learning_rate: float = Field(
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )

@@ -9,6 +9,7 @@ from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
 from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.uses import require_flat
+from tflite_light.parts import Epochs
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Data, Examples
@@ -39,7 +40,7 @@ class Factorize(Stage):
     exclude: list[str] = Field(
         [], description="layers that stay as they are: names, or patterns such as block1_*"
     )
-    epochs: int = Field(5, ge=1, description="epochs of training inside the stage")
+    epochs: Epochs = Field(5, description="epochs of training inside the stage")
     learning_rate: float = Field(
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )

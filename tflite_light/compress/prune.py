@@ -12,6 +12,7 @@ from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.kernels import kernels
 from tflite_light.graph.uses import require_flat
+from tflite_light.parts import Epochs
 from tflite_light.progress import say
 from tflite_light.tflite.promises import Groups, Promise, Zeros
 from tflite_light.wording import some
@@ -58,7 +59,7 @@ class Prune(Stage):
     exclude: list[str] = Field(
         [], description="layers that stay dense: names, or patterns such as block1_*"
     )
-    epochs: int = Field(5, ge=1, description="epochs of training inside the stage")
+    epochs: Epochs = Field(5, description="epochs of training inside the stage")
     learning_rate: float = Field(
         1e-3, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )

@@ -16,6 +16,7 @@ from tflite_light.graph.copied import copied
 from tflite_light.graph.fusing import folded
 from tflite_light.graph.kernels import kernels
 from tflite_light.graph.lint import internal
+from tflite_light.parts import Epochs
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
 
@@ -47,7 +48,7 @@ class QAT(Stage):
     exclude: list[str] = Field(
         [], description="layers whose weights are not rounded in training, only in the file"
     )
-    epochs: int = Field(3, ge=1, description="epochs of training inside the stage")
+    epochs: Epochs = Field(3, description="epochs of training inside the stage")
     learning_rate: float = Field(
         5e-4, gt=0, le=1, description="highest rate; half an epoch up, then cosine"
     )

@@ -84,19 +84,24 @@ class Source(Part):
 
     @cached_property
     def scanned(self) -> Scan:
-        """What `scan` found when it was first needed, outliers labelled OUTLIER; the option
-        `skip_broken` is put into it.
+        """What `scan` found when it was first needed, checked, outliers labelled OUTLIER; the
+        option `skip_broken` is put into it.
         """
-        classes, found = self.scan()
-        skip = getattr(self, "skip_broken", False)
-        found = {name: replace(part, skip_broken=skip) for name, part in found.items()}
+        from tflite_light.data._given import checked
+
+        names, given = self.scan()
+        classes, skip = [str(name) for name in names], getattr(self, "skip_broken", False)
+        found = {
+            name: replace(checked(self.where, part), skip_broken=skip)
+            for name, part in given.items()
+        }
         if not self.outliers or plain(self.outliers) not in classes:
             return classes, found
         place = classes.index(plain(self.outliers))
         labels = {label: label - (label > place) for label in range(len(classes))}
         labels[place] = OUTLIER
         return [*classes[:place], *classes[place + 1 :]], {
-            name: replace(part, labels=[labels[label] for label in part.labels])
+            name: replace(part, labels=[labels.get(label, label) for label in part.labels])
             for name, part in found.items()
         }
 
@@ -170,8 +175,9 @@ class Source(Part):
 
     def require_usable(self) -> None:
         """Raises UserError where a class, or outliers, cannot be trained or measured."""
-        from tflite_light.data._usable import require_outliers, require_usable
+        from tflite_light.data._usable import require_disjoint, require_outliers, require_usable
 
+        require_disjoint(self.where, self._divided)
         require_usable(self.where, self.classes(), self.parts, self.scanned[1].keys())
         require_outliers(self.where, self.outlier_parts)
 

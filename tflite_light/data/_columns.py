@@ -89,13 +89,13 @@ def label_column(
     for table in tables:
         kind = table.schema.field(column).type
         kind = kind.value_type if types.is_dictionary(kind) else kind
-        fits = (types.is_integer, types.is_string, types.is_large_string, types.is_boolean)
-        if not any(one(kind) for one in fits):
+        words = types.is_string, types.is_large_string, types.is_string_view
+        if not any(one(kind) for one in (types.is_integer, types.is_boolean, *words)):
             raise UserError(
                 f"{table.name}: column {column} holds {kind}, not one class a picture.",
                 "Set data.huggingface.label to a column of whole numbers or text.",
             )
-        text.append(types.is_string(kind) or types.is_large_string(kind))
+        text.append(any(one(kind) for one in words))
         if text[-1] != text[0]:
             first = tables[0].schema.field(column).type
             raise UserError(

@@ -116,7 +116,8 @@ def holds_pictures(kind: Any) -> bool:
 def _is_bytes(kind: Any) -> bool:
     from pyarrow import types
 
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+    one_of = types.is_binary, types.is_large_binary, types.is_binary_view
+    return any(one(kind) for one in one_of)
 
 
 @dataclass(eq=False)

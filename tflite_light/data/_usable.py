@@ -28,7 +28,6 @@ def require_usable(
         )
     require_printable(where, classes)
     _require_labelled(where, classes, parts)
-    _require_disjoint(where, parts)
     _require_enough(where, classes, parts, given)
     if not len(parts["val"]):
         raise UserError(
@@ -70,12 +69,11 @@ def require_outliers(where: str, parts: dict[Split, Pictures]) -> None:
             f"{where}: of {sum(map(len, parts.values()))} outliers none fell to {lacking[0]}.",
             "Twenty or more are enough; or sort them into train, val and test yourself.",
         )
-    if parts:
-        _require_disjoint(where, parts)
 
 
-def _require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
-    """Raises UserError where two parts have a picture, or pictures of a group."""
+def require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
+    """Raises UserError where two parts, with their outliers, have a picture, or pictures of a
+    group."""
     for one, other in itertools.combinations(SPLITS, 2):
         for kind in ("names", "groups"):
             both = set(getattr(parts[one], kind) or ()) & set(getattr(parts[other], kind) or ())

@@ -1,6 +1,7 @@
 """Named arrays and a note in one `.npz`: atomic to write, checked when read, no code in it."""
 
 import contextlib
+import hashlib
 import io
 import json
 import struct
@@ -83,6 +84,15 @@ def variables_of(model: Any) -> dict[str, Any]:
 def weights_of(model: Any) -> Arrays:
     """What the variables of a model hold, by their names."""
     return {name: variable.numpy() for name, variable in variables_of(model).items()}
+
+
+def digest(arrays: Arrays, known: bytes) -> str:
+    """SHA-256, in hex, of arrays by their names, and of what else is known of them."""
+    found = hashlib.sha256(known)
+    for name, array in sorted(arrays.items()):
+        found.update(name.encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
 
 
 def non_finite(arrays: Arrays) -> list[str]:

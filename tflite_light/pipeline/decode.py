@@ -27,6 +27,7 @@ _METADATA = re.compile(  # names of a JPEG's segments that say nothing of its pi
 _NOT_EXIF = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _KIND_OF_PAGE, _REDUCED, _MASK = ExifTags.Base.NewSubfileType, 1, 4
 _WHITE_IS_ZERO = 0  # of a TIFF's photometric interpretations
+_NOT_WHOLE = {2, 3, 5, 6}  # of its sample formats: signed, float, complex of either
 _ONE_LARGE = threading.Lock()
 
 Pillow.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns above it and refuses above twice that
@@ -65,6 +66,7 @@ def upright(content: bytes) -> "Pixels | Pillow.Image":
     try:
         with _opened(content) as picture, _in_turn(picture):
             _to_first_page(picture)
+            _require_unsigned(picture)
             picture.load()
             clear = where_clear(content, picture)
             turn = _UPRIGHT.get(orientation(picture))
@@ -126,6 +128,13 @@ def _to_first_page(picture: Pillow.Image) -> None:
             raise ValueError("it holds a thumbnail alone, as cameras' raw files do") from None
 
 
+def _require_unsigned(picture: Pillow.Image) -> None:
+    """Pillow takes a TIFF's signed bytes as they are: what is just below 0 became white."""
+    samples = getattr(picture, "tag_v2", {}).get(ExifTags.Base.SampleFormat, ())
+    if picture.mode in ("I", "F") or _NOT_WHOLE.intersection(samples):
+        raise ValueError("its pixels are signed or of 32 bits, and what is white is not known")
+
+
 def _pixels(picture: Pillow.Image) -> Pixels:
     width, height = picture.size
     rows, to_rgb = max(1, STRIP // width), _converter(picture)
@@ -140,8 +149,6 @@ def _pixels(picture: Pillow.Image) -> Pixels:
 
 def _converter(picture: Pillow.Image) -> Callable[[Pillow.Image], Pillow.Image]:
     """What makes RGB of a picture, or of strips of it, which have no tags."""
-    if picture.mode in ("I", "F"):
-        raise ValueError("its pixels are signed or of 32 bits, and what is white is not known")
     if not picture.mode.startswith("I;16"):
         return _to_rgb
     tags = getattr(picture, "tag_v2", {})

@@ -25,8 +25,8 @@ from tflite_light.wording import count, some
 TOGETHER = 8  # pictures that a thread takes at a time: one by one, handing over costs a tenth
 _BACK = "Put it back as it was, then run the command again; a training goes on with `--resume`."
 REPAIR = (
-    "Repair or remove them, or have others of their class stand in for them: set `skip_broken` of "
-    "the recipe's data."
+    "Repair or remove them, or have others of their class stand in for them, where a recipe is to "
+    "be trained: set `skip_broken` of the recipe's data."
 )
 
 

@@ -4,18 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from tflite_light.parts import Part
+from tflite_light.parts import MOST_EPOCHS, Epochs, Part
 
 
 class Freeze(Part):
     """Fine-tuning: the new classifier alone first, then all but batch norm at `train`'s own rate.
 
-    Batch norm stays as loaded, in inference mode, in every phase: weights whose batch norm was
-    folded hold no statistics of their own, and those of a small set are worse than the loaded ones.
-    MobileNetV2 on hand signs reached 0.995 so, and 0.287 with statistics of its batches.
+    Batch norm's statistics stay as loaded in every phase: weights whose batch norm was folded hold
+    none of their own, and those of a small set are worse than the loaded ones. MobileNetV2 on hand
+    signs reached 0.995 so, and 0.287 with statistics of its batches. Its gamma and beta stay, too,
+    but in `qat`, which trains them.
     """
 
-    epochs: int = Field(1, ge=1, description="epochs in which only the classifier is trained")
+    epochs: Epochs = Field(1, description="epochs in which only the classifier is trained")
     learning_rate: float = Field(0.005, gt=0, le=10, description="highest rate in them")
 
 
@@ -23,7 +24,9 @@ class Stairs(Part):
     """A rate that is multiplied by `factor` again and again."""
 
     factor: float = Field(gt=0, lt=1, description="what the rate is multiplied by")
-    every_epochs: float = Field(gt=0, description="epochs from one time to the next")
+    every_epochs: float = Field(
+        ge=1e-6, le=MOST_EPOCHS, description="epochs from one time to the next"
+    )
 
 
 def _kind(schedule: Any) -> str | None:
@@ -44,7 +47,7 @@ class Train(Part):
     Stages have their own epochs and rate, which falls by a cosine; no averaging, no patience.
     """
 
-    epochs: int = Field(30, ge=1, description="passes over the training pictures")
+    epochs: Epochs = Field(30, description="passes over the training pictures")
     batch_size: int = Field(32, ge=1, le=65_536, description="pictures a step")
     optimizer: Literal["adamw", "sgd", "nesterov", "rmsprop"] = Field(
         "adamw", description="the last three have momentum 0.9; rmsprop: decay 0.9, epsilon 1"
@@ -53,7 +56,9 @@ class Train(Part):
     schedule: Schedule = Field(
         "cosine", description="how the rate falls: to 0 by a cosine, in a line, or in stairs"
     )
-    warmup_epochs: float = Field(3, ge=0, description="epochs in which the rate rises from 0")
+    warmup_epochs: float = Field(
+        3, ge=0, le=MOST_EPOCHS, description="epochs in which the rate rises from 0"
+    )
     weight_decay: float = Field(
         0.001,
         ge=0,

@@ -148,5 +148,6 @@ def facts(run: Run, phase: str) -> dict[str, Any]:
         "parts": own_digests(recipe),
         "pictures": run.origin.contents,
         "teacher": run.origin.teacher,
+        "weights": run.origin.weights,
         "plan": run.read_plan(phase) if phase in run.stages else {},
     }

@@ -56,10 +56,11 @@ def start(
     require_apart(recipe.source.where, data.parts)
     check(recipe, data)
     teacher = open_teacher(recipe, data.classes)
-    digest = teacher.digest if teacher else None
+    taught = teacher.digest if teacher else None
+    begun = recipe.weights.digest(recipe.model) if recipe.weights else None
     folder, called = "", recipe.model.key if name is None else name
     if distribution.writes():
-        run = create(recipe, called, Path(runs), data.parts, digest)
+        run = create(recipe, called, Path(runs), data.parts, taught, begun)
         folder = str(run.folder.absolute())
     folder = distribution.agreed(folder)
     if not distribution.writes():
@@ -79,6 +80,8 @@ def resume(run: Run | str | Path, data: str | Path | None = None) -> tuple[Run, 
         run.origin.require_same_data(recipe)
         teacher = open_teacher(recipe, run.classes)
         run.origin.require_same_teacher(teacher.digest if teacher else None, recipe)
+        if not run.begun(run.phases[0]):
+            run.origin.require_same_weights(recipe)
         pictures = recipe.source.load(recipe.image)
         distribution.require_divisible(recipe.training.batch_size, len(pictures.train))
         run.origin.require_same_contents(pictures.parts, recipe)
@@ -101,6 +104,7 @@ def _joined(folder: str, data: Data) -> Run:
     run = open_run(folder)
     run.origin.require_same_data(run.recipe)
     run.origin.require_same_contents(data.parts, run.recipe)
+    run.origin.require_same_weights(run.recipe)
     return run
 
 

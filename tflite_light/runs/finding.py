@@ -22,13 +22,14 @@ def create(
     runs: Path,
     parts: Mapping[str, Examples],
     teacher: str | None = None,
+    weights: str | None = None,
 ) -> Run:
     """A new folder `runs/name`, or `name-2`, `name-3` ... where older runs stand.
 
-    `teacher` is a digest of its teacher's weights.
+    `teacher` is a digest of its teacher's weights, `weights` of those that it starts from.
     """
     require_name(name)
-    found = papers(recipe, parts, teacher)  # which takes minutes of many pictures
+    found = papers(recipe, parts, teacher, weights)  # which takes minutes of many pictures
     run = Run(_new_folder(name, runs), recipe.absolute())
     try:
         files.write_all({run.folder / name: content for name, content in found.items()})

@@ -5,7 +5,7 @@ NAME.py ...       copies of its parts outside the package, by which the run is o
 environment.json  versions (the kit's own too), machine, seed, the recipe once more, and
                   SHA-256 of these copies
 data.json         class names in the order of the logits; digests and counts of the pictures,
-                  digest of a teacher's weights
+                  digests of a teacher's weights and of those that it started from
 history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
 """
 

@@ -7,6 +7,7 @@ training.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tflite_light import files
 from tflite_light.classes import difference
@@ -23,8 +24,8 @@ _ANOTHER = "Restore them, train again, or name the pictures to use with `--data`
 @dataclass(frozen=True)
 class Origin:
     """Of the run in `folder`: class names in the order of the logits; a digest of the pictures'
-    listing, their number by part, and digests of what each part's held, by which `checksums`; a
-    digest of the teacher's weights, where it has one."""
+    listing, their number by part, and digests of what each part's held, by which `checksums`;
+    digests of the teacher's weights and of those that it started from, where it has them."""
 
     folder: Path
     classes: list[str]
@@ -33,6 +34,7 @@ class Origin:
     contents: dict[str, str]
     checksums: str | None
     teacher: str | None
+    weights: str | None
 
     @classmethod
     def read(cls, folder: Path) -> "Origin":
@@ -50,7 +52,8 @@ class Origin:
         ):
             raise UserError(f"{path} is damaged.", "Restore it, or train again.")
         kept = {key: found[key] for key in kinds}
-        return cls(folder, **kept, checksums=found.get("checksums"), teacher=found.get("teacher"))
+        later: dict[str, Any] = {key: found.get(key) for key in ("checksums", "teacher", "weights")}
+        return cls(folder, **kept, **later)
 
     def has_same_data(self, source: Source) -> bool:
         """Whether the pictures and their parts are those that the run was started on."""
@@ -99,6 +102,17 @@ class Origin:
                 f"distil.teacher: {recipe.distil.teacher} has other weights, or another image, "
                 f"than when {self.folder} was started.",
                 "Restore it, or train again.",
+            )
+
+    def require_same_weights(self, recipe: Recipe) -> None:
+        """Raises UserError where the weights to start from are not those of its start."""
+        if not recipe.weights or not self.weights:  # an earlier version noted none
+            return
+        if recipe.weights.digest(recipe.model) != self.weights:
+            raise UserError(
+                f"weights {recipe.weights.source} are not those that {self.folder} was started "
+                "with, and it has not yet finished an epoch by which it could go on without them.",
+                "Restore them, or train again.",
             )
 
     def require_same_classes(self, recipe: Recipe) -> None:

@@ -77,7 +77,10 @@ def _data(survey: Survey) -> Iterator[str]:
     if survey.copies:
         number = count(survey.copies, "picture equals", "pictures equal")
         yield f"    # {number} another of the same class and part, which does no harm"
-    yield "    # group: '^([^_]+)_'  # where names such as anna_1.jpg say whom pictures show"
+    if source.key == "directory":
+        yield "    # group: '^([^_]+)_'  # where names such as anna_1.jpg say whom pictures show"
+    elif "group" in type(source).model_fields:
+        yield "    # group: patient  # where a column of that name says whom pictures show"
 
 
 def _pixels(survey: Survey, weights: Weights | None) -> Iterator[str]:

@@ -38,11 +38,12 @@ def checksums(parts: Mapping[str, Examples]) -> str:
 
 
 def papers(
-    recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None
+    recipe: Recipe, parts: Mapping[str, Examples], teacher: str | None, weights: str | None
 ) -> dict[str, bytes | str]:
     """The files that say what a run is made by, the one by which it is known to be one last.
 
-    `recipe` is as it was typed, `parts` its data, `teacher` a digest of its teacher's weights.
+    `recipe` is as it was typed, `parts` its data, `teacher` a digest of its teacher's weights,
+    `weights` of those that it starts from.
     """
     resolved = recipe.absolute()
     data = {
@@ -52,6 +53,7 @@ def papers(
         "contents": {name: part.digest() for name, part in parts.items()},
         "pictures": counts(recipe),
         "teacher": teacher,
+        "weights": weights,
     }
     return {
         **{name: file.content for name, file in recipe.own_files.items()},

@@ -89,8 +89,9 @@ def look_at(folder: Path) -> Survey:
     whole = {name: found for name, found in seen.items() if isinstance(found, Seen)}
     left_out |= _in_two_classes(given, whole)
     source = source.without([*left_out])
-    left_out |= _in_two_parts(source, whole)
-    source = source.without([*left_out])
+    while found := _in_two_parts(source, whole):  # the rest may be divided anew, other copies apart
+        left_out |= found
+        source = source.without([*found])
     source.require_usable()
     kept = {name: one for name, one in whole.items() if name not in left_out}
     return Survey(
@@ -156,7 +157,5 @@ def _in_two_parts(source: Source, seen: Mapping[str, Seen]) -> dict[str, str]:
         looks = {name: seen[name].look for name in source.split(part).names}
         known = {name: look for name, look in looks.items() if look in later}
         found |= {name: f"the same as {later[look]}" for name, look in known.items()}
-        later |= {
-            look: f"{name}, which is in {part}" for name, look in looks.items() if name not in known
-        }
+        later |= {look: name for name, look in looks.items() if name not in known}
     return found

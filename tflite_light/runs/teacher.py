@@ -1,6 +1,5 @@
 """The teacher of a distillation: a finished model that answers to its student's inputs."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,11 +100,9 @@ def _of_file(path: Path) -> Teacher:
 
 
 def _of_model(path: Path, model: Any, image: Image, classes: list[str]) -> Teacher:
-    digest = hashlib.sha256(image.model_dump_json().encode())  # by which it is asked
-    for name, array in sorted(checkpoint.weights_of(model).items()):
-        digest.update(name.encode())
-        digest.update(array.tobytes())
-    return Teacher(path, KerasModel(model), image, classes, digest.hexdigest(), image)
+    by = image.model_dump_json().encode()  # which it is asked
+    digest = checkpoint.digest(checkpoint.weights_of(model), by)
+    return Teacher(path, KerasModel(model), image, classes, digest, image)
 
 
 def _require_same_classes(teacher: Teacher, classes: list[str]) -> None:

@@ -21,6 +21,7 @@ from tflite_light.stack import keras, tf
 from tflite_light.training import distribution
 from tflite_light.training.history import Row
 from tflite_light.training.journal import Journal
+from tflite_light.training.noise import Noise
 from tflite_light.training.objective import Objective
 from tflite_light.training.optimizer import Rate, fall, optimizer
 from tflite_light.training.places import Places
@@ -72,7 +73,7 @@ def train_phase(
                 epochs=todo.stop,
                 validation_data=distribution.feed(lambda: _validation(data)),
                 validation_steps=_validation_steps(data),
-                callbacks=[*phase.callbacks, *_tensorboard(places), journal, display],
+                callbacks=[*phase.callbacks, Noise(seed), *_tensorboard(places), journal, display],
                 verbose=0,
             )
     journal.finish()

@@ -51,6 +51,12 @@ class Weights(Part):
         """What `image:` is where a recipe does not write it: of weights that are known by table."""
         return {}
 
+    def digest(self, architecture: Architecture) -> str:
+        """SHA-256, in hex, of what is stored, and of the order of its classes."""
+        from tflite_light.weights._match import digest
+
+        return digest(self, architecture)
+
     def misfit(self, image: Image, architecture: Architecture) -> str:
         """What is wrong with a recipe's pixels for these weights; nothing where all is well.
 

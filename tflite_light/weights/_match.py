@@ -1,6 +1,7 @@
 """Fitting named arrays to a network, wherever in the file they are; nothing is skipped silently."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from typing import Any, get_args
 
@@ -12,6 +13,7 @@ from tflite_light.models import Architecture, Names, classifier
 from tflite_light.weights import Arrays, Weights
 from tflite_light.weights._networks import Found, choose, either, left_out, networks
 from tflite_light.weights._plan import Classes, Mistake, Plan, expected, is_keras
+from tflite_light.wording import count
 
 SHOWN = 10  # lines of mistakes
 ANOTHER = 0.25  # share of the names: with fewer it is no variant of the network but another
@@ -61,6 +63,11 @@ def assign_weights(
     if named.order:
         remarks.append("the classifier's classes are put into the order of the model's")
     return remarks
+
+
+def digest(weights: Weights, architecture: Architecture) -> str:
+    """As `Weights.digest` says."""
+    return checkpoint.digest(_read(weights, architecture), json.dumps(weights.classes()).encode())
 
 
 def _require_classifier(model: Any, named: Classes, source: str) -> None:
@@ -141,9 +148,9 @@ def _require_numbers(best: Found, source: str) -> None:
 
 
 def _headline(best: Found, source: str) -> str:
-    count, whose = len(best.plan.mistakes), _whose(best.plan.reference)
+    number, whose = count(len(best.plan.mistakes), "difference"), _whose(best.plan.reference)
     where = f" below {best.title}" if best.prefix else ""
-    return f"weights {source} do not fit, read by {whose} names{where}: {count} differences"
+    return f"weights {source} do not fit, read by {whose} names{where}: {number}"
 
 
 def _whose(reference: str) -> str:
