@@ -141,6 +141,34 @@ def test_what_is_no_run_or_holds_more_is_never_deleted(
     assert (tmp_path / "runs/done/thoughts.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("exports/my_notes.txt", "exports/float32_golden/holiday.png", "exports/mine/x.tflite"),
+        *("checkpoints/mine.txt", "tensorboard/fit/notes.md", ".git/config"),
+    ],
+)
+def test_files_of_others_keep_a_run_at_any_depth(runs: Path, call: Call, name: str) -> None:
+    """Of those below the first level none was looked at."""
+    (runs / "done" / name).parent.mkdir(parents=True, exist_ok=True)
+    (runs / "done" / name).write_text("mine")
+    message = complaint(call("runs", "delete", "done", "--yes"))
+    assert f"runs/done holds what is not a run's: {name}." in message
+    assert (runs / "done" / name).read_text() == "mine"
+
+
+def test_litter_and_a_changed_part_keep_no_run(runs: Path, call: Call) -> None:
+    for name in (".DS_Store", "exports/Thumbs.db", "exports/._int8.tflite", "@eaDir/x/y.png"):
+        (runs / "torn" / name).parent.mkdir(parents=True, exist_ok=True)
+        (runs / "torn" / name).write_text("")
+    record = json.loads((runs / "torn/environment.json").read_text())
+    record["parts"] = {"mine.py": "5e", "net.h5": "5e"}
+    (runs / "torn/environment.json").write_text(json.dumps(record))
+    (runs / "torn/mine.py").write_text("changed since")
+    as_json(call("runs", "delete", "torn", "--yes", "--json"))
+    assert not (runs / "torn").exists()
+
+
 def test_a_teacher_of_an_unfinished_run_stays(runs: Path, call: Call) -> None:
     text = (
         Path("runs/half/recipe.yaml")

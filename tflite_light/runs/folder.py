@@ -34,10 +34,13 @@ LOCK = ".lock"
 FOLDERS = "[!.]*"  # of runs; a hidden one is what is left of a run that was deleted
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
-NAMES = {
+OWN = (  # all that a run holds, besides copies of parts
     *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
-    *("tensorboard", "checkpoints", "exports", "report.html", LOCK),
-}  # all that a run holds, besides its own parts
+    *("report.html", LOCK, "tensorboard", "checkpoints", "exports"),
+    *("tensorboard/**/events.out.tfevents.*", "checkpoints/*.npz", "checkpoints/*.plan.json"),
+    *("exports/*.tflite", "exports/*.tflite.packed", "exports/*.json"),
+    "exports/*_golden/[0-9].png",
+)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tflite_light import files
 from tflite_light.errors import UserError
+from tflite_light.own import is_path
+from tflite_light.pipeline.walk import is_litter
 from tflite_light.runs.finding import require_name
-from tflite_light.runs.folder import NAMES, Run, locked, open_run
-from tflite_light.runs.overview import is_run
+from tflite_light.runs.folder import OWN, Run, locked, open_run
+from tflite_light.runs.overview import RECORD, is_run
 from tflite_light.wording import some
 
 
@@ -53,7 +56,7 @@ def require_deletable(folders: Sequence[Path]) -> None:
             what = "a link to a run" if folder.is_symlink() else "the folder you are in"
             raise UserError(f"{folder} is {what}.", "Delete the run by its own path, from outside.")
         with locked(folder):  # which removes what a killed process left half-written
-            strange = sorted({path.name for path in folder.iterdir()} - NAMES - _own_parts(folder))
+            strange = _strange(folder)
         if strange:
             raise UserError(
                 f"{folder} holds what is not a run's: {some(strange)}.",
@@ -97,11 +100,20 @@ def _require_unneeded(folders: Sequence[Path]) -> None:
                 )
 
 
-def _own_parts(folder: Path) -> set[str]:
-    """The copies of parts outside the package; none of a run that cannot be opened."""
+def _strange(folder: Path) -> list[str]:
+    """What lies in a run and is neither its own nor left behind by a system."""
+    own = {path for pattern in OWN for path in folder.glob(pattern)} | _own_parts(folder)
+    found = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    names = sorted(path.relative_to(folder) for path in found - own)
+    return [str(name) for name in names if not any(map(is_litter, name.parts))]
+
+
+def _own_parts(folder: Path) -> set[Path]:
+    """The copies of parts outside the package, by the run's record: they may have been changed."""
     try:
-        return {*open_run(folder).recipe.own_files}
-    except UserError:
+        recorded = files.read_json(folder / RECORD)["parts"]
+        return {folder / name for name in recorded if is_path(name)}
+    except (UserError, TypeError, KeyError):
         return set()
 
 
