@@ -169,6 +169,42 @@ def test_litter_and_a_changed_part_keep_no_run(runs: Path, call: Call) -> None:
     assert not (runs / "torn").exists()
 
 
+def test_all_runs_or_none_are_deleted_where_the_system_refuses_one(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if path.name == "torn":
+            raise PermissionError(1, "Operation not permitted")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refusing)
+        message = complaint(call("runs", "delete", "done", "torn", "--yes"))
+    assert message.startswith("cannot delete runs/torn: Operation not permitted.")
+    assert sorted(path.name for path in runs.iterdir()) == ["done", "half", "notes", "torn"]
+
+
+def test_what_a_killed_delete_left_goes_by_the_next(runs: Path, call: Call) -> None:
+    """It kept the next run of its name from being deleted, for good."""
+    command = "import os, shutil; shutil.rmtree = lambda *_: os._exit(143)\n"
+    command += "from tflite_light.cli import main; main(['runs', 'delete', 'torn', '--yes'])"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 143
+    assert len([*runs.glob(".*")]) == 1
+    (runs / "half").rename(runs / "torn")
+    as_json(call("runs", "delete", "torn", "done", "--yes", "--json"))
+    assert [path.name for path in runs.iterdir()] == ["notes"]
+
+
+def test_no_run_is_deleted_from_a_folder_within_it(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs / "done/exports")
+    message = complaint(call("runs", "delete", "done", "--runs", "../..", "--yes"))
+    assert "is the folder you are in" in message
+
+
 def test_a_teacher_of_an_unfinished_run_stays(runs: Path, call: Call) -> None:
     text = (
         Path("runs/half/recipe.yaml")
