@@ -16,7 +16,7 @@ from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 from tflite_light import recipe as recipes
 from tflite_light.cli import main
 from tflite_light.errors import UserError
-from tflite_light.runs import finding
+from tflite_light.runs import finding, tidying
 from tflite_light.runs.folder import locked
 from tflite_light.runs.overview import overview
 from tflite_light.runs.tidying import named
@@ -108,8 +108,25 @@ def test_a_renamed_run_is_measured_as_before(runs: Path, call: Call) -> None:
     found = as_json(call("evaluate", "runs/Ü 2", "--json"))["rows"]
     assert [row["name"] for row in found] == ["fit", "prune", "float32", "int8"]
     assert "half exists." in complaint(call("runs", "rename", "Ü 2", "half"))
+    too_long = complaint(call("runs", "rename", "half", "x" * 256))
+    assert too_long.startswith("cannot rename runs/half: File name too long.")
     for name in ("a/b", "..", "-x", ""):
         assert "cannot name a run" in complaint(call("runs", "rename", "--", "half", name))
+
+
+def test_renaming_swallows_no_run_that_begins_meanwhile(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename alone takes the place of an empty folder."""
+
+    def beginning(folder: Path) -> Any:
+        (runs / "new").mkdir()
+        return locked(folder)
+
+    monkeypatch.setattr(tidying, "locked", beginning)
+    assert "runs/new exists." in complaint(call("runs", "rename", "done", "new"))
+    assert list((runs / "new").iterdir()) == []
+    assert (runs / "done/metrics.json").exists()
 
 
 def test_deleting_asks_and_takes_all_or_nothing(runs: Path, call: Call) -> None:

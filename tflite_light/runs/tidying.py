@@ -41,11 +41,18 @@ def rename(name: str, new: str, runs: Path) -> Path:
     require_name(new)
     folder = named(name, runs)
     target = folder.parent / new
-    if os.path.lexists(target):
-        raise UserError(f"{target} exists.", "Choose another name, or rename that first.")
     _require_unneeded([folder])
     with locked(folder):
-        folder.rename(target)
+        try:
+            target.mkdir()  # alone, a rename would swallow the empty folder of a run that begins
+            folder.rename(target)
+        except FileExistsError:
+            hint = "Choose another name, or rename that first."
+            raise UserError(f"{target} exists.", hint) from None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                target.rmdir()
+            raise _refused("rename", folder, error) from error
     return target
 
 
