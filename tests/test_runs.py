@@ -1,10 +1,12 @@
 """`runs` lists, shows, renames and deletes runs, and touches nothing else."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from tflite_light import recipe as recipes
 from tflite_light.cli import main
 from tflite_light.errors import UserError
 from tflite_light.runs import finding, tidying
-from tflite_light.runs.folder import locked
+from tflite_light.runs.folder import is_locked, locked
 from tflite_light.runs.overview import overview
 from tflite_light.runs.tidying import named
 
@@ -299,6 +301,18 @@ def test_what_a_delete_left_and_what_vanishes_meanwhile_are_no_runs(
 
     monkeypatch.setattr(os, "walk", with_ghosts)
     assert overview(runs / "done").size_bytes == before
+
+
+def test_asking_whether_a_run_is_locked_locks_nobody_out(tmp_path: Path) -> None:
+    """A list of the runs made a training that began just then fail."""
+    refused = pytest.raises(UserError, match="written by another process")
+    with locked(tmp_path), refused, locked(tmp_path):
+        pass
+    with (tmp_path / ".lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as is_locked does
+        threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            assert is_locked(tmp_path)
 
 
 def test_a_run_that_is_killed_before_it_begins_leaves_no_folder(

@@ -32,6 +32,7 @@ from tflite_light.training.places import Places
 
 LOCK = ".lock"
 FOLDERS = "[!.]*"  # of runs; a hidden one is what is left of a run that was deleted
+_ASKED_SECONDS = 1  # in which those who ask whether a run is locked, and hold it to know, are done
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
 OWN = (  # all that a run holds, besides copies of parts
@@ -195,7 +196,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_ASKED_SECONDS, poll_interval=0.02)
     except Timeout:
         raise UserError(
             f"{folder} is being written by another process.",
