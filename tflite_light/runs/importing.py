@@ -18,6 +18,7 @@ from tflite_light.pipeline.reading import read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import deliver, gathered, require_made
+from tflite_light.runs.replacing import require_replaceable
 from tflite_light.sockets import load as load_part
 from tflite_light.wording import some
 
@@ -37,11 +38,12 @@ def export(
     recipe = recipes.load(path, changes)
     chosen = recipe.modes(modes)
     out = _require_exportable(recipe, path, chosen, out)
+    paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
+    require_replaceable(paths)
     model, data = opened(recipe)
     for mode in chosen:
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
-    paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
     rows: dict[Path, Measured] = {}
     unmade: list[Unmade] = []
     for file, mode in paths.items():
