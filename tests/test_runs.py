@@ -139,7 +139,7 @@ def test_deleting_asks_and_takes_all_or_nothing(runs: Path, call: Call) -> None:
     message = complaint(call("runs", "delete", "done", "none", "--yes"))
     assert "run none does not exist" in message
     assert len(listed()) == 3
-    found = as_json(call("runs", "delete", "done", "torn", "runs/torn", "--yes", "--json"))
+    found = as_json(call("runs", "delete", "done", "runs/../runs/torn", "torn", "--yes", "--json"))
     assert found == {"deleted": ["runs/done", "runs/torn"]}
     assert sorted(path.name for path in runs.iterdir()) == ["half", "notes"]
 
