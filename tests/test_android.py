@@ -198,6 +198,17 @@ def test_neither_tensorflow_nor_java_is_needed(home: Path, model: Path, tmp_path
     assert done.stdout.splitlines() == ["x.apk", "[]"], done.stderr
 
 
+def test_another_app_is_written_over_by_force_alone(apk: Path, model: Path, call: Call) -> None:
+    before = apk.read_bytes()
+    key_file = ("--key", model.parents[1] / "key.pem")
+    as_json(call("android", model, "-o", apk, *key_file, "--json"))  # the same bytes
+    other = ("android", model, "-o", apk, *key_file, "--label", "Signs")
+    assert complaint(call(*other)).startswith("signs.apk exists already.")
+    assert apk.read_bytes() == before
+    as_json(call(*other, "--force", "--json"))
+    assert apk.read_bytes() != before
+
+
 def test_a_user_s_key_is_made_once_for_him_alone(tmp_path: Path) -> None:
     path, made = tmp_path / "settings" / "key.pem", []
     threads = [threading.Thread(target=lambda: made.append(key.own(path).public)) for _ in range(4)]

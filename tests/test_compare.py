@@ -102,6 +102,15 @@ def test_files_with_labels_in_another_order_are_compared_by_name(home: Path, cal
     assert (other["paired"]["only_this"], other["paired"]["p_value"]) == (0, 1)
 
 
+def test_a_metrics_json_makes_no_run_of_a_folder(home: Path, call: Call) -> None:
+    """Costs of a file in `exports/` below it were refused, as the folder is not a run."""
+    Path("proj/exports").mkdir(parents=True)
+    Path("proj/metrics.json").write_text("{}")
+    shutil.copy(home / "runs/mine/exports/int8.tflite", "proj/exports/m.tflite")
+    (found,) = as_json(call("compare", "proj/exports/m.tflite", "--json"))["targets"]
+    assert found["parameters"] > 0
+
+
 def test_things_of_other_test_pictures_are_refused(home: Path, call: Call) -> None:
     mine, patterns = home / "runs/mine", home / "runs/patterns"
     hint = "hint: Name pictures to compare them on: `--data FOLDER|LABELS.csv`.\n"

@@ -92,9 +92,31 @@ def test_a_packed_export_lies_beside_its_file_and_restores_it(run: Path, call: C
 def test_a_packed_file_of_an_earlier_export_does_not_stay(home: Path, call: Call) -> None:
     """It would restore another file than the one that it lies beside."""
     Path("app").mkdir()
-    Path("app/tiny_float32.tflite.packed").write_bytes(b"old")
+    Path("app/tiny_float32.tflite.packed").write_bytes(b"TFLp, old")
     as_json(call("export", home / "runs" / "tiny", "--float32", "--out", "app", "--json"))
     assert not Path("app/tiny_float32.tflite.packed").exists()
+
+
+def test_an_export_replaces_what_exports_wrote_and_nothing_else(home: Path, call: Call) -> None:
+    """It wrote over a .json of somebody's, and removed pictures beside the golden ones."""
+    command = ("export", home / "runs" / "tiny", "--float32", "--out", "app")
+    as_json(call(*command, "--json"))
+    holiday = Path("app/tiny_float32_golden/holiday.png")
+    holiday.write_text("mine")
+    as_json(call(*command, "--json"))
+    assert holiday.read_text() == "mine"
+    assert len(list(holiday.parent.iterdir())) == 9
+    Path("import.yaml").write_text("model: {tiny: {width: 4}}\nclasses: 3\nexport: [float32]\n")
+    of_import = ("export", "import.yaml", "--out", "app")
+    for name in ("float32.json", "float32.tflite", "float32.tflite.packed", "float32_golden/0.png"):
+        shutil.rmtree("app")
+        for asked, stem in ((command, "tiny"), (of_import, "import")):
+            path = Path(f"app/{stem}_{name}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+            before = sorted(Path("app").rglob("*"))
+            assert complaint(call(*asked)).startswith(f"{path} exists already, and no export")
+            assert (path.read_text(), sorted(Path("app").rglob("*"))) == ("{}", before)
 
 
 ODD = '''
@@ -167,7 +189,7 @@ def test_a_disk_that_is_full_at_the_export_leaves_a_run_to_be_resumed(
     written = Path.write_bytes
 
     def full(path: Path, content: bytes) -> int:
-        if ".tflite." in path.name:
+        if content[4:8] == b"TFL3":
             raise OSError(28, "No space left on device")
         return written(path, content)
 

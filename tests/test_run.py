@@ -332,6 +332,24 @@ def test_nothing_is_written_where_a_folder_has_a_file_s_name(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
 
 
+def test_names_are_as_long_as_the_system_lets_them(tmp_path: Path) -> None:
+    """Those of 243 bytes and more were refused, as the temporary name was longer."""
+    longest = tmp_path / ("ü" * 125 + ".json")
+    files.write_all({longest: "1", longest.with_suffix(".html"): "2"})
+    assert (longest.read_text(), longest.with_suffix(".html").read_text()) == ("1", "2")
+    with pytest.raises(UserError, match=r"cannot write .*x: File name too long"):
+        files.write_all({longest: "3", tmp_path / ("x" * 256): "4"})
+    assert longest.read_text() == "1"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_link_to_itself_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(UserError, match=r"cannot write .*loop: it is a link that leads back"):
+        files.write(tmp_path / "loop", "lost")
+    assert [path.is_symlink() for path in tmp_path.iterdir()] == [True]
+
+
 def test_a_full_disk_loses_nothing(copy: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path: path.read_bytes() for path in (copy / "runs").rglob("*") if path.is_file()}
 

@@ -1,10 +1,12 @@
 """`runs` lists, shows, renames and deletes runs, and touches nothing else."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,8 @@ from conftest import ROOT, TINY, Call, as_json, complaint, invoke
 from tflite_light import recipe as recipes
 from tflite_light.cli import main
 from tflite_light.errors import UserError
-from tflite_light.runs import finding
-from tflite_light.runs.folder import locked
+from tflite_light.runs import finding, tidying
+from tflite_light.runs.folder import is_locked, locked
 from tflite_light.runs.overview import overview
 from tflite_light.runs.tidying import named
 
@@ -108,8 +110,25 @@ def test_a_renamed_run_is_measured_as_before(runs: Path, call: Call) -> None:
     found = as_json(call("evaluate", "runs/Ü 2", "--json"))["rows"]
     assert [row["name"] for row in found] == ["fit", "prune", "float32", "int8"]
     assert "half exists." in complaint(call("runs", "rename", "Ü 2", "half"))
+    too_long = complaint(call("runs", "rename", "half", "x" * 256))
+    assert too_long.startswith("cannot rename runs/half: File name too long.")
     for name in ("a/b", "..", "-x", ""):
         assert "cannot name a run" in complaint(call("runs", "rename", "--", "half", name))
+
+
+def test_renaming_swallows_no_run_that_begins_meanwhile(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rename alone takes the place of an empty folder."""
+
+    def beginning(folder: Path) -> Any:
+        (runs / "new").mkdir()
+        return locked(folder)
+
+    monkeypatch.setattr(tidying, "locked", beginning)
+    assert "runs/new exists." in complaint(call("runs", "rename", "done", "new"))
+    assert list((runs / "new").iterdir()) == []
+    assert (runs / "done/metrics.json").exists()
 
 
 def test_deleting_asks_and_takes_all_or_nothing(runs: Path, call: Call) -> None:
@@ -120,7 +139,7 @@ def test_deleting_asks_and_takes_all_or_nothing(runs: Path, call: Call) -> None:
     message = complaint(call("runs", "delete", "done", "none", "--yes"))
     assert "run none does not exist" in message
     assert len(listed()) == 3
-    found = as_json(call("runs", "delete", "done", "torn", "runs/torn", "--yes", "--json"))
+    found = as_json(call("runs", "delete", "done", "runs/../runs/torn", "torn", "--yes", "--json"))
     assert found == {"deleted": ["runs/done", "runs/torn"]}
     assert sorted(path.name for path in runs.iterdir()) == ["half", "notes"]
 
@@ -139,6 +158,70 @@ def test_what_is_no_run_or_holds_more_is_never_deleted(
     assert "is the folder you are in" in message
     assert (tmp_path / "runs/half/recipe.yaml").exists()
     assert (tmp_path / "runs/done/thoughts.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("exports/my_notes.txt", "exports/float32_golden/holiday.png", "exports/mine/x.tflite"),
+        *("checkpoints/mine.txt", "tensorboard/fit/notes.md", ".git/config"),
+    ],
+)
+def test_files_of_others_keep_a_run_at_any_depth(runs: Path, call: Call, name: str) -> None:
+    """Of those below the first level none was looked at."""
+    (runs / "done" / name).parent.mkdir(parents=True, exist_ok=True)
+    (runs / "done" / name).write_text("mine")
+    message = complaint(call("runs", "delete", "done", "--yes"))
+    assert f"runs/done holds what is not a run's: {name}." in message
+    assert (runs / "done" / name).read_text() == "mine"
+
+
+def test_litter_and_a_changed_part_keep_no_run(runs: Path, call: Call) -> None:
+    for name in (".DS_Store", "exports/Thumbs.db", "exports/._int8.tflite", "@eaDir/x/y.png"):
+        (runs / "torn" / name).parent.mkdir(parents=True, exist_ok=True)
+        (runs / "torn" / name).write_text("")
+    record = json.loads((runs / "torn/environment.json").read_text())
+    record["parts"] = {"mine.py": "5e", "net.h5": "5e"}
+    (runs / "torn/environment.json").write_text(json.dumps(record))
+    (runs / "torn/mine.py").write_text("changed since")
+    as_json(call("runs", "delete", "torn", "--yes", "--json"))
+    assert not (runs / "torn").exists()
+
+
+def test_all_runs_or_none_are_deleted_where_the_system_refuses_one(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refusing(path: Path, target: Path) -> Path:
+        if path.name == "torn":
+            raise PermissionError(1, "Operation not permitted")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refusing)
+        message = complaint(call("runs", "delete", "done", "torn", "--yes"))
+    assert message.startswith("cannot delete runs/torn: Operation not permitted.")
+    assert sorted(path.name for path in runs.iterdir()) == ["done", "half", "notes", "torn"]
+
+
+def test_what_a_killed_delete_left_goes_by_the_next(runs: Path, call: Call) -> None:
+    """It kept the next run of its name from being deleted, for good."""
+    command = "import os, shutil; shutil.rmtree = lambda *_: os._exit(143)\n"
+    command += "from tflite_light.cli import main; main(['runs', 'delete', 'torn', '--yes'])"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 143
+    assert len([*runs.glob(".*")]) == 1
+    (runs / "half").rename(runs / "torn")
+    as_json(call("runs", "delete", "torn", "done", "--yes", "--json"))
+    assert [path.name for path in runs.iterdir()] == ["notes"]
+
+
+def test_no_run_is_deleted_from_a_folder_within_it(
+    runs: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs / "done/exports")
+    message = complaint(call("runs", "delete", "done", "--runs", "../..", "--yes"))
+    assert "is the folder you are in" in message
 
 
 def test_a_teacher_of_an_unfinished_run_stays(runs: Path, call: Call) -> None:
@@ -218,6 +301,18 @@ def test_what_a_delete_left_and_what_vanishes_meanwhile_are_no_runs(
 
     monkeypatch.setattr(os, "walk", with_ghosts)
     assert overview(runs / "done").size_bytes == before
+
+
+def test_asking_whether_a_run_is_locked_locks_nobody_out(tmp_path: Path) -> None:
+    """A list of the runs made a training that began just then fail."""
+    refused = pytest.raises(UserError, match="written by another process")
+    with locked(tmp_path), refused, locked(tmp_path):
+        pass
+    with (tmp_path / ".lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)  # as is_locked does
+        threading.Timer(0.2, fcntl.flock, (file, fcntl.LOCK_UN)).start()
+        with locked(tmp_path):
+            assert is_locked(tmp_path)
 
 
 def test_a_run_that_is_killed_before_it_begins_leaves_no_folder(

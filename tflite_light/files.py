@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -26,17 +27,15 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
     were. A link stays one, and what it names is written. A device or a pipe is written into.
     """
     contents = {_linked(path): content for path, content in contents.items()}
-    temporaries = {
-        path: path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        for path in contents
-        if not _is_device(path)
-    }
+    temporaries = {path: _temporary(path) for path in contents if not _is_device(path)}
     path = Path()
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, "a folder has this name")
+            if path in temporaries and path.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link that leads back to itself")
             place = temporaries.get(path, path)
             place.write_bytes(content.encode() if isinstance(content, str) else content)
         for path, temporary in temporaries.items():
@@ -50,6 +49,12 @@ def write_all(contents: Mapping[Path, bytes | str]) -> None:
         ) from error
 
 
+def _temporary(path: Path) -> Path:
+    """Beside a file, of a name that is short enough whatever the file's own."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f".{digest}.{os.getpid()}.tmp")
+
+
 def _is_device(path: Path) -> bool:
     return os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
 
@@ -58,7 +63,7 @@ def _linked(path: Path) -> Path:
     """What a link to a file names; a device is written by its own name."""
     try:
         return path.resolve() if path.is_symlink() and not _is_device(path) else path
-    except OSError:  # a name that is too long, which writing says
+    except (OSError, RuntimeError):  # a name too long, or a link to itself, which writing says
         return path
 
 
@@ -85,7 +90,7 @@ def remove_unfinished(folder: Path) -> None:
 
     No other process may write there.
     """
-    for path in folder.rglob(".*.tmp"):
+    for path in folder.rglob(".*.[0-9]*.tmp"):
         _discard(path)
 
 

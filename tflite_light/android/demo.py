@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflite_light import contract, files
+from tflite_light import contract
 from tflite_light.android import apk, key, manifest, shell
 from tflite_light.android.signing import sign
 from tflite_light.errors import UserError
@@ -87,12 +87,11 @@ def app(
     return sign(apk.write(entries | stored), signer)
 
 
-def write(path: Path, content: bytes) -> Path:
-    """Raises UserError where it cannot be written, or is not named as Android asks."""
+def require_named(path: Path) -> None:
+    """Raises UserError where an app's file is not named as Android asks."""
     if path.suffix != ".apk":
         named = path.with_suffix(".apk") if path.name else "demo.apk"
         raise UserError(f"{path} does not end in .apk.", f"Write `-o {named}`.")
-    return files.write(path, content)
 
 
 def name_of(path: Path) -> str:

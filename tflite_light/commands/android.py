@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tflite_light.android.shell import ABIS, APPLICATION_ID
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import force_option, reports, require_free
 from tflite_light.errors import UserError
 
 
@@ -40,6 +40,7 @@ from tflite_light.errors import UserError
     "--abi", type=click.Choice(ABIS), default=ABIS[0], show_default=True, help="Its processor."
 )
 @click.option("--serial", default="", help="Which phone, where several are connected.")
+@force_option
 @reports
 def command(
     target: Path | None,
@@ -52,12 +53,14 @@ def command(
     key: Path | None,
     abi: str,
     serial: str,
+    force: bool,
 ) -> dict[str, Any]:
     """Put a model on an Android phone: RUN's int8 file, or its only one, or FILE.
 
     The app names what the camera sees, on CPU, GPU or NNAPI, each checked by the model's golden
     pictures before it is trusted.
     """
+    from tflite_light import files
     from tflite_light.android import adb, demo, installed
     from tflite_light.android.key import load, own
     from tflite_light.runs.predicting import file_of
@@ -65,6 +68,8 @@ def command(
     _require_sense(target, out, install, push, benchmark)
     if (label or key) and not (out or install):
         raise UserError("`--label` and `--key` are for an app that is made.", "Leave them out.")
+    if out:
+        demo.require_named(out)
     phone = adb.find(serial) if install or push or benchmark else None
     model = demo.Model.of(file_of(target)) if target else None
     result: dict[str, Any] = {"model": str(model.path) if model else None}
@@ -73,7 +78,8 @@ def command(
         signer = load(key) if key else own(_own_key())
         made = demo.app(model, signer, application_id, label, abi)
         if out:
-            result["apk"] = str(demo.write(out, made))
+            require_free(out, force, made)
+            result["apk"] = str(files.write(out, made))
             click.echo(out)
         if phone and install:
             installed.install(phone, made, application_id)

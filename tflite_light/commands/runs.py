@@ -85,10 +85,11 @@ def delete(names: tuple[str, ...], yes: bool, runs: Path) -> dict[str, Any]:
     from tflite_light.runs import tidying
     from tflite_light.runs.overview import overview
 
-    folders = list(dict.fromkeys(tidying.named(name, runs) for name in names))
+    found = [tidying.named(name, runs) for name in names]
+    folders = list({(one.parent.resolve(), one.name): one for one in found}.values())
     tidying.require_deletable(folders)
-    for found in map(overview, folders):
-        click.echo(f"{found.folder}: {state(found)}, {size(found.size_bytes)}", err=True)
+    for one in map(overview, folders):
+        click.echo(f"{one.folder}: {state(one)}, {size(one.size_bytes)}", err=True)
     try:
         if not (yes or click.confirm("Delete for good?", err=True)):
             click.echo("nothing was deleted", err=True)

@@ -10,7 +10,7 @@ words for.
 
 from tflite_light.contract.archive import CONTRACT, LABELS, embed, members_of, without_archive
 from tflite_light.contract.image import Image
-from tflite_light.contract.reading import beside, find, missing, read, read_inside
+from tflite_light.contract.reading import beside, find, missing, read, read_beside, read_inside
 from tflite_light.contract.values import (
     MINOR,
     Confidence,
@@ -38,6 +38,7 @@ __all__ = [
     "members_of",
     "missing",
     "read",
+    "read_beside",
     "read_inside",
     "sha256",
     "to_json",

@@ -64,7 +64,7 @@ def find(model: Path, network_of: Callable[[bytes], str] | None = None) -> Contr
         content = model.read_bytes()
     except OSError as error:
         raise UserError(f"{model} cannot be read: {error.strerror}.", _READABLE) from error
-    inside, side = read_inside(content, str(model)), _read_beside(beside(model))
+    inside, side = read_inside(content, str(model)), read_beside(model)
     stray = beside(model).is_file() and not side
     if stray and inside:
         say(f"{beside(model)} is not a contract: the one inside {model} is used")
@@ -101,7 +101,12 @@ def read_inside(content: bytes, where: str) -> Contract | None:
     return found
 
 
-def _read_beside(path: Path) -> Contract | None:
+def read_beside(model: Path) -> Contract | None:
+    """The contract beside a file, whether it is this file's or not; None where there is none.
+
+    Raises UserError where it is damaged.
+    """
+    path = beside(model)
     try:
         if not path.is_file() or path.stat().st_size > LIMIT_BYTES:
             return None

@@ -25,7 +25,7 @@ from tflite_light.wording import count, some
 LITTER = {  # of Windows, macOS, Synology, QNAP, ext4, Python; in lower case
     *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
     *("icon\r", "__macosx", "@eadir", "#recycle", "#snapshot", "@recycle", "lost+found"),
-    "__pycache__",
+    *("__pycache__", ".ds_store"),
 }
 SKIP = "leave out strangers (other files, pictures in no class, empty classes), else refused"
 LEAVE_OUT = "pictures, or folders of them, to leave out: paths below the folder, with /"
@@ -132,7 +132,7 @@ class Walk:
             self.broken.append((folder, error.strerror or str(error)))
             return
         for name in names:
-            if name.startswith(".") or name.casefold() in LITTER:
+            if name.startswith(".") or is_litter(name):
                 continue
             path = folder / name
             if self.leave_out and self._is_left_out(path):
@@ -160,6 +160,11 @@ class Walk:
         except OSError as error:
             self.broken.append((path, error.strerror or str(error)))
             return False
+
+
+def is_litter(name: str) -> bool:
+    """Whether a system has left this behind, `._photo.jpg` of macOS for instance."""
+    return name.startswith("._") or name.casefold() in LITTER
 
 
 def require_read(where: str, problems: list[str]) -> None:

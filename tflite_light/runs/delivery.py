@@ -32,8 +32,9 @@ from tflite_light.progress import say
 from tflite_light.runs.describing import description, misfit
 from tflite_light.runs.golden_pictures import golden_pictures
 from tflite_light.runs.making import broken, make, runnable
-from tflite_light.tflite import PACKED, metadata
+from tflite_light.runs.replacing import golden_beside, golden_folder, packed_beside
 from tflite_light.tflite import file as tflite
+from tflite_light.tflite import metadata
 from tflite_light.tflite.identity import network
 from tflite_light.tflite.packed import pack
 from tflite_light.tflite.promises import Promise
@@ -85,7 +86,7 @@ def deliver(
     if unlike := misfit(agreed):
         say(f"{mode.stem}: not for MediaPipe Tasks: {unlike}")
     described = metadata.describe(bare, description(agreed, row, license))
-    goldens = golden_pictures(agreed, TFLiteModel(described), data, f"{path.stem}_golden")
+    goldens = golden_pictures(agreed, TFLiteModel(described), data, golden_folder(path).name)
     digests = Flatbuffer.of(described, network(described))
     agreed = agreed.model_copy(update={"flatbuffer": digests})
     agreed = agreed.with_golden([one for _, one in goldens])
@@ -166,11 +167,6 @@ def accuracy_as(mode: Mode, model: Any, data: Data) -> float:
     return found or 0.0
 
 
-def packed_beside(path: Path) -> Path:
-    """Where the packed form of a file is."""
-    return path.with_name(path.name + PACKED)
-
-
 def _write(
     path: Path,
     content: bytes,
@@ -180,9 +176,7 @@ def _write(
 ) -> None:
     contents: dict[Path, bytes | str] = {packed_beside(path): packed} if packed else {}
     contents |= {**pictures, contract.beside(path): contract.to_json(agreed)}
+    old = {*golden_beside(path), broken(path), packed_beside(path)}
     files.write_all({**contents, path: content})
-    for old in (broken(path), *([] if packed else [packed_beside(path)])):
-        old.unlink(missing_ok=True)
-    for old in (path.parent / f"{path.stem}_golden").glob("*.png"):
-        if old not in contents:
-            old.unlink()
+    for one in old - contents.keys():
+        one.unlink(missing_ok=True)

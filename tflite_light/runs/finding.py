@@ -12,6 +12,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.folder import FOLDERS, Run, open_run
+from tflite_light.runs.overview import is_run
 from tflite_light.runs.record import changed_files, differences, own_digests, papers
 from tflite_light.training import distribution
 
@@ -62,7 +63,8 @@ def owner(target: Path) -> Run | None:
     path = target if target.parent.name else target.absolute()  # typed among the exports
     exported = path.parent.name == "exports" and not target.is_dir()
     folder = path.parent.parent if exported else target
-    return open_run(folder) if (folder / "metrics.json").exists() else None
+    finished = is_run(folder) and (folder / "metrics.json").exists()  # which others write, too
+    return open_run(folder) if finished else None
 
 
 def to_resume(target: Path, name: str, runs: Path, recipe: Recipe) -> Run:

@@ -18,10 +18,11 @@ from tflite_light.pipeline.preprocess import Floats
 from tflite_light.pipeline.reading import read
 from tflite_light.progress import say
 from tflite_light.runs import chain
-from tflite_light.runs.delivery import deliver_all, packed_beside, require_made
+from tflite_light.runs.delivery import deliver_all, require_made
 from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, remark, source_at
 from tflite_light.runs.folder import Run, open_run, require_finished
 from tflite_light.runs.measuring import measure_phase
+from tflite_light.runs.replacing import packed_beside, require_replaceable
 
 
 def export(
@@ -58,6 +59,8 @@ def _exported(
     else:
         run.origin.require_same_data(recipe)
     chosen = recipe.modes(modes)
+    if out:
+        require_replaceable(run.export_path(mode.stem, out) for mode in chosen)
     run.exported()  # a damaged metrics.json is refused before files are written
     pictures = recipe.source.load(recipe.image)
     if run.origin.has_same_data(recipe.source):

@@ -32,12 +32,16 @@ from tflite_light.training.places import Places
 
 LOCK = ".lock"
 FOLDERS = "[!.]*"  # of runs; a hidden one is what is left of a run that was deleted
+_ASKED_SECONDS = 1  # in which those who ask whether a run is locked, and hold it to know, are done
 CLASSIFIER_PHASE = "classifier"  # the first phase of fine-tuning: all else is frozen
 FIT = "fit"  # the phase that trains the network; those after it are named after their stage
-NAMES = {
+OWN = (  # all that a run holds, besides copies of parts
     *("recipe.yaml", "environment.json", "data.json", "history.csv", "metrics.json"),
-    *("tensorboard", "checkpoints", "exports", "report.html", LOCK),
-}  # all that a run holds, besides its own parts
+    *("report.html", LOCK, "tensorboard", "checkpoints", "exports"),
+    *("tensorboard/**/events.out.tfevents.*", "checkpoints/*.npz", "checkpoints/*.plan.json"),
+    *("exports/*.tflite", "exports/*.tflite.packed", "exports/*.json"),
+    "exports/*_golden/[0-9].png",
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +200,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     lock = FileLock(folder / LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_ASKED_SECONDS, poll_interval=0.02)
     except Timeout:
         raise UserError(
             f"{folder} is being written by another process.",

@@ -18,6 +18,7 @@ from tflite_light.pipeline.reading import read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import Wanted, deliver_all, require_made
+from tflite_light.runs.replacing import require_replaceable
 from tflite_light.sockets import load as load_part
 from tflite_light.wording import some
 
@@ -37,12 +38,13 @@ def export(
     recipe = recipes.load(path, changes)
     chosen = recipe.modes(modes)
     out = _require_exportable(recipe, path, chosen, out)
+    paths = {out / f"{Path(path).stem}_{mode.stem}.tflite": mode for mode in chosen}
+    require_replaceable(paths)
     model, data = opened(recipe)
     for mode in chosen:
         mode.require_known(model)
     logits = answers(KerasModel(model), data.test)
-    stem = Path(path).stem
-    files_ = [Wanted(one, model, logits, out / f"{stem}_{one.stem}.tflite") for one in chosen]
+    files_ = [Wanted(mode, model, logits, file) for file, mode in paths.items()]
     rows, unmade = deliver_all(files_, data, [], recipe.license)
     require_made(unmade, rows)
     return rows

@@ -1,17 +1,24 @@
 """Renaming and deleting runs, and nothing but runs that nobody works on."""
 
+import contextlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from tflite_light import files
 from tflite_light.errors import UserError
+from tflite_light.own import is_path
+from tflite_light.pipeline.walk import is_litter
 from tflite_light.runs.finding import require_name
-from tflite_light.runs.folder import NAMES, Run, locked, open_run
-from tflite_light.runs.overview import is_run
+from tflite_light.runs.folder import FOLDERS, OWN, Run, is_locked, locked, open_run
+from tflite_light.runs.overview import RECORD, is_run
 from tflite_light.wording import some
+
+_GOING = ".deleted."  # begins the names of runs that are being removed; they never clash
 
 
 def named(name: str, runs: Path) -> Path:
@@ -34,11 +41,18 @@ def rename(name: str, new: str, runs: Path) -> Path:
     require_name(new)
     folder = named(name, runs)
     target = folder.parent / new
-    if os.path.lexists(target):
-        raise UserError(f"{target} exists.", "Choose another name, or rename that first.")
     _require_unneeded([folder])
     with locked(folder):
-        folder.rename(target)
+        try:
+            target.mkdir()  # alone, a rename would swallow the empty folder of a run that begins
+            folder.rename(target)
+        except FileExistsError:
+            hint = "Choose another name, or rename that first."
+            raise UserError(f"{target} exists.", hint) from None
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                target.rmdir()
+            raise _refused("rename", folder, error) from error
     return target
 
 
@@ -49,11 +63,11 @@ def require_deletable(folders: Sequence[Path]) -> None:
     that an unfinished one needs.
     """
     for folder in folders:
-        if folder.is_symlink() or folder.resolve() == Path.cwd():
+        if folder.is_symlink() or Path.cwd().is_relative_to(folder.resolve()):
             what = "a link to a run" if folder.is_symlink() else "the folder you are in"
             raise UserError(f"{folder} is {what}.", "Delete the run by its own path, from outside.")
         with locked(folder):  # which removes what a killed process left half-written
-            strange = sorted({path.name for path in folder.iterdir()} - NAMES - _own_parts(folder))
+            strange = _strange(folder)
         if strange:
             raise UserError(
                 f"{folder} holds what is not a run's: {some(strange)}.",
@@ -63,28 +77,59 @@ def require_deletable(folders: Sequence[Path]) -> None:
 
 
 def delete(folders: Sequence[Path]) -> None:
-    """Remove runs with all that they hold; what cannot be removed is named.
+    """Remove runs with all that they hold, or none of them; what cannot be removed is named.
 
-    Each vanishes from the list at once: it is renamed first.
+    All vanish from the list before the first is removed. What a killed process left of others goes,
+    too.
     """
     require_deletable(folders)
+    with contextlib.ExitStack() as held:
+        for folder in folders:
+            held.enter_context(locked(folder))
+        going = _set_aside(folders)
+        for place in {one for folder in folders for one in folder.parent.glob(f"{_GOING}*")}:
+            if place not in going.values() and not is_locked(place):
+                shutil.rmtree(place, ignore_errors=True)
+        left = [one for folder, place in going.items() if (one := _removed(folder, place))]
+    if left:
+        raise left[0]
+
+
+def _set_aside(folders: Sequence[Path]) -> dict[Path, Path]:
+    """Give all of them names that no list shows, or none of them."""
+    going: dict[Path, Path] = {}
     for folder in folders:
-        going = folder.with_name(f".{folder.name}.deleted")
-        with locked(folder):
-            folder.rename(going)
-            try:
-                shutil.rmtree(going)
-            except OSError as error:
-                raise UserError(
-                    f"cannot delete all of {folder}: {error.filename}: {error.strerror}.",
-                    f"What is left lies in {going}.",
-                ) from error
+        place = folder.with_name(f"{_GOING}{secrets.token_hex(4)}")
+        try:
+            folder.rename(place)
+        except OSError as error:
+            for before, after in going.items():
+                after.rename(before)
+            raise _refused("delete", folder, error) from error
+        going[folder] = place
+    return going
+
+
+def _removed(folder: Path, place: Path) -> UserError | None:
+    """What keeps a run that was set aside from being removed."""
+    try:
+        shutil.rmtree(place)
+    except OSError as error:
+        return UserError(
+            f"cannot delete all of {folder}: {error.filename}: {error.strerror}.",
+            f"What is left lies in {place}.",
+        )
+    return None
+
+
+def _refused(what: str, folder: Path, error: OSError) -> UserError:
+    return UserError(f"cannot {what} {folder}: {error.strerror}.", "Nothing was changed.")
 
 
 def _require_unneeded(folders: Sequence[Path]) -> None:
     """Raises UserError where an unfinished run beside them names one of them in its recipe."""
     going = {folder.resolve(): folder for folder in folders}
-    beside = {path for folder in folders for path in folder.parent.glob("*")}
+    beside = {path for folder in folders for path in folder.parent.glob(FOLDERS)}
     others = sorted(path for path in beside if path.resolve() not in going)
     for run in filter(None, map(_unfinished, others)):
         texts = _texts(run.recipe.model_dump(mode="json"))
@@ -97,11 +142,20 @@ def _require_unneeded(folders: Sequence[Path]) -> None:
                 )
 
 
-def _own_parts(folder: Path) -> set[str]:
-    """The copies of parts outside the package; none of a run that cannot be opened."""
+def _strange(folder: Path) -> list[str]:
+    """What lies in a run and is neither its own nor left behind by a system."""
+    own = {path for pattern in OWN for path in folder.glob(pattern)} | _own_parts(folder)
+    found = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    names = sorted(path.relative_to(folder) for path in found - own)
+    return [str(name) for name in names if not any(map(is_litter, name.parts))]
+
+
+def _own_parts(folder: Path) -> set[Path]:
+    """The copies of parts outside the package, by the run's record: they may have been changed."""
     try:
-        return {*open_run(folder).recipe.own_files}
-    except UserError:
+        recorded = files.read_json(folder / RECORD)["parts"]
+        return {folder / name for name in recorded if is_path(name)}
+    except (UserError, TypeError, KeyError):
         return set()
 
 
