@@ -218,6 +218,14 @@ def test_no_default_stands_for_what_a_contract_leaves_out(model: Path) -> None:
     assert "int8.json is damaged, image.mean: is missing." in refusal(model)
 
 
+def test_labels_that_write_to_the_terminal_are_no_contract_s(model: Path) -> None:
+    edit(model, lambda value: value["labels"].__setitem__(0, "\x1b[31mred"))
+    assert (
+        r"int8.json is damaged, labels: '\x1b[31mred' has characters that cannot be written."
+        in refusal(model)
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "size", "message"),
     [
