@@ -1,7 +1,9 @@
 """What the rows of a run say of each phase's model, against figures counted by hand."""
 
+import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tflite_light.contract import Image
 from tflite_light.measure.accuracy import Answered, Measured, pair_files
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
+from tflite_light.measure.significance import Paired
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.reading import read
@@ -74,6 +77,35 @@ def test_evaluate_shows_the_same_rows_also_of_older_runs(run: Path, call: Call) 
     assert as_json(call("export", run, "--int8", "--json"))["exports"]
     kept = files.read_json(run / "metrics.json")["rows"]
     assert [KEYS[0] in row for row in kept] == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"name": -1}, "name"),
+        ({"deflated_bytes": "x"}, "deflated_bytes"),
+        ({"seconds": [1]}, "seconds"),
+        ({"val_interval": []}, "val_interval"),
+        (
+            {"paired": {"against": "int8", "pictures": 3, "only_this": -1, "only_other": 0}},
+            "paired",
+        ),
+        ({"confusion": True}, "bool"),
+        ({"confusion": {"classes": [{"name": {}}], "counts": {}}}, "names"),
+        ({"confusion": {"classes": [{"name": "a"}], "counts": {"a": {"a": None}}}}, "counts"),
+        ({"confusion": {"classes": [{"name": "a"}], "counts": {}}}, "no picture"),
+    ],
+)
+def test_a_row_with_figures_of_another_kind_is_refused(
+    change: dict[str, Any], problem: str
+) -> None:
+    """As a hand that edits metrics.json makes them; tables would end in a traceback."""
+    row = Measured("float32", 20, 0.7, confusion=CONFUSION)
+    row.paired = Paired("int8", 20, 3, 1)
+    found = json.loads(json.dumps(row.to_json()))
+    assert Measured.from_json(found) == row
+    with pytest.raises((ValueError, TypeError), match=problem):
+        Measured.from_json(found | change)
 
 
 def test_the_tables_fit_120_columns_and_cut_no_figure(
