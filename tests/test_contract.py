@@ -349,7 +349,16 @@ def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
     assert len(goldens.warnings([*found, *found])) == 3
 
 
-@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "", "/dev/zero"])
+@pytest.mark.parametrize("name", ["../0.png", "int8_golden/../../0.png", "/dev/zero"])
+def test_a_golden_picture_elsewhere_is_refused(model: Path, name: str) -> None:
+    """A strange .json would have `android` pack any picture of this computer into an app."""
+    edit(model, lambda value: value["golden"][1].update(picture=name))
+    assert f"int8.json is damaged, golden.1.picture: {name!r} leads out of its folder." in refusal(
+        model
+    )
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "", "a..b"])
 def test_a_golden_picture_that_is_no_file_is_passed_over(model: Path, name: str) -> None:
     edit(model, lambda value: value["golden"][0].update(picture=name))
     assert findings(model) == []
