@@ -93,6 +93,7 @@ def test_a_profile_counts_the_kernels_of_all_parts(tmp_path: Path) -> None:
         (["two.tflite"], "cannot be timed: it has 2 inputs and 2 outputs"),
         (["good.tflite", "--threads", "1,x"], "--threads: '1,x' is not a list of numbers"),
         (["good.tflite", "--threads", "\u00b2"], "'\u00b2' is not a list of numbers from 1 to 64"),
+        (["good.tflite", "--threads", "9" * 5000], "9' is not a list of numbers from 1 to 64"),
         (["good.tflite", "--threads", "65"], "'65' is not a list of numbers from 1 to 64"),
         (["good.tflite", "--against", "none.tflite"], "none.tflite cannot be read: No such file"),
     ],

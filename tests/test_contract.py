@@ -218,6 +218,14 @@ def test_no_default_stands_for_what_a_contract_leaves_out(model: Path) -> None:
     assert "int8.json is damaged, image.mean: is missing." in refusal(model)
 
 
+def test_labels_that_write_to_the_terminal_are_no_contract_s(model: Path) -> None:
+    edit(model, lambda value: value["labels"].__setitem__(0, "\x1b[31mred"))
+    assert (
+        r"int8.json is damaged, labels: '\x1b[31mred' has characters that cannot be written."
+        in refusal(model)
+    )
+
+
 @pytest.mark.parametrize(
     ("method", "size", "message"),
     [
@@ -341,7 +349,16 @@ def test_each_finding_names_its_picture_and_what_differs(model: Path) -> None:
     assert len(goldens.warnings([*found, *found])) == 3
 
 
-@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "", "/dev/zero"])
+@pytest.mark.parametrize("name", ["../0.png", "int8_golden/../../0.png", "/dev/zero"])
+def test_a_golden_picture_elsewhere_is_refused(model: Path, name: str) -> None:
+    """A strange .json would have `android` pack any picture of this computer into an app."""
+    edit(model, lambda value: value["golden"][1].update(picture=name))
+    assert f"int8.json is damaged, golden.1.picture: {name!r} leads out of its folder." in refusal(
+        model
+    )
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a\0b", "", "a..b"])
 def test_a_golden_picture_that_is_no_file_is_passed_over(model: Path, name: str) -> None:
     edit(model, lambda value: value["golden"][0].update(picture=name))
     assert findings(model) == []

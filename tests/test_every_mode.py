@@ -9,7 +9,7 @@ import pytest
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
 from tflite_light.data.sign_digits import SignDigits
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
@@ -19,6 +19,7 @@ from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import normalise
 from tflite_light.runs.delivery import deliver
+from tflite_light.runs.making import make
 from tflite_light.sockets import load, names
 from tflite_light.stack import keras
 from tflite_light.tflite.ends import dequantise, quantise
@@ -118,6 +119,18 @@ def test_a_file_that_xnnpack_refuses_is_an_error(data: Data, tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"int8\.tflite was converted but does not run: failed"):
         deliver(Int8(), network, logits, data, [], tmp_path / "int8.tflite")
     assert [path.name for path in tmp_path.iterdir()] == ["int8.broken.tflite"]
+
+
+def test_a_file_that_answers_with_nan_is_one_that_cannot_be_made(
+    data: Data, tmp_path: Path
+) -> None:
+    """So a run goes on with the others."""
+    inputs = keras.layers.Input((32, 32, 3))
+    last = keras.layers.Dense(10, bias_initializer=keras.initializers.Constant(np.nan))
+    network = keras.Model(inputs, last(keras.layers.GlobalAveragePooling2D()(inputs)))
+    with pytest.raises(Unmade, match="the network answers with NaN or infinity"):
+        make(Float32(), network, data, [], tmp_path / "float32.tflite")
+    assert [path.name for path in tmp_path.iterdir()] == ["float32.broken.tflite"]
 
 
 def test_pixels_survive_quantising_to_the_last_one(model: Any, data: Data) -> None:

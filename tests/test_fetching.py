@@ -1,8 +1,10 @@
 """Published weights are fetched from a server on this machine: whole, in pieces, and not at all."""
 
 import hashlib
+import http.client
 import http.server
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,16 +26,25 @@ from tflite_light.weights._published import NONE_OF, TABLE, Published
 from tflite_light.weights.imagenet import Imagenet
 from tflite_light.weights.torch import Torch
 
-CONTENT = np.random.default_rng(0).bytes(2_500_000)
+CONTENT = _fetching.HDF5 + np.random.default_rng(0).bytes(2_499_992)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 ROW = next(row for row in TABLE if row.model == "squeezenet")
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Answers `/whole`, `/cut` (a million bytes an answer), `/moved` and `/loop`; all else 404."""
+    """Answers `/whole`, `/cut` (a million bytes an answer), `/short` (ranges of 400,000) and
+    `/moved`; all else 404.
+
+    `version` is its ETag, and `stated` and `length` are headers in place of the true ones.
+    """
 
     content = CONTENT
     ranges: bool = True
+    heeds_if_range: bool = True
+    version = ""
+    stated = ""
+    length = ""
+    status = 200  # of a whole file
     asked: list[tuple[str, str | None]]
 
     @property
@@ -54,16 +65,26 @@ class Answers(http.server.BaseHTTPRequestHandler):
             self.send_header("Location", "/whole")
             self.end_headers()
             return
-        if self.path not in ("/whole", "/cut"):
+        if self.path not in ("/whole", "/cut", "/short"):
             self.send_error(404)
             return
         begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
         if begin >= len(server.content):
             self.send_error(416)
             return
-        rest = server.content[begin:]
-        self.send_response(206 if wanted and server.ranges else 200)
-        self.send_header("Content-Length", str(len(rest)))
+        known = self.headers.get("If-Range", server.version)
+        if server.heeds_if_range and known != server.version:
+            begin = 0
+        rest, size = server.content[begin:], len(server.content)
+        if begin and self.path == "/short":
+            rest = rest[:400_000]
+        self.send_response(206 if begin else server.status)
+        self.send_header("Content-Length", server.length or str(len(rest)))
+        if begin:
+            stated = server.stated or f"bytes {begin}-{begin + len(rest) - 1}/{size}"
+            self.send_header("Content-Range", stated)
+        if server.version:
+            self.send_header("ETag", server.version)
         self.end_headers()
         self.wfile.write(rest[:1_000_000] if self.path == "/cut" else rest)
 
@@ -170,11 +191,94 @@ def test_a_part_that_is_too_long_begins_anew(server: Server, cache: Path) -> Non
     assert fetched(row(f"{server.url}/whole")).read_bytes() == CONTENT
 
 
-def test_without_a_digest_no_part_is_gone_on_with(server: Server, cache: Path) -> None:
+def test_without_digest_and_version_no_part_is_gone_on_with(server: Server, cache: Path) -> None:
     cache.mkdir()
     (cache / "whole.part").write_bytes(b"another's")
     assert fetched(row(f"{server.url}/whole", "")).read_bytes() == CONTENT
     assert server.asked == [("/whole", None)]
+    server.version = 'W/"weak"'
+    refusal = refused(row(f"{server.url}/cut", ""))
+    assert "broke off after 1,000,000 bytes" in refusal.problem
+    assert refusal.hint.startswith("Type the command again: it begins anew.")
+
+
+def test_without_a_digest_the_server_s_version_is_gone_on_with_later(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_fetching, "TRIES", 2)
+    server.version = '"one"'
+    refusal = refused(row(f"{server.url}/cut", ""))
+    assert refusal.hint.startswith("Type the command again: it goes on there.")
+    assert fetched(row(f"{server.url}/cut", "")).read_bytes() == CONTENT
+    assert server.asked[-1] == ("/cut", "bytes=2000000-")
+    assert sorted(one.name for one in cache.iterdir()) == [".cut.lock", "cut"]
+
+
+def begun(cache: Path, name: str, size: int) -> None:
+    """As a transfer of version "one" leaves it that broke off after `size` bytes."""
+    cache.mkdir()
+    (cache / f"{name}.part").write_bytes(CONTENT[:size])
+    (cache / f"{name}.version").write_text('"one"')
+
+
+@pytest.mark.parametrize("heeds_if_range", [True, False])
+def test_a_file_that_changed_between_two_tries_begins_anew(
+    heeds_if_range: bool, server: Server, cache: Path
+) -> None:
+    begun(cache, "cut", 1_000_000)
+    server.heeds_if_range = heeds_if_range
+    server.content, server.version = _fetching.HDF5 + CONTENT[:2_000_000], '"two"'
+    assert fetched(row(f"{server.url}/cut", "")).read_bytes() == server.content
+
+
+@pytest.mark.parametrize("stated", ["bytes 0-2499999/2500000", "bytes 9-/*", "all"])
+def test_another_range_than_was_asked_for_begins_anew(
+    stated: str, server: Server, cache: Path
+) -> None:
+    begun(cache, "whole", 1000)
+    server.version, server.stated = '"one"', stated
+    assert fetched(row(f"{server.url}/whole", "")).read_bytes() == CONTENT
+    assert server.asked == [("/whole", "bytes=1000-"), ("/whole", None)]
+
+
+def test_a_shorter_range_is_gone_on_with_to_the_end(server: Server, cache: Path) -> None:
+    """Its Content-Length is its own, the file's is in Content-Range."""
+    begun(cache, "short", 1_300_000)
+    server.version = '"one"'
+    assert fetched(row(f"{server.url}/short", "")).read_bytes() == CONTENT
+    assert [asked for _, asked in server.asked] == [
+        f"bytes={begin}-" for begin in (1_300_000, 1_700_000, 2_100_000)
+    ]
+
+
+def test_what_is_no_file_of_weights_is_not_kept(server: Server, cache: Path) -> None:
+    file = row(f"{server.url}/whole", "")
+    server.content = b"<html>Log in</html>"
+    assert refused(file).problem.endswith("than the published: it is no HDF5 file.")
+    server.content, server.status = b"-", 204
+    assert refused(file).problem == f"{file.url}: HTTP 204 No Content."
+    assert not list(cache.glob("whole*"))
+    (cache / "whole").write_bytes(b"<html>")  # as earlier versions kept it
+    assert refused(file).problem == f"{cache}/whole is not the published file: it is no HDF5 file."
+
+
+def test_a_length_that_is_no_number_is_none(server: Server, cache: Path) -> None:
+    server.length = "abc"
+    assert fetched(row(f"{server.url}/whole", "")).read_bytes() == CONTENT
+
+
+def test_a_transfer_whose_encryption_breaks_goes_on_by_itself(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, errors = http.client.HTTPResponse.read, [ssl.SSLError("bad record")]
+
+    def breaking(self: http.client.HTTPResponse, size: int | None = None) -> bytes:
+        if errors:
+            raise errors.pop()
+        return read(self, size)
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", breaking)
+    assert fetched(row(f"{server.url}/whole")).read_bytes() == CONTENT
 
 
 def test_what_cannot_be_had_says_which_file_to_put_where(
@@ -244,6 +348,11 @@ def test_a_row_s_network_has_the_names_of_its_file(file: Published) -> None:
     known = weights.references(architecture)
     assert known
     assert ("keras" in known) == file.by_keras
+
+
+def test_files_without_a_digest_are_hdf5() -> None:
+    """By which they are told from others' answers."""
+    assert {file.name[-3:] for file in TABLE if not file.digest} == {".h5"}
 
 
 def test_files_of_a_table_have_different_names() -> None:

@@ -1,10 +1,11 @@
 """What the rows of a run say of each phase's model, against figures counted by hand."""
 
+import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tflite_light.measure.accuracy import Answered, Measured, measure, pair_file
 from tflite_light.measure.confusion import Confusion
 from tflite_light.measure.kernels import deflated_bytes, kernels, most_values
 from tflite_light.measure.runners import KerasModel
+from tflite_light.measure.significance import Paired
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import Pictures
@@ -100,6 +102,35 @@ def test_ms_is_without_what_keras_does_at_the_first_batch_of_a_size(examples: Ex
     row, _ = measure("fit", Slow(model), part, [str(number) for number in range(10)])
     assert Slow.sizes == {64, 6}
     assert 70 * (row.latency_ms or 0) < 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"name": -1}, "name"),
+        ({"deflated_bytes": "x"}, "deflated_bytes"),
+        ({"seconds": [1]}, "seconds"),
+        ({"val_interval": []}, "val_interval"),
+        (
+            {"paired": {"against": "int8", "pictures": 3, "only_this": -1, "only_other": 0}},
+            "paired",
+        ),
+        ({"confusion": True}, "bool"),
+        ({"confusion": {"classes": [{"name": {}}], "counts": {}}}, "names"),
+        ({"confusion": {"classes": [{"name": "a"}], "counts": {"a": {"a": None}}}}, "counts"),
+        ({"confusion": {"classes": [{"name": "a"}], "counts": {}}}, "no picture"),
+    ],
+)
+def test_a_row_with_figures_of_another_kind_is_refused(
+    change: dict[str, Any], problem: str
+) -> None:
+    """As a hand that edits metrics.json makes them; tables would end in a traceback."""
+    row = Measured("float32", 20, 0.7, confusion=CONFUSION)
+    row.paired = Paired("int8", 20, 3, 1)
+    found = json.loads(json.dumps(row.to_json()))
+    assert Measured.from_json(found) == row
+    with pytest.raises((ValueError, TypeError), match=problem):
+        Measured.from_json(found | change)
 
 
 def test_the_tables_fit_120_columns_and_cut_no_figure(

@@ -269,6 +269,17 @@ def test_a_file_of_another_tool_is_run_by_its_metadata(call: Call, picture: Path
     )
 
 
+def test_labels_of_another_tool_leave_the_terminal_and_the_columns_alone(
+    call: Call, picture: Path
+) -> None:
+    labels = "\x1b]0;owned\x07red\t1\ngr\u2028ün\n\u200cname\\t\n"  # the last is as it should be
+    shown = {r"\x1b]0;owned\x07red\t1", r"gr\u2028ün", "\u200cname\\t"}
+    assert set(ask(call, written(classifier(), labels=labels), picture)) == shown
+    done = call("predict", "net.tflite", picture, "--top", "3")
+    assert {line.split("\t")[1] for line in done.stdout.splitlines()} == shown
+    assert {line.count("\t") for line in done.stdout.splitlines()} == {2}
+
+
 def test_the_files_that_google_hosts_say_how_they_are_used(tmp_path: Path) -> None:
     """Their metadata have a mean and a deviation of 127.5, which is the uint8 pixel within a step."""
     packed = ROOT / "tests" / "hosted" / "mobilenet_v1_0.25_128_quant.tflite.gz"

@@ -198,9 +198,15 @@ def test_resume_is_refused_where_there_is_nothing_or_another_recipe(copy: Path, 
     assert "nothing to resume: no unfinished run of tiny" in message
     (run / "metrics.json").unlink()
     change = ("--set", "train.epochs=9")
-    for target in (copy / "tiny.yaml", run):
-        message = complaint(call("train", target, "--runs", copy / "runs", "--resume", *change))
+    for target in ((copy / "tiny.yaml", "--runs", copy / "runs"), (run,)):
+        message = complaint(call("train", *target, "--resume", *change))
         assert "was started with another recipe: train.epochs was 3 and is 9." in message
+
+
+@pytest.mark.parametrize("option", ["--name", "--runs"])
+def test_resume_of_a_run_takes_no_name_and_no_place(copy: Path, call: Call, option: str) -> None:
+    message = complaint(call("train", copy / "runs" / "tiny", "--resume", option, "other"))
+    assert "tiny is the run that goes on: `--name` and `--runs` would be ignored." in message
 
 
 @pytest.mark.parametrize("harm", ["cut", "emptied", "flipped", "removed", "another's"])

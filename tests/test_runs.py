@@ -83,6 +83,17 @@ def test_runs_are_listed_with_what_they_reached(runs: Path, call: Call) -> None:
     assert listed()["half"]["problem"] == "runs/half/history.csv is damaged."
 
 
+def test_a_damaged_metrics_json_is_named(runs: Path, call: Call) -> None:
+    path = runs / "done/metrics.json"
+    metrics = json.loads(path.read_text())
+    for row in ({**metrics["rows"][0], "top1": "much"}, None):
+        path.write_text(json.dumps({**metrics, "rows": [row] if row else []}))
+        shown = call("runs", "show", "done")
+        assert shown.exit_code == 0
+        assert "state     broken\n" in shown.stdout
+        assert "problem   runs/done/metrics.json is damaged" in shown.stdout
+
+
 def test_no_runs_are_an_empty_list(call: Call) -> None:
     done = call("runs")
     assert (done.exit_code, done.stdout) == (0, "")

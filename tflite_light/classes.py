@@ -36,11 +36,19 @@ def difference(expected: Sequence[str], found: Sequence[str]) -> str:
 
 def require_printable(where: str, classes: list[str]) -> None:
     """Raises UserError where a class name cannot go into the contract's JSON, or on one line."""
-    for name in classes:
-        if any(unicodedata.category(character) in _UNPRINTABLE for character in name):
-            raise UserError(
-                f"{where}: class {name!r} has characters that cannot be written.", "Rename it."
-            )
+    if strange := next((name for name in classes if printable(name) != name), None):
+        raise UserError(
+            f"{where}: class {strange!r} has characters that cannot be written.", "Rename it."
+        )
+
+
+def printable(name: str) -> str:
+    """The name on one line, and such that it changes no terminal: a tab is written as `\\t`."""
+    if name.isprintable():
+        return name
+    return "".join(
+        repr(one)[1:-1] if unicodedata.category(one) in _UNPRINTABLE else one for one in name
+    )
 
 
 def distinct(where: str, names: list[str]) -> list[str]:

@@ -12,11 +12,12 @@ RUNS = 100
 
 
 def _numbers(_context: Any, _option: Any, text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and 0 < int(part) <= 64 for part in parts):
+    known = {str(number): number for number in range(1, 65)}
+    parts = [part.strip() for part in text.split(",")]
+    if not known.keys() >= set(parts):
         problem = f"--threads: {text!r} is not a list of numbers from 1 to 64."
         raise UserError(problem, "Write `--threads 1,2`.")
-    return list(dict.fromkeys(int(part) for part in parts))
+    return list(dict.fromkeys(known[part] for part in parts))
 
 
 @click.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tflite_light.commands._options import (
+    RUNS,
     data_option,
     recipe_path,
     reports,
@@ -61,15 +62,11 @@ def command(
     distribution.join()
     from tflite_light.runs import conductor, finding
 
-    if name is None:
-        name = recipe.name if recipe.is_dir() else recipe.stem
-    if data and not resume:
-        raise UserError(
-            "`--data` goes with `--resume`, for pictures that were moved.",
-            "Set the data of a new run in its recipe, or by `--set data.directory.path=FOLDER`.",
-        )
+    _require_effect(recipe, resume, data, name, runs)
     for remark in checked.remarks():
         say(f"note: {remark}")
+    if name is None:
+        name = recipe.name if recipe.is_dir() else recipe.stem
     try:
         if resume:
             run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
@@ -104,6 +101,22 @@ def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, A
     click.echo(f"  tflite-light evaluate {folder}")
     click.echo(f"  tflite-light export {folder} --int8 --out app")
     return {"run": str(run.folder), "exports": exports, "rows": [row.to_json() for row in rows]}
+
+
+def _require_effect(
+    recipe: Path, resume: bool, data: Path | None, name: str | None, runs: Path
+) -> None:
+    """Raises UserError where an option would be ignored."""
+    if data and not resume:
+        raise UserError(
+            "`--data` goes with `--resume`, for pictures that were moved.",
+            "Set the data of a new run in its recipe, or by `--set data.directory.path=FOLDER`.",
+        )
+    if resume and recipe.is_dir() and (name is not None or runs != RUNS):
+        raise UserError(
+            f"{recipe} is the run that goes on: `--name` and `--runs` would be ignored.",
+            "Leave them out; or give the recipe's file, for its newest unfinished run of a name.",
+        )
 
 
 def _write_page(run: "Run", page: str) -> Path:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, StrictInt, ValidationError
 
+from tflite_light.classes import printable
 from tflite_light.contract.archive import (
     CONTRACT,
     LABELS,
@@ -134,6 +135,9 @@ def _parse(content: bytes, where: str) -> Contract | None:
     missing = Image.model_fields.keys() - found.image.model_fields_set
     if missing:  # a default would stand for what the model was trained with
         raise _damaged(where, f"image.{min(missing)}", "is missing")
+    for label in found.labels:
+        if printable(label) != label:  # the kit's own are checked before a training
+            raise _damaged(where, "labels", f"{label!r} has characters that cannot be written")
     return found
 
 

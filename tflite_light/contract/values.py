@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import FailFast, Field
+from pydantic import AfterValidator, FailFast, Field
 
 from tflite_light.contract.image import Image
 from tflite_light.parts import Part
@@ -50,6 +51,13 @@ class Flatbuffer(Part):
         return len(start) == self.size_bytes and sha256(start) == self.sha256
 
 
+def _below(path: str) -> str:
+    """A strange .json could have any picture of this computer packed into an app."""
+    if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise ValueError(f"{path!r} leads out of its folder")
+    return path
+
+
 class Golden(Part):
     """A picture beside the file, and the file's own answer to it.
 
@@ -59,7 +67,9 @@ class Golden(Part):
     differ a little where the runtime is another.
     """
 
-    picture: str = Field(description="path, from the folder of the .json")
+    picture: Annotated[str, AfterValidator(_below)] = Field(
+        description="path, from the folder of the .json, and in it"
+    )
     label: str | None = Field(description="what is on it, where that is known")
     decoded_sha256: str | None = Field(
         None, description="of the uint8 RGB pixels, [height, width, 3]; null before minor 2"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
+from pydantic import InstanceOf, TypeAdapter
 
 from tflite_light import contract
 from tflite_light.contract import Confidence, Contract
@@ -84,7 +85,7 @@ class Measured:
     rejected: float | None = None
     outliers: int | None = None
     outliers_rejected: float | None = None
-    answered: Answered | None = field(default=None, repr=False, compare=False)
+    answered: InstanceOf[Answered] | None = field(default=None, repr=False, compare=False)
 
     @property
     def top1_interval(self) -> tuple[float, float] | None:
@@ -101,14 +102,14 @@ class Measured:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """What `to_json` made, also by an earlier version; without `answered`."""
-        known = {one.name: found[one.name] for one in fields(cls) if one.name in found}
-        if known.get("confusion"):
-            known["confusion"] = Confusion.from_json(known["confusion"])
-        if known.get("paired"):
-            names = [one.name for one in fields(Paired)]
-            known["paired"] = Paired(**{name: known["paired"][name] for name in names})
-        return cls(**known)
+        """What `to_json` made, also by an earlier version; without `answered`.
+
+        Raises ValueError, TypeError or KeyError where it is damaged.
+        """
+        known = {**found, "answered": None}
+        if found.get("confusion"):
+            known["confusion"] = Confusion.from_json(found["confusion"])
+        return TypeAdapter(cls).validate_python(known)
 
 
 def answers(runner: Runner, examples: Examples) -> Floats:

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Self
 
+from pydantic import NonNegativeInt, TypeAdapter
+
 from tflite_light.measure.balance import Balance
 from tflite_light.measure.significance import wilson
 
-Counts = Mapping[str, Mapping[str, int]]
+Counts = Mapping[str, Mapping[str, NonNegativeInt]]
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,12 @@ class Confusion:
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        return cls(tuple(one["name"] for one in found["classes"]), found["counts"])
+        """Raises ValueError, TypeError or KeyError where it is damaged."""
+        names = [one["name"] for one in found["classes"]]
+        made = TypeAdapter(cls).validate_python({"names": names, "counts": found["counts"]})
+        if not made.pictures:
+            raise ValueError("it counts no picture")
+        return made
 
 
 def _mean(values: Sequence[float]) -> float:

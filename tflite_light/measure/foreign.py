@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tflite_light import contract
+from tflite_light.classes import printable
 from tflite_light.contract import Contract, Image, Tensor
 from tflite_light.contract.image import AS_WRITTEN
 from tflite_light.errors import UserError
@@ -125,7 +126,7 @@ def _labels(path: Path, found: Found, content: bytes) -> list[str]:
         absent = f": {found.labels} is not in the file" if found.labels else ""
         what = "a file of type TENSOR_AXIS_LABELS of the output"
         raise _lacking(path, f"Its metadata lack the labels ({what}){absent}")
-    return labels
+    return [printable(label) for label in labels]
 
 
 def _lacking(path: Path, what: str) -> UserError:

@@ -7,6 +7,8 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import Any, Self
 
+from pydantic import NonNegativeInt
+
 CONFIDENCE = 0.95
 
 
@@ -34,8 +36,8 @@ class Paired:
 
     against: str
     pictures: int
-    only_this: int
-    only_other: int
+    only_this: NonNegativeInt
+    only_other: NonNegativeInt
 
     @cached_property
     def p_value(self) -> float:

@@ -29,13 +29,12 @@ _COMPARED = 16  # pictures on which a rewritten file must answer as before
 def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: Path) -> bytes:
     """Raises Unmade as `deliver` does, and then keeps the file at `broken(path)`."""
     converted = mode.convert(model, data.train)
+    pictures = data.train if len(data.train) else data.test  # an import may have none to train on
+    batches = list(pictures.inputs(pictures.sample(_COMPARED)))
     with _kept_if_broken(converted, path):
         mode.check(File(converted), by_kernels(unquantised(model)))
         _require_kept(promises, File(converted), path)
-        before = runnable(converted, path.name)
-    pictures = data.train if len(data.train) else data.test  # an import may have none to train on
-    batches = list(pictures.inputs(pictures.sample(_COMPARED)))
-    answers = before.logits(batches)
+        answers = runnable(converted, path.name).logits(batches)
 
     def keeps(content: bytes) -> bool:
         if any(promise.shortfall(File(content)) for promise in promises):

@@ -87,6 +87,8 @@ def _reached(run: Run) -> dict[str, Any]:
         trained = {"epoch": run.epochs_done(phase), "epochs": run.epochs(phase)} if phase else {}
         return known | {"state": "stopped", "phase": phase} | trained
     rows = run.measured()
+    if not rows:
+        raise UserError(f"{run.metrics_path} is damaged: it has no rows.", "Restore it.")
     exported = [row for row in rows if row.size_bytes and row.top1 is not None]
     best = min(exported, key=lambda row: (-(row.top1 or 0), row.size_bytes or 0), default=None)
     return known | {

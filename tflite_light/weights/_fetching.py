@@ -3,9 +3,10 @@
 import hashlib
 import http.client
 import os
+import re
+import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ OFFLINE = "TFLITE_LIGHT_OFFLINE"  # not empty: nothing is fetched
 MB = 1_000_000
 TRIES = 3  # of a transfer that breaks off
 SILENCE = 30  # seconds without a byte, after which a server is given up
-_BROKEN = (ConnectionError, TimeoutError, http.client.HTTPException)
+HDF5 = b"\x89HDF\r\n\x1a\n"  # how Keras' files begin
+_BROKEN = (ConnectionError, TimeoutError, ssl.SSLError, http.client.HTTPException)
 
 
 def fetched(file: Published) -> Path:
@@ -67,8 +69,6 @@ def _require_writable(folder: Path) -> None:
 
 def _fetch(file: Published, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
-    if not file.digest:  # two halves of different files could not be told from the whole
-        part.unlink(missing_ok=True)
     say(f"fetching {file.url}")
     for left in reversed(range(TRIES)):
         try:
@@ -76,10 +76,12 @@ def _fetch(file: Published, path: Path) -> None:
             break
         except _BROKEN as error:
             if not left:
+                there = "it goes on there" if _kept(file, part) else "it begins anew"
                 raise UserError(
                     f"{file.url} broke off after {_size(part):,} bytes: {_reason(error)}.",
-                    f"Type the command again: it goes on there. {put(file)}",
+                    f"Type the command again: {there}. {put(file)}",
                 ) from error
+    _beside(part).unlink(missing_ok=True)
     if odd := _mismatch(part, file):
         part.unlink()
         raise UserError(f"{file.url} gave another file than the published: {odd}.", put(file))
@@ -87,53 +89,88 @@ def _fetch(file: Published, path: Path) -> None:
 
 
 def _receive(file: Published, part: Path) -> None:
-    """Add to `part` what it lacks. Raises one of _BROKEN where less comes than was announced."""
-    have = _size(part)
-    with _answer(file, have) as answer:
-        if answer.status != 206:
-            have = 0
-        length = answer.headers.get("Content-Length")
-        total = have + int(length) if length else None
-        megabytes = -(-((total or 0) - have) // MB)
-        with part.open("ab" if have else "wb") as target:
-            for chunk in counted(_chunks(answer), megabytes, f"{file.name}, MB"):
+    """Add to `part` what it lacks. Raises one of _BROKEN where not all comes that was announced."""
+    with _answer(file, _kept(file, part), _version(part)) as answer:
+        begin, total = _span(answer)
+        if not begin:  # emptied first: no bytes lie beside the version of others
+            part.write_bytes(b"")
+            _beside(part).write_text(_stated(answer))
+        megabytes = -(-((total or 0) - begin) // MB)
+        with part.open("ab") as target:
+            for chunk in counted(iter(lambda: answer.read(MB), b""), megabytes, f"{file.name}, MB"):
                 target.write(chunk)
-    if total is not None and _size(part) < total:
+    if total is not None and _size(part) != total:
         raise ConnectionError(f"{total:,} were announced")
 
 
-def _answer(file: Published, have: int) -> Any:
+def _kept(file: Published, part: Path) -> int:
+    """Bytes to go on after: without digest or version, two halves of different files could not be
+    told from the whole."""
+    return _size(part) if file.digest or _version(part) else 0
+
+
+def _version(part: Path) -> str:
+    path = _beside(part)
+    return path.read_text() if path.exists() else ""
+
+
+def _beside(part: Path) -> Path:
+    """Where `_stated` of the answer lies that `part` begins."""
+    return part.with_suffix(".version")
+
+
+def _stated(answer: Any) -> str:
+    """Which version of the file an answer is of; a weak ETag, W/"...", says nothing of bytes."""
+    tag = answer.headers.get("ETag", "")
+    return str(tag if tag.startswith('"') else answer.headers.get("Last-Modified", ""))
+
+
+def _span(answer: Any) -> tuple[int, int | None]:
+    """Where in the file an answer begins, and the bytes of the whole; None, -1 if it is unsaid."""
+    if answer.status == 206:
+        stated = answer.headers.get("Content-Range", "")
+        found = re.fullmatch(r"bytes (\d{1,15})-\d+/(\d{1,15})", stated)
+        return (int(found[1]), int(found[2])) if found else (-1, None)
+    length = answer.headers.get("Content-Length", "")
+    return 0, int(length) if re.fullmatch(r"\d{1,15}", length) else None
+
+
+def _answer(file: Published, have: int, version: str) -> Any:
+    """To a request for what follows `have` bytes of a version, or for all of the file."""
     request = urllib.request.Request(file.url, headers={"User-Agent": "tflite-light"})
     if have:
         request.add_header("Range", f"bytes={have}-")
+        if version:
+            request.add_header("If-Range", version)
     try:
         answer = urllib.request.urlopen(request, timeout=SILENCE)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # there is no more than that
-            return _answer(file, 0)
+            return _answer(file, 0, "")
         raise UserError(f"{file.url}: HTTP {error.code} {error.reason}.", put(file)) from error
     except (urllib.error.URLError, TimeoutError) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{file.url} cannot be reached: {_reason(reason)}.", put(file)) from error
     if file.url.startswith("https:") and not answer.url.startswith("https:"):
         raise UserError(f"{file.url} leads to {answer.url}, which is not encrypted.", put(file))
-    return answer
-
-
-def _chunks(answer: Any) -> Iterator[bytes]:
-    while chunk := answer.read(MB):
-        yield chunk
+    begins_there = _span(answer)[0] == have and _stated(answer) in ("", version)
+    if answer.status == 200 or (have and begins_there):
+        return answer
+    answer.close()
+    if have:  # what comes is no continuation
+        return _answer(file, 0, "")
+    raise UserError(f"{file.url}: HTTP {answer.status} {answer.reason}.", put(file))
 
 
 def _mismatch(path: Path, file: Published) -> str:
-    """What is wrong with a file's digest; nothing where all is well, or no digest is known."""
+    """What is wrong with a file's digest or, if none is known, with how it begins; else nothing."""
     kind, _, digits = file.digest.partition(":")
-    if not digits:
-        return ""
+    if not digits:  # Keras' alone; a network's page for logging in, for instance
+        with path.open("rb") as content:
+            return "" if content.read(len(HDF5)) == HDF5 else "it is no HDF5 file"
     made = hashlib.sha1(b"blob %d\0" % _size(path)) if kind == "git" else hashlib.new(kind)
     with path.open("rb") as content:
-        while chunk := content.read(MB):
-            made.update(chunk)
+        hashlib.file_digest(content, lambda: made)
     found = made.hexdigest()
     return "" if found.startswith(digits) else f"{file.known}, and this one's is {found}"
 
