@@ -21,6 +21,7 @@ from tflite_light.data import ALL, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.sockets import SOCKETS
+from tflite_light.stack import tf
 
 PAGE = (ROOT / "docs" / "own.md").read_text()
 RECIPE = re.search(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1]  # type: ignore[index]
@@ -349,7 +350,12 @@ def test_a_label_that_is_no_class_is_refused(label: int, call: Call, tmp_path: P
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"labels": [0, 1, 2]}, "it gives 60 names and 3 labels."),
-    "few groups": ({"groups": ["anna"]}, "it gives 60 names and 1 groups."),
+    "few groups": ({"groups": ["anna"]}, "it gives 60 names and 1 group."),
+    "one-hot": ({"labels": np.eye(60, dtype=int)}, "the label of p0 is array([1, 0"),
+    "column": ({"labels": np.zeros((60, 1), int)}, "the label of p0 is array([0]), no whole number."),
+    "tensors": ({"labels": [*tf.zeros(60)]}, "the label of p0 is <tf.Tensor"),
+    "stamps": ({"stamps": [3, None] * 30}, "the stamp of p1 is None, no whole number."),
+    "checksums": ({"checksums": [0.5] * 60}, "the checksum of p0 is 0.5, no whole number."),
     "no number": ({"labels": [0.5] * 60}, "the label of p0 is 0.5, no whole number."),
     "text": ({"labels": ["a"] * 60}, "the label of p0 is 'a', no whole number."),
     "shares": ({"read": lambda i: PIXELS[i] / 255}, "reading p0 gave float64 of 32 x 32 x 3, neither"),

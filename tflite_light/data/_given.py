@@ -1,54 +1,64 @@
 """What a source gives, held to what it is to give; those of users' own have no other test."""
 
 import operator
+import reprlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import Pictures
+from tflite_light.wording import count
 
 if TYPE_CHECKING:
     import numpy as np
 
-_OF_EACH = {"groups": str, "stamps": int, "checksums": int}  # where a source has them
+_NUMBERS = {  # of each picture; all but labels where a source has them
+    "labels": "A label is the place of its class among the classes, counted from 0.",
+    "stamps": "A stamp is a number that changes with the content, such as the size in bytes.",
+    "checksums": "A checksum is a number by which the content is known, such as its CRC-32.",
+}
 
 
 def checked(where: str, pictures: Pictures) -> Pictures:
     """The same pictures: plain strings and numbers in lists, and a `read` that checks what it gave.
 
-    Raises UserError where they are of different lengths, or a label is no whole number.
+    Raises UserError where they are of different lengths, or a label, stamp or checksum is no whole
+    number.
     """
-    there = [key for key in _OF_EACH if getattr(pictures, key) is not None]
-    for key in ("labels", *there):
+    there = [key for key in (*_NUMBERS, "groups") if getattr(pictures, key) is not None]
+    for key in there:
         if (number := len(getattr(pictures, key))) != len(pictures.names):
             raise UserError(
-                f"{where}: it gives {len(pictures.names)} names and {number} {key}.",
+                f"{where}: it gives {count(len(pictures.names), 'name')} and "
+                f"{count(number, key.removesuffix('s'))}.",
                 f"Give as many {key} as names.",
             )
 
     def read(index: int) -> "bytes | np.ndarray[Any, Any]":
         return _picture(where, pictures.names[index], pictures.read(index))
 
-    plain: dict[str, Any] = {key: [*map(_OF_EACH[key], getattr(pictures, key))] for key in there}
-    return replace(
-        pictures,
-        names=[str(name) for name in pictures.names],
-        labels=_whole(where, pictures.names, pictures.labels),
-        read=read,
-        **plain,
-    )
+    plain: dict[str, Any] = {
+        key: _plain(where, key, pictures.names, getattr(pictures, key)) for key in there
+    }
+    return replace(pictures, names=[*map(str, pictures.names)], read=read, **plain)
 
 
-def _whole(where: str, names: Sequence[str], labels: Sequence[Any]) -> list[int]:
-    try:
-        return [operator.index(label) for label in labels]
-    except TypeError:
-        odd = next(i for i, label in enumerate(labels) if not hasattr(label, "__index__"))
-        raise UserError(
-            f"{where}: the label of {names[odd]} is {labels[odd]!r}, no whole number.",
-            "A label is the place of its class among the classes, counted from 0.",
-        ) from None
+def _plain(where: str, key: str, names: Sequence[str], values: Sequence[Any]) -> list[Any]:
+    """Of groups their names, of all else whole numbers."""
+    if key not in _NUMBERS:
+        return [*map(str, values)]
+    numbers = []
+    for name, value in zip(names, values, strict=True):
+        try:
+            numbers.append(operator.index(value))
+        except (TypeError, AttributeError):  # the latter of a tensor of floats
+            raise UserError(
+                f"{where}: the {key.removesuffix('s')} of {name} is {reprlib.repr(value)}, no "
+                "whole number.",
+                _NUMBERS[key],
+            ) from None
+    return numbers
 
 
 def _picture(where: str, name: str, found: Any) -> "bytes | np.ndarray[Any, Any]":
