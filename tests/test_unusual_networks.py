@@ -328,6 +328,25 @@ def test_a_network_without_a_kernel_to_cluster_is_refused() -> None:
         Cluster(centroids=4, exclude=["k"]).plan(built(body), None)
 
 
+def test_cluster_says_why_it_can_ask_nothing_of_a_network_that_the_converter_refuses() -> None:
+    def body(image: Any) -> Any:
+        return dense(pooled(LAYERS.Lambda(lambda x: tf.math.erfinv(tf.tanh(x) / 2))(conv(image))))
+
+    with pytest.raises(UserError, match=r"^compress\.cluster: .* refuses the network") as error:
+        Cluster(centroids=4).plan(built(body), None)
+    assert "Leave out this mode" not in error.value.hint
+
+
+def test_a_kernel_that_no_answer_uses_is_left_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    def body(image: Any) -> Any:
+        return dense(pooled(tf.zeros_like(conv(image, name="unused")) + conv(image)))
+
+    assert "unused" not in Cluster(centroids=4).plan(built(body), None)["layers"]
+    said = capsys.readouterr().err
+    assert "cluster: unused stay as they are" in said
+    assert "or leaves them out, as nothing uses them" in said
+
+
 def test_a_product_inside_an_activation_is_refused() -> None:
     """The int8 file would compute five operators in float, known after all of the training."""
     fused = built(lambda i: dense(pooled(conv(i, activation="swish"))))

@@ -9,7 +9,7 @@ from pydantic import Field
 from tflite_light.compress import Plan, Stage
 from tflite_light.compress._layers import weighty
 from tflite_light.compress._structure import keeping
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.uses import require_flat
 from tflite_light.parts import Epochs
@@ -60,19 +60,28 @@ class Cluster(Stage):
 
         require_flat(model, self.key)
         layers = weighty(model, self.exclude, "compress.cluster.exclude")
-        kinds = scaled(model, [layer.name for layer in layers])
+        try:
+            kinds = scaled(model, [layer.name for layer in layers])
+        except Unmade as error:
+            raise UserError(
+                f"compress.cluster: {error.problem}",
+                "Build the network without such layers: it can have no file, by which the stage "
+                "knows what to cluster.",
+            ) from error
         lost = [name for name, kind in kinds.items() if kind == "otherwise"]
         layers = [layer for layer in layers if layer.name not in lost]
         if not layers:
             raise UserError(
                 "compress.cluster leaves every layer as it is: those of `exclude`, and those whose "
-                "kernels the converter scales by input channels, as by a batch norm before them.",
+                "kernels the converter scales by input channels, as by a batch norm before them, "
+                "or leaves out, as nothing uses them.",
                 "Exclude fewer layers, or leave the stage out.",
             )
         if lost and data is None:
             say(
                 f"cluster: {some(lost)} stay as they are: the converter scales their kernels by "
-                "input channels, as by a batch norm before them"
+                "input channels, as by a batch norm before them, or leaves them out, as nothing "
+                "uses them"
             )
         most = max(map(self._members, layers))
         if most <= self.centroids:

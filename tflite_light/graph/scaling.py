@@ -17,7 +17,8 @@ _ONES = 0.75  # of a probe's weights
 
 def scaled(model: Any, names: Sequence[str]) -> dict[str, Scaled]:
     """How the kernels of the named layers are multiplied: as a `whole`, by one number or none; by
-    numbers of their `outputs`; or `otherwise`, so that equal weights become unequal.
+    numbers of their `outputs`; or `otherwise`, so that equal weights become unequal, or the file
+    has them not at all.
 
     The converter's rules are many, so it is asked: a copy is converted in which these kernels are
     zeros and ones at random places, by which they are known in the file, and all other weights
