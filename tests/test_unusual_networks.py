@@ -21,6 +21,8 @@ from tflite_light.graph import checkpoint, lint
 from tflite_light.graph.build import build
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import copied
+from tflite_light.graph.coupling import couple
+from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.statistics import lag, measure
 from tflite_light.measure.kernels import kernels
 from tflite_light.measure.runners import KerasModel, TFLiteModel
@@ -345,6 +347,45 @@ def test_a_kernel_that_no_answer_uses_is_left_as_it_is(capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert "cluster: unused stay as they are" in said
     assert "or leaves them out, as nothing uses them" in said
+
+
+class Sized(keras.layers.Layer):  # type: ignore[misc]
+    """Calls a size `kernel`, and has a weight."""
+
+    kernel: Any = 3
+
+    def build(self, shape: Any) -> None:
+        self.offset = self.add_weight(shape=shape[-1:], name="offset")
+
+    def call(self, x: Any) -> Any:
+        return tf.nn.avg_pool2d(x, 3, 1, "SAME") + self.offset
+
+
+class Fixed(Sized):
+    """A constant that multiplies: no weight of the network."""
+
+    def build(self, shape: Any) -> None:
+        super().build(shape)
+        self.kernel = tf.ones((3, 3, shape[-1], 1)) / 9
+
+
+class Late(Sized):
+    """A kernel that comes after another weight."""
+
+    def build(self, shape: Any) -> None:
+        super().build(shape)
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 1), name="kernel")
+
+
+@pytest.mark.parametrize(("kind", "pairs"), [(Sized, 0), (Fixed, 0), (Late, 9)])
+def test_a_kernel_is_what_is_a_weight(kind: Any, pairs: int) -> None:
+    """Costs of 8 channels: each has an offset, and weights only where the layer trains some."""
+    model = built(lambda image: dense(pooled(kind(name="own")(conv(image)))))
+    terms = [one for one in couple(model).terms if one.layer == "own"]
+    kernel = [one for one in terms if one.multiply_adds]
+    assert [one.parameters for one in kernel] == [pairs] * bool(pairs)
+    assert sum(one.parameters * len(one.outputs) for one in terms) == 8 * (pairs + 1)
+    assert multiply_adds(model)["own"] == 8 * pairs * 16**2
 
 
 def test_a_product_inside_an_activation_is_refused() -> None:

@@ -135,9 +135,9 @@ def _terms(model: Any, traced: Traced) -> Iterator[Term]:
     products = multiply_adds(model)
     for layer in model.layers:
         outputs, weights = vector(traced.outputs[layer.name]), layer.trainable_weights
-        places = prod(layer.output.shape[1:-1])
         if own := kernels(layer):
-            weights = layer.weights[len(own) :]
+            apart = {id(kernel) for kernel in own}
+            weights = [weight for weight in layer.weights if id(weight) not in apart]
             inputs = vector(traced.inputs[layer.name][0]) if layer.name in traced.own else None
             pairs = len(outputs) * (1 if inputs is None else len(inputs))
             multiplied = products[layer.name] / pairs
@@ -148,4 +148,5 @@ def _terms(model: Any, traced: Traced) -> Iterator[Term]:
             biases = sum(prod(weight.shape) for weight in weights)
             yield Term(layer.name, None, outputs, 0, biases / len(outputs), 0)
         if kind(layer) in WRITING:
+            places = prod(layer.output.shape[1:-1])
             yield Term(layer.name, None, outputs, 0, 0, WRITTEN * places)

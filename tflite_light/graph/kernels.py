@@ -25,8 +25,11 @@ def kernels_among(variables: Iterable[Any], model: Any) -> list[Any]:
 
 
 def kernels(layer: Any) -> list[Any]:
-    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms."""
-    return [getattr(layer, name) for name in KERNELS if getattr(layer, name, None) is not None]
+    """The weights that multiply: kernels of convolutions and dense layers, no biases or norms.
+    Layers of users' own may call a size or a constant `kernel`."""
+    weights = {id(weight) for weight in layer.weights}
+    found = [getattr(layer, name, None) for name in KERNELS]
+    return [one for one in found if id(one) in weights]
 
 
 def multiply_adds(model: Any) -> Counter[str]:
