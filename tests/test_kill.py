@@ -16,7 +16,7 @@ from killing import MOMENTS, kill_at
 
 from tflite_light.graph import checkpoint
 from tflite_light.sockets import load, names
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 from tflite_light.training.noise import Noise
 from tflite_light.weights.npz import Npz
 
@@ -143,6 +143,19 @@ def test_what_an_epoch_drops_does_not_depend_on_those_before_it(kind: str) -> No
     whole = losses(range(4))
     assert len(set(whole)) == 4
     assert losses(range(2, 4)) == whole[2:]
+
+
+@pytest.mark.parametrize("module", [np.random.default_rng, tf.random.Generator.from_seed])
+def test_a_layer_may_draw_from_a_generator_of_its_own(module: Any) -> None:
+    """Only Keras' is replaced: others by its name have no counter to set."""
+    dropout, own = keras.layers.Dropout(0.5), keras.layers.Layer()
+    own._random_generator = generator = module(0)
+    noise, before = Noise(seed=5), dropout._random_generator
+    noise.set_model(keras.Sequential([keras.Input(4), dropout, own]))
+    noise.on_train_begin()
+    noise.on_epoch_begin(0)
+    assert own._random_generator is generator
+    assert dropout._random_generator is not before
 
 
 def end_at(

@@ -19,8 +19,9 @@ class Noise(keras.callbacks.Callback):  # type: ignore[misc]
         self._supports_tf_logs = True  # spares Keras fetching the metrics after each step
 
     def on_train_begin(self, logs: Any = None) -> None:
-        layers = [one for one in self.model.submodules if hasattr(one, "_random_generator")]
-        self._were = [(layer, layer._random_generator) for layer in layers]
+        keras_s = type(keras.layers.Dropout(0.5)._random_generator)  # users' own may hold others
+        found = [(one, getattr(one, "_random_generator", None)) for one in self.model.submodules]
+        self._were = [(layer, was) for layer, was in found if isinstance(was, keras_s)]
         for layer, was in self._were:
             drawn = type(was)(self._seed, rng_type=was.RNG_STATEFUL)
             drawn._maybe_init()
