@@ -283,7 +283,7 @@ def test_a_label_has_the_shares_that_the_pixels_have(name: str) -> None:
     assert len(np.unique(shares)) > 200  # of 512: no batch has the shares of the one before it
 
 
-@pytest.mark.parametrize("alpha", [1e-300, 0.01, 0.2, 1.0, 1e30])
+@pytest.mark.parametrize("alpha", [1e-6, 0.01, 0.2, 1.0, 1e30])
 def test_shares_vary_as_those_of_a_beta_distribution(alpha: float) -> None:
     """Gammas of 0.01 run out of float32: of one share in six both were 0, and that share a half."""
     alter = augmenter(Augment(mixup=alpha), 4, seed=3)

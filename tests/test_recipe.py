@@ -63,6 +63,8 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\nimage: {mean: red}", "image.mean: needs a list of values"),
     ("model: tiny\ndata: synthetic\nimage: {std: 0}", "image.std.0: Input should be greater than 0"),
     ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
+    ("model: tiny\ndata: synthetic\naugment: {mixup: 1e-308}", "augment.mixup: Input should be greater than or equal to 0.000001"),
+    ("model: tiny\ndata: synthetic\naugment: {cutmix: 1e-308}", "augment.cutmix: Input should be greater than or equal to 0.000001"),
     ("model: tiny\ndata: synthetic\naugment: {flip: up}", "augment.flip: Input should be 'horizontal'"),
     ("model: tiny\ndata: synthetic\ncompress: [qat, qat]", "compress: qat stands here twice"),
     (

@@ -49,8 +49,8 @@ class Augment(Part):
     erase: float | None = Field(
         None, gt=0, lt=1, description="largest side of the erased box, share"
     )
-    mixup: float | None = Field(None, gt=0, description="alpha of MixUp (Zhang 2017)")
-    cutmix: float | None = Field(None, gt=0, description="alpha of CutMix (Yun 2019)")
+    mixup: float | None = Field(None, ge=1e-6, description="alpha of MixUp (Zhang 2017)")
+    cutmix: float | None = Field(None, ge=1e-6, description="alpha of CutMix (Yun 2019)")
 
     def steps(self, size: int) -> list[Step]:
         """What is set, in order; all draw from the global generator, which `augmenter` sets."""
