@@ -169,8 +169,8 @@ def _return_spare(
     ranks: dict[str, int],
     spare: int,
 ) -> None:
-    """Raise ranks for the multiply-adds that steps saved beyond the budget, by being large; those
-    first that lose least then. A rank of 0 is the whole layer."""
+    """Raise ranks for the multiply-adds that steps saved beyond the budget, by being large; first
+    those that win back most of what is lost. A rank of 0 is the whole layer."""
 
     def gain(name: str, rank: int) -> float:
         return float(lost[name][ranks[name]] - (lost[name][rank] if rank else 0))

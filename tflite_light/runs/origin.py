@@ -111,7 +111,7 @@ class Origin:
         if recipe.weights.digest(recipe.model) != self.weights:
             raise UserError(
                 f"weights {recipe.weights.source} are not those that {self.folder} was started "
-                "with, and it has not yet finished an epoch by which it could go on without them.",
+                "with, which it needs until its first epoch is finished.",
                 "Restore them, or train again.",
             )
 
