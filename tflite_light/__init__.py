@@ -14,7 +14,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"  # for when it is loaded from now on
 
 if TYPE_CHECKING:
     from tflite_light.cost.inspection import Inspected
-    from tflite_light.errors import UserError
+    from tflite_light.errors import Unmade, UserError
     from tflite_light.measure.accuracy import Measured
     from tflite_light.measure.confusion import Confusion
     from tflite_light.measure.predict import Answer, Predictor
@@ -41,6 +41,7 @@ __all__ = [
     "Predictor",
     "Recipe",
     "Run",
+    "Unmade",
     "UserError",
     "Verification",
     "compare",
@@ -65,6 +66,7 @@ _HOMES = {  # name here -> module, and the name there where it is another
     "Predictor": "measure.predict",
     "Recipe": "recipe",
     "Run": "runs.folder",
+    "Unmade": "errors",
     "UserError": "errors",
     "Verification": "runs.verifying",
     "compare": "runs.comparing",
