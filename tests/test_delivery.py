@@ -180,6 +180,12 @@ def test_a_file_that_is_written_again_is_still_compared_with_the_first(
         for row in files.read_json(Path("runs/tiny/metrics.json"))["rows"]
     }
     assert after == {**before, "float16": None}
+    as_json(call("export", "runs/tiny", "--int8", "--float32", "--json"))
+    again = {
+        row["name"]: row["paired"]
+        for row in files.read_json(Path("runs/tiny/metrics.json"))["rows"]
+    }
+    assert again == after  # the first is compared with none
 
 
 def test_a_disk_that_is_full_at_the_export_leaves_a_run_to_be_resumed(

@@ -26,7 +26,7 @@ from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
-from tflite_light.tflite.layers import operators
+from tflite_light.tflite.layers import called, operators
 from tflite_light.tflite.runtimes import is_older
 
 
@@ -179,23 +179,45 @@ def test_patterns_fit_names_of_layers_and_nothing_else(examples: Examples) -> No
     assert named[:2] == [("conv1/conv",), ("bottom",)]
 
 
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("net/add_1/add", ("add_1",)),  # as Keras calls the second sum
+        ("net/norm/batchnorm/add_1;net/add/add", ("add", "norm")),
+        (
+            "net/conv/depthwise/BatchNorm/FusedBatchNormV3;net/conv/depthwise/depthwise",
+            ("conv/depthwise", "conv/depthwise/BatchNorm"),
+        ),
+        ("net/quant_conv/depthwise/Conv2D", ("conv/depthwise",)),
+        ("PartitionedCall:0", ()),
+    ],
+)
+def test_a_layer_is_what_a_name_begins_with(name: str, layers: tuple[str, ...]) -> None:
+    known = ["add", "add_1", "conv/depthwise", "conv/depthwise/BatchNorm", "norm"]
+    assert called([name], known, last=False) == layers
+
+
 def test_operators_without_integers_are_among_those_in_float(
     examples: Examples, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An ELU is there first, and one that splits has two outputs."""
+    """An ELU, and what splits what it made, are there first; what splits has two outputs."""
     keras.utils.set_random_seed(0)
     image = keras.layers.Input((32, 32, 3))
     left, right = tf.split(keras.layers.Conv2D(8, 3, 2, name="both")(image), 2, -1)
     x = keras.layers.ELU(name="elu")(left * tf.sigmoid(right))
+    x = tf.concat(tf.split(x, 2, -1)[::-1], -1)
     x = keras.layers.GlobalAveragePooling2D()(x)
     network = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
-    for most in (1, 2, 3):
+    for most in (2, 3, 4):
         mode = Int8(float_layers=most, calibration_images=20)
         content = mode.convert(network, examples)
         mode.check(File(content), by_kernels(network))
-        assert "ELU" in in_float(content)
+        assert {"ELU", "SPLIT"} <= {*in_float(content)}
         assert len(in_float(content)) == most
-    with pytest.raises(UserError, match=r"would compute in float: ELU of elu\."):
+    with pytest.raises(UserError, match=r"no integers for ELU of elu, SPLIT of ") as caught:
+        Int8(float_layers=1, calibration_images=20).convert(network, examples)
+    assert caught.value.hint.startswith("Write 2 at least")
+    with pytest.raises(UserError, match=r"would compute in float: ELU of elu, SPLIT of "):
         Int8().check(File(Int8(calibration_images=20).convert(network, examples)), ["elu"])
 
 

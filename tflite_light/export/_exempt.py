@@ -89,7 +89,9 @@ def harmed(
 def _without_integers(content: bytes, first: Mapping[str, str]) -> set[str]:
     """The first tensors of operators that the converter leaves in float by itself."""
     made = [one for one in operators(File(quantised(content, "int8"))) if one.is_float]
-    return {first[one.outputs[0]] for one in made if one.outputs[0] in first}
+    names = {output for one in made if one.kind not in CASTS for output in one.outputs}
+    joined = {part for name in names for part in name.split(";")}  # of an operator's two outputs
+    return {first[name] for name in names | joined if name in first}
 
 
 def _is_by_steps(kind: str, noise: float, steps: float) -> bool:

@@ -12,7 +12,7 @@ history.csv, tensorboard/, checkpoints/, exports/, metrics.json, report.html
 import contextlib
 import fcntl
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +42,9 @@ OWN = (  # all that a run holds, besides copies of parts
     *("exports/*.tflite", "exports/*.tflite.packed", "exports/*.json"),
     "exports/*_golden/[0-9].png",
 )
+
+
+Rows = Mapping[str, dict[str, Any]]  # of metrics.json, by name
 
 
 @dataclass(frozen=True)
@@ -142,11 +145,11 @@ class Run:
         """Keep metrics.json true of the files in `exports/`, after some were written again."""
         metrics, kept = self._metrics()
         new = {row.name: row.to_json() for row in rows}
-        for name, row in new.items():  # the same file has still been compared with the first
-            old = kept.get(name, {})
-            if old.get("sha256") == row["sha256"] and old.get("paired"):
-                row["paired"] = old["paired"]
-        files.write_json(self.metrics_path, {**metrics, "rows": list((kept | new).values())})
+        found = kept | new
+        for name, row in found.items():
+            if row.get("size_bytes"):
+                row["paired"] = _paired(name, found, kept, new)
+        files.write_json(self.metrics_path, {**metrics, "rows": list(found.values())})
 
     def exported(self) -> dict[str, str | None]:
         """Of each row of metrics.json, the SHA-256 of its file's network, if known."""
@@ -211,6 +214,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _paired(name: str, found: Rows, kept: Rows, new: Rows) -> Any:
+    """How a file compares with the first of its run, where both are still what was compared."""
+    first = next(one for one, row in found.items() if row.get("size_bytes"))
+    changed = {one for one in new if kept.get(one, {}).get("sha256") != new[one].get("sha256")}
+    before = None if changed & {name, first} else kept.get(name, {}).get("paired")
+    pairs = [pair for pair in (new.get(name, {}).get("paired"), before) if pair]
+    return next((pair for pair in pairs if name != first == pair["against"]), None)
 
 
 def is_locked(folder: Path) -> bool:

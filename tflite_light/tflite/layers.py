@@ -1,6 +1,6 @@
 """The operators of a file by the Keras layers that they were converted from."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -49,14 +49,19 @@ def called(names: Iterable[str], layers: Sequence[str], last: bool) -> tuple[str
     `net/stem_relu/Relu6;net/stem_conv/Conv2D`, and a network's last one after no layer: there the
     kernel has the name, or it is of the network's last layer. Layers may have a `/` in their names.
     """
-    paths = [path.partition("/")[2] for name in names for path in name.split(";")]
-    found = [one for one in dict.fromkeys(layers) if any(_is_in(one, path) for path in paths)]
-    own = [one for one in found if not any(_is_in(one, other) for other in found if other != one)]
-    return tuple(own) or ((layers[-1],) if last and layers else ())
+    known = dict.fromkeys(layers)
+    found = {_leading(path, known) for name in names for path in name.split(";")}
+    return tuple(one for one in known if one in found) or ((layers[-1],) if last and layers else ())
 
 
-def _is_in(layer: str, path: str) -> bool:
-    return f"/{layer}/" in f"/{path}/"
+def _leading(path: str, layers: Collection[str]) -> str | None:
+    """The layer that a tensor's name begins with, behind the model's; what follows are operators,
+    one of which may be called as a layer is. QAT calls layers `quant_` and what they were."""
+    parts = path.split("/")[1:]
+    spans = [(a, b) for a in range(len(parts)) for b in range(len(parts), a, -1)]
+    names = ["/".join(parts[a:b]) for a, b in spans]
+    both = (one for name in names for one in (name, name.removeprefix("quant_")))
+    return next((one for one in both if one in layers), None)
 
 
 def constant(file: File) -> list[str]:

@@ -44,9 +44,13 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         if (!started) restart()
     }
 
-    /** null: the first there is, if any. */
-    fun use(model: ModelFile?) {
-        demo.settings.model = model?.key
+    fun use(model: ModelFile) = choose(model.key)
+
+    /** The first model there is, if any. */
+    fun useFirst() = choose(null)
+
+    private fun choose(model: String?) {
+        demo.settings.model = model
         choice += 1
         results = Results()
         restart()

@@ -12,6 +12,7 @@ import org.tflitelight.demo.core.Problem
 class ModelsActivity : Screen(R.layout.list, R.string.models) {
     private val content by lazy { findViewById<View>(R.id.content) }
     private val rows by lazy { Rows(findViewById(R.id.rows)) }
+    private var asking: AlertDialog? = null
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
@@ -20,15 +21,22 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
 
     override fun onResume() {
         super.onResume()
-        engine.handler.post { demo.models.all().let { runOnUiThread { show(it) } } }
+        list()
     }
+
+    override fun onDestroy() {
+        asking?.dismiss()
+        super.onDestroy()
+    }
+
+    private fun list() = engine.handler.post { demo.models.all().let { runOnUiThread { show(it) } } }
 
     private fun show(models: List<ModelFile>) {
         rows.clear()
         if (models.isEmpty()) rows.add(getString(R.string.models_none), getString(R.string.models_none_hint))
         val chosen = demo.settings.model ?: models.firstOrNull()?.key
         for (model in models) {
-            val remove = { ask(model, model.key == chosen) }.takeIf { model.origin == Origin.OPENED }
+            val remove = { ask(model, chosen) }.takeIf { model.origin == Origin.OPENED }
             rows.add(model.name, getString(model.origin.title), model.key == chosen, remove) { use(model) }
         }
         rows.add(getString(R.string.open_model), null) { pick() }
@@ -41,21 +49,20 @@ class ModelsActivity : Screen(R.layout.list, R.string.models) {
     }
 
     /** A file that was opened is a copy of the app's own, which nothing else can remove. */
-    private fun ask(model: ModelFile, inUse: Boolean) {
-        AlertDialog.Builder(this)
-            .setMessage(getString(R.string.remove_question, model.name))
-            .setPositiveButton(R.string.remove) { _, _ -> remove(model, inUse) }
-            .setNegativeButton(android.R.string.cancel, null)
-            .show()
+    private fun ask(model: ModelFile, chosen: String?) {
+        asking =
+            AlertDialog.Builder(this)
+                .setMessage(getString(R.string.remove_question, model.name))
+                .setPositiveButton(R.string.remove) { _, _ -> remove(model, chosen) }
+                .setNegativeButton(android.R.string.cancel, null)
+                .show()
     }
 
-    private fun remove(model: ModelFile, inUse: Boolean) = engine.handler.post {
+    /** At once, as the engine's thread may be busy for minutes, and another model be chosen until then. */
+    private fun remove(model: ModelFile, chosen: String?) {
         demo.models.remove(model)
-        val left = demo.models.all()
-        runOnUiThread {
-            if (inUse) engine.use(left.firstOrNull())
-            show(left)
-        }
+        if ((demo.settings.model ?: chosen) == model.key) engine.useFirst()
+        list()
     }
 
     private fun pick() =
