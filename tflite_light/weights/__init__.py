@@ -26,7 +26,10 @@ class Weights(Part):
 
     @abstractmethod
     def arrays(self, architecture: Architecture) -> Arrays:
-        """What is stored. Raises UserError when it is missing, damaged or not to be trusted."""
+        """What is stored, the same each time: a run that goes on is held to it.
+
+        Raises UserError when it is missing, damaged or not to be trusted.
+        """
 
     @abstractmethod
     def references(self, architecture: Architecture) -> dict[str, Names]:
