@@ -7,17 +7,18 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tflite_light.errors import Refuted, UserError
+from tflite_light.errors import Refuted, Unmade, UserError
 from tflite_light.sockets import names
 
 if TYPE_CHECKING:
     from tflite_light.measure.accuracy import Measured
 
 RUNS = Path("runs")
+Made = TypeVar("Made")
 
 
 def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
@@ -40,6 +41,16 @@ def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
             raise refuted
 
     return wrapped
+
+
+def shown_of(made: Callable[[], Made], show: Callable[[Made], dict[str, Any]]) -> dict[str, Any]:
+    """What is shown of what was made, also where one of its files cannot be made."""
+    try:
+        return show(made())
+    except Unmade as error:
+        if not error.made:
+            raise
+        raise Refuted(error.problem, error.hint, show(error.made)) from error
 
 
 recipe_path = click.argument("recipe", type=click.Path(path_type=Path))

@@ -13,8 +13,9 @@ from tflite_light.commands._options import (
     runs_option,
     set_option,
     show_measured,
+    shown_of,
 )
-from tflite_light.errors import Refuted, Unmade, UserError
+from tflite_light.errors import UserError
 
 if TYPE_CHECKING:
     from tflite_light.measure.accuracy import Measured
@@ -67,12 +68,7 @@ def command(
         current = folder.open_run(target) if target else finding.newest(runs)
         origin = {"run": str(current.folder)}
         write = partial(finished.export, current, modes, out, data)
-    try:
-        return origin | _shown(write())
-    except Unmade as error:
-        if not error.made:
-            raise
-        raise Refuted(error.problem, error.hint, origin | _shown(error.made)) from error
+    return shown_of(write, lambda rows: origin | _shown(rows))
 
 
 def _shown(rows: "dict[Path, Measured]") -> dict[str, Any]:

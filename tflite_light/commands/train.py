@@ -1,6 +1,7 @@
 """`tflite-light train`"""
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,9 @@ from tflite_light.commands._options import (
     runs_option,
     set_option,
     show_measured,
+    shown_of,
 )
-from tflite_light.errors import Refuted, Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.progress import say
 
 if TYPE_CHECKING:
@@ -67,17 +69,11 @@ def command(
         say(f"note: {remark}")
     if name is None:
         name = recipe.name if recipe.is_dir() else recipe.stem
-    try:
-        if resume:
-            run, rows = conductor.resume(finding.to_resume(recipe, name, runs, checked), data)
-        else:
-            run, rows = conductor.start(checked, name, runs)
-    except Unmade as error:
-        if not error.made:
-            raise
-        run, rows = error.made
-        raise Refuted(error.problem, error.hint, _shown(run, rows, data)) from error
-    return _shown(run, rows, data)
+    if resume:
+        train = partial(conductor.resume, finding.to_resume(recipe, name, runs, checked), data)
+    else:
+        train = partial(conductor.start, checked, name, runs)
+    return shown_of(train, lambda made: _shown(*made, data))
 
 
 def _shown(run: "Run", rows: "list[Measured]", data: Path | None) -> dict[str, Any]:

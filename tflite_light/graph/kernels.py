@@ -8,7 +8,7 @@ from typing import Any
 from tflite_light.graph.uses import uses
 from tflite_light.stack import keras
 
-KERNELS = ("kernel", "depthwise_kernel", "pointwise_kernel")
+_NAMES = ("kernel", "depthwise_kernel", "pointwise_kernel")
 
 
 def kernels_among(variables: Iterable[Any], model: Any) -> list[Any]:
@@ -28,7 +28,7 @@ def kernels(layer: Any) -> list[Any]:
     """The weights that multiply: kernels of convolutions and dense layers, no biases or norms.
     Layers of users' own may call a size or a constant `kernel`."""
     weights = {id(weight) for weight in layer.weights}
-    found = [getattr(layer, name, None) for name in KERNELS]
+    found = [getattr(layer, name, None) for name in _NAMES]
     return [one for one in found if id(one) in weights]
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tflite_light.graph.kernels import KERNELS
+from tflite_light.graph.kernels import kernels
 from tflite_light.graph.uses import shared, uses
 from tflite_light.stack import keras
 
@@ -40,9 +40,7 @@ def unrounded(wrapped: Any, ignored: Collection[str] = ()) -> list[str]:
     return [
         own.name
         for layer, own in inner
-        if any(getattr(own, name, None) is not None for name in KERNELS)
-        and not getattr(layer, "_weight_vars", ())
-        and own.name not in ignored
+        if kernels(own) and not getattr(layer, "_weight_vars", ()) and own.name not in ignored
     ]
 
 

@@ -57,9 +57,9 @@ def start(
     check(recipe, data)
     teacher = open_teacher(recipe, data.classes)
     taught = teacher.digest if teacher else None
-    begun = recipe.weights.digest(recipe.model) if recipe.weights else None
     folder, called = "", recipe.model.key if name is None else name
     if distribution.writes():
+        begun = recipe.weights.digest(recipe.model) if recipe.weights else None
         run = create(recipe, called, Path(runs), data.parts, taught, begun)
         folder = str(run.folder.absolute())
     folder = distribution.agreed(folder)
