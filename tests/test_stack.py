@@ -70,6 +70,30 @@ def test_native_messages_are_held_back_where_no_folder_can_be_written() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "shown, since it failed")
 
 
+def test_threads_that_are_quiet_by_turns_leave_the_outputs_as_they_were() -> None:
+    done = python(
+        "import os, sys\n"
+        "from tflite_light.stack import quiet\n"
+        "first, second = quiet(), quiet()\n"
+        "first.__enter__(); second.__enter__()\n"
+        "first.__exit__(None, None, None)\n"
+        "os.write(2, b'INFO: held back still')\n"
+        "second.__exit__(None, None, None)\n"
+        "print('out'); os.write(2, b'err')"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out\n", "err")
+
+
+def test_what_was_held_back_is_shown_once_where_one_that_is_quiet_calls_another() -> None:
+    done = python(
+        "import os\n"
+        "from tflite_light.stack import quiet\n"
+        "with quiet():\n"
+        "    with quiet(): os.write(2, b'why'); raise SystemExit(3)"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (3, "", "why")
+
+
 def test_a_missing_temporary_directory_is_explained() -> None:
     error = FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
     assert str(explained(error)) == (

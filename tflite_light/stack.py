@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import IO, Any
@@ -91,21 +92,53 @@ keras_cv: Any = Lazy("keras_cv")
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Hold back what native code writes to stderr, which no log level silences; show on error."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with _unnamed_file() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # keras-core greets on stdout
-                yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(saved, 2)
-            os.close(saved)
+    _held.begin()
+    try:
+        yield
+    except BaseException:
+        _held.show()
+        raise
+    finally:
+        _held.end()
+
+
+class _Held:
+    """The process' stderr while threads are quiet: the first holds it, the last gives it back.
+
+    Each on its own would take what another holds for the real one, and give that back for good.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._threads = threading.Lock(), 0
+
+    def begin(self) -> None:
+        with self._lock:
+            if not self._threads:
+                sys.stderr.flush()
+                self._file, self._stderr, self._stdout = _unnamed_file(), os.dup(2), sys.stdout
+                os.dup2(self._file.fileno(), 2)
+                sys.stdout = sys.stderr  # keras-core greets there
+            self._threads += 1
+
+    def show(self) -> None:
+        with self._lock:
+            self._file.seek(0)
+            os.write(self._stderr, self._file.read())
+            self._file.seek(0)  # or a caller that is quiet, too, shows it again
+            self._file.truncate()
+
+    def end(self) -> None:
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                sys.stderr.flush()
+                os.dup2(self._stderr, 2)
+                os.close(self._stderr)
+                self._file.close()
+                sys.stdout = self._stdout
+
+
+_held = _Held()
 
 
 def _unnamed_file() -> IO[bytes]:
