@@ -2,30 +2,23 @@
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_light.compress._layers import is_normalised, weighty
+from tflite_light.compress._directions import factors_of, inputs_of
+from tflite_light.compress._layers import weighty
 from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.low_rank import Splittable, split
-from tflite_light.graph.reconstruction import shrunk
-from tflite_light.graph.statistics import measure, standardise
+from tflite_light.graph.low_rank import Splittable
 from tflite_light.graph.uses import shared
-from tflite_light.stack import keras, tf
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
 
-PICTURES = 256  # training pictures by which directions are chosen and batch norms measured
 WIDTH = 8  # ranks are multiples of it: XNNPACK computes 8 channels at a time, or more
-_ROWS = 4096  # of a batch's patches that are looked at
 _JUDGED = 64  # pictures on which the harm of narrowing a layer is measured
-_BATCH = 8  # the inputs of all layers are in memory at once: 0.3 GB for MobileNet v2 at 224 px
 
 
 def splittable(model: Any, exclude: list[str]) -> dict[str, Splittable]:
@@ -67,69 +60,6 @@ def _harm(
         harm[name] = float(np.mean(np.square(np.concatenate(moved)))) / max(lost[rank], 1e-9)
         layer.set_weights(before)
     return harm
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What a layer multiplies, over training pictures."""
-
-    mean: Any
-    covariance: Any
-
-
-def fitted(model: Any, ranks: Mapping[str, int], examples: "Examples") -> Any:
-    """A factorized model whose directions and batch norms are those of the pictures."""
-    pictures = examples.sample(PICTURES)
-    model = standardise(model, examples.inputs(pictures, batch_size=32))
-    seen = _seen(model, {name: Splittable(model.get_layer(name)) for name in ranks}, examples)
-    result = factorized(model, ranks, seen)
-    measure(result, examples.inputs(pictures, batch_size=32))
-    return result
-
-
-def factorized(
-    model: Any, ranks: Mapping[str, int], inputs: Mapping[str, _Inputs] = MappingProxyType({})
-) -> Any:
-    result = split(model, ranks)
-    for name, rank in ranks.items():
-        layer, seen = Splittable(model.get_layer(name)), inputs.get(name)
-        first, second, _ = layer.factors(seen.covariance if seen else None)
-        first, second = first[:, :rank], second[:rank]
-        half = result.get_layer(name)
-        pair = half.input.node.layer, half
-        for one, kernel in zip(pair, layer.kernels(first, second), strict=True):
-            one.kernel.assign(kernel)
-        if seen and half.use_bias:  # takes over the mean of what is lost
-            missing = seen.mean @ (layer.matrix - first @ second)
-            half.bias.assign_add(missing.reshape(-1, half.bias.shape[0]).sum(axis=0))
-    return result
-
-
-def _seen(model: Any, layers: Mapping[str, Splittable], examples: "Examples") -> dict[str, _Inputs]:
-    network = keras.Model(model.input, [one.layer.input for one in layers.values()])
-    sums: dict[str, list[Any]] = {name: [0, 0.0, 0.0] for name in layers}
-    pictures = examples.sample(PICTURES)
-    for batch in examples.inputs(pictures, batch_size=_BATCH):
-        found = tf.nest.flatten(network(batch, training=False))
-        for (name, one), value in zip(layers.items(), found, strict=True):
-            patches = one.patches(value)
-            patches = patches[:: 1 + len(patches) // _ROWS]  # the rest resembles its neighbours
-            products = tf.matmul(patches, patches, transpose_a=True).numpy()
-            parts = len(patches), patches.numpy().sum(axis=0, dtype=np.float64), products
-            sums[name] = [old + new for old, new in zip(sums[name], parts, strict=True)]
-    return {name: _of_sums(layers[name].layer, len(pictures), *sums[name]) for name in layers}
-
-
-def _of_sums(layer: Any, pictures: int, count: Any, total: Any, products: Any) -> _Inputs:
-    """The mean is left in the covariance where neither a bias nor a batch norm can take it over.
-
-    A classifier sees one place of each picture: of fewer pictures than classes it would lose the
-    directions of all others, so the covariance is shrunk.
-    """
-    mean, covariance = total / count, products / count
-    if layer.use_bias or is_normalised(layer):
-        covariance = covariance - np.outer(mean, mean)
-    return _Inputs(mean, shrunk(covariance, pictures))
 
 
 def _choices(layer: Splittable) -> dict[int, int]:
@@ -196,7 +126,7 @@ def by_energy(
     model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
 ) -> dict[str, int]:
     """The lowest ranks that keep a share of each layer's output variance; cheaper ones alone."""
-    factors = _factors(layers, _seen(model, layers, examples))
+    factors = factors_of(layers, inputs_of(model, layers, examples))
     lost = {name: shares for name, (_, _, shares) in factors.items()}
     enough = {
         name: next((rank for rank in _choices(one) if 1 - lost[name][rank] >= energy), None)
@@ -212,7 +142,7 @@ def by_budget(
 
     Without examples, that lose the least variance. Raises UserError where the share is too small.
     """
-    factors = _factors(layers, _seen(model, layers, examples) if examples else {})
+    factors = factors_of(layers, inputs_of(model, layers, examples) if examples else {})
     lost = {name: shares for name, (_, _, shares) in factors.items()}
     if examples:
         harm = _harm(model, layers, factors, examples)
@@ -240,12 +170,6 @@ def by_budget(
 def _untouched(model: Any, layers: Mapping[str, Splittable]) -> int:
     """Multiply-adds of the layers that cannot be split."""
     return sum(count for name, count in multiply_adds(model).items() if name not in layers)
-
-
-def _factors(layers: Mapping[str, Splittable], seen: Mapping[str, "_Inputs"]) -> dict[str, Any]:
-    return {
-        name: one.factors(seen[name].covariance if seen else None) for name, one in layers.items()
-    }
 
 
 def given(ranks: Mapping[str, int], layers: Mapping[str, Splittable]) -> dict[str, int]:

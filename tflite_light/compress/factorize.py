@@ -75,15 +75,15 @@ class Factorize(Stage):
         return list(plan["ranks"])
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        from tflite_light.compress import _ranks
+        from tflite_light.compress import _directions
 
-        return _ranks.factorized(model, plan["ranks"])
+        return _directions.factorized(model, plan["ranks"])
 
     def prepare(self, wrapped: Any, model: Any, plan: Plan, examples: "Examples") -> None:
         """Directions by the pictures in place of those of the kernels; then the batch norms."""
-        from tflite_light.compress import _ranks
+        from tflite_light.compress import _directions
 
-        wrapped.set_weights(_ranks.fitted(model, plan["ranks"], examples).get_weights())
+        wrapped.set_weights(_directions.fitted(model, plan["ranks"], examples).get_weights())
 
     def _ranks(self, model: Any, layers: Any, data: "Data | None") -> dict[str, int]:
         from tflite_light.compress import _ranks
