@@ -298,6 +298,21 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     assert "distil.teacher: none does not exist" in message
 
 
+def test_a_classifier_saved_by_keras_is_a_teacher(student: Path, home: Path) -> None:
+    model = chain.fitted(open_run(home / "runs" / "teacher"))
+    model.save("teacher.h5")
+    Path("labels.txt").write_text("pattern0\npattern1\npattern2\n")
+    Path("teacher.yaml").write_text(
+        "model: {keras_file: {path: teacher.h5}}\nlabels: labels.txt\nimage: {size: 32}\n"
+    )
+    recipe = recipes.load(student, ["distil.teacher=teacher.yaml"])
+    teacher = open_teacher(recipe, ["pattern0", "pattern1", "pattern2"])
+    assert teacher
+    inputs = np.random.default_rng(0).normal(0, 1, (4, 32, 32, 3)).astype(np.float32)
+    expected = KerasModel(model).logits([inputs])
+    np.testing.assert_allclose(teacher.logits([inputs]), expected, atol=1e-5)
+
+
 def test_a_teacher_of_other_classes_or_another_order_is_refused(
     student: Path, home: Path, call: Call
 ) -> None:

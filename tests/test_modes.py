@@ -460,3 +460,21 @@ def test_an_average_cuts_nothing_off_of_what_it_reads(batch: Any, examples: Exam
     kernel, bias = model.layers[1].get_weights()  # of edges, which are few and far from the mean
     model.layers[1].set_weights([kernel - kernel.mean((0, 1, 2), keepdims=True), bias])
     assert error(Int8().convert(model, examples), model, batch) < 0.06  # 0.13 where it cut off
+
+
+@pytest.mark.parametrize("several", ["a layer used twice", "equal biases"])
+def test_operators_that_share_a_bias_each_read_it_in_their_own_steps(
+    several: str, batch: Any, examples: Examples
+) -> None:
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    convs = [layers.Conv2D(8, 3, padding="same", bias_initializer="ones") for _ in range(2)]
+    x = layers.Conv2D(8, 3, 2, "same", activation="relu")(image)
+    x = layers.AveragePooling2D(2)(layers.ReLU()(convs[0](x)))
+    x = convs[several == "equal biases"](x)
+    model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(layers.ReLU()(x))))
+    for mode in (Int8(), Int16x8()):
+        content = mode.convert(model, examples)
+        assert error(content, model, batch) < mode.logit_error  # 0.5 of int16x8 with shared steps
+        mode.check(File(content))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.errors import UserError
-from tflite_light.export import Mode, _calibration
+from tflite_light.export import Mode, _biases, _calibration
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
 from tflite_light.wording import some
@@ -43,7 +43,7 @@ class Int16x8(Mode):
         converter.representative_dataset = lambda: _calibration.inputs(
             examples, chosen, self.calibration_images
         )
-        return convert(converter)
+        return _biases.apart(convert(converter))
 
     def rounded_from(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.graph.quantised import unquantised

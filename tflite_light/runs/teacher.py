@@ -83,7 +83,7 @@ def _of_recipe(path: Path) -> Teacher:
             f"distil.teacher: {path} has train:, so it is no finished model.",
             f"Train it first, `tflite-light train {path}`, and give the folder of its run.",
         )
-    if not recipe.weights:
+    if not (recipe.weights or recipe.model.brings_weights):
         raise UserError(
             f"distil.teacher: {path} names no weights, so it would be drawn at random.",
             "Give it `weights:`.",
