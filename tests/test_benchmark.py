@@ -13,7 +13,7 @@ from tflite_light.graph.convert import convert, converter_for
 from tflite_light.measure.profiling import profile
 from tflite_light.models.mobilenet_v2 import MobileNetV2
 from tflite_light.models.tiny import Tiny
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,7 @@ def test_a_profile_counts_the_kernels_of_all_parts(tmp_path: Path) -> None:
         (["none.tflite"], "none.tflite cannot be read: No such file"),
         (["broken.tflite"], "broken.tflite"),
         (["two.tflite"], "cannot be timed: it has 2 inputs and 2 outputs"),
+        (["open.tflite"], "cannot be timed: it leaves the size of its pictures open"),
         (["good.tflite", "--threads", "1,x"], "--threads: '1,x' is not a list of numbers"),
         (["good.tflite", "--threads", "\u00b2"], "'\u00b2' is not a list of numbers from 1 to 64"),
         (["good.tflite", "--threads", "9" * 5000], "9' is not a list of numbers from 1 to 64"),
@@ -104,6 +105,7 @@ def test_what_cannot_be_timed_is_named(
     Path("good.tflite").write_bytes(files[0].read_bytes())
     Path("broken.tflite").write_bytes(files[0].read_bytes()[:3000])
     Path("two.tflite").write_bytes(_two_ends())
+    Path("open.tflite").write_bytes(_open())
     assert message in complaint(call("benchmark", *arguments, "--runs", "10"))
 
 
@@ -116,3 +118,10 @@ def _two_ends() -> bytes:
         graph.op(OP.RELU, [source], [made])
     graph.ends(inputs, outputs)
     return writer.bytes()
+
+
+def _open() -> bytes:
+    image = keras.Input((None, None, 3))
+    network = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    content: bytes = tf.lite.TFLiteConverter.from_keras_model(network).convert()
+    return content

@@ -83,13 +83,19 @@ def benchmark(
 
 
 def _content(path: Path) -> bytes:
-    content = tflite.read(path).content
+    file = tflite.read(path)
     trial.run(path)
     try:
-        TFLiteModel(content)
+        TFLiteModel(file.content)
     except (RuntimeError, ValueError) as error:
         raise UserError(f"{path} cannot be timed: {error}.", "Give classifiers.") from error
-    return content
+    (picture,) = file.graphs[0].inputs
+    if -1 in file.graphs[0].sides_of(picture)[1:]:
+        raise UserError(
+            f"{path} cannot be timed: it leaves the size of its pictures open.",
+            "Convert it for pictures of one size.",
+        )
+    return file.content
 
 
 def _rows(found: dict[str, Latency], threads: int, against: str) -> list[Timed]:
