@@ -119,15 +119,6 @@ def test_an_equalised_file_is_compared_with_the_equalised_network(examples: Exam
     assert plain.snr_db < 5
 
 
-def test_after_qat_nothing_is_equalised_and_nothing_compared_so(examples: Examples) -> None:
-    """The file has the ranges that were trained, and the network's own channels."""
-    keras.utils.set_random_seed(0)
-    wrapped = QAT().wrap(Tiny(width=4).build((32, 32, 3), 10), {"kept": []}, 10)
-    mode = Int8(equalise=True)
-    plain = convert(converter_for(unquantised(wrapped)))
-    assert mode.rounded_from(wrapped, examples) == plain
-
-
 def own(body: Any, examples: Examples) -> Any:
     """A network of a body on an image of 32 px, with 10 classes."""
     keras.utils.set_random_seed(0)

@@ -72,6 +72,18 @@ MISTAKES = [
         "export: [{int8: {rounding: adaptive}}]",
         "export.int8: rounding: adaptive would not keep the clusters of compress.cluster; leave out one of them",
     ),
+    (
+        "model: tiny\ndata: synthetic\ntrain: {}\ncompress: [cluster, qat]\n"
+        "export: [{int8: {equalise: true, weight_scales: tensor}}]",
+        "export.int8: equalise would not keep the clusters of compress.cluster; leave out one of them",
+    ),
+    *(
+        (
+            f"model: tiny\ndata: synthetic\ntrain: {{}}\ncompress: [qat]\nexport: [{{int8: {{{field}}}}}]",
+            f"export.int8: {field} has no effect after qat, whose ranges and weights are trained; leave it out",
+        )
+        for field in ("equalise: true", "ranges: error", "rounding: adaptive", "weight_bits: 4")
+    ),
     ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "cannot run in this order: prune cannot follow qat, which leaves a quantised model; write prune, qat"),
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
     ("model: tiny\ndata: synthetic\nexport: []", "export: needs at least one"),

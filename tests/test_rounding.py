@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from conftest import networks
 
+from tflite_light.compress.qat import QAT
+from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models.tiny import Tiny
@@ -86,6 +88,12 @@ def test_a_first_layer_in_float_leaves_no_other_at_8_bits(model: Any, examples: 
     coarse = [one for one in File(content).weights() if one.values.dtype == np.int8][:-1]
     assert len(coarse) >= 5
     assert max(one.distinct_by_channel for one in coarse) <= 15
+
+
+def test_what_training_has_rounded_is_not_rounded_anew(model: Any, examples: Examples) -> None:
+    quantised = QAT().wrap(model, {"kept": []}, 10)
+    with pytest.raises(UserError, match=r"export\.int8: weight_bits: 4 has no effect after qat"):
+        Int8(weight_bits=4).convert(quantised, examples)
 
 
 def test_zeros_of_pruned_kernels_stay_zeros(model: Any, examples: Examples) -> None:

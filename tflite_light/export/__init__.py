@@ -68,6 +68,17 @@ class Mode(Part):
         """Promises that a file of a float model would not keep -> the field that it is for."""
         return {}
 
+    @property
+    def idle_after_qat(self) -> str | None:
+        """A field, with its value, that asks for other ranges or weights than `qat` trained, where
+        the file takes those."""
+        return None
+
+    @property
+    def refits(self) -> bool:
+        """Whether it finds ranges and weights of its own, also after `qat`."""
+        return True
+
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:
         """`examples` are training pictures, for calibration."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.errors import Unmade
 from tflite_light.graph.in_turn import in_turn
 from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.patches import WEIGHTED, patches
@@ -55,12 +56,19 @@ def rounded(
 
     A layer's targets are what the float layer answers to what it reads; it is rounded for what it
     reads in the int8 file, and so mends the errors of those before it. `bits` are of the grid of
-    weights: 8, or fewer for all layers but the first and the dense ones. Weights go to the nearest
+    weights: 8, or fewer for all layers but the first, dense ones and
+    transposed convolutions. Weights go to the nearest
     step where it is not `adaptive`. Two runs of each picture a layer: minutes.
     """
     before, after = Editor(float_), Editor(content)
     first = next((one for one in before.operators if before.kind(one) in WEIGHTED), None)
-    for old, new in _pairs(before, after):
+    pairs = _pairs(before, after)
+    if not pairs:
+        raise Unmade(
+            "no layer's weights can be rounded anew: the int8 file has others than the float one.",
+            "Leave out `rounding` and `weight_bits`.",
+        )
+    for old, new in pairs:
         coarse = bits < 8 and old is not first and after.kind(new) != "FULLY_CONNECTED"
         seen = _read(before, old, after, new, pictures)
         _round(after, new, before, old, seen, 2 ** (bits - 1) - 1 if coarse else MOST, adaptive)

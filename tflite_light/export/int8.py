@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _CORRECTED = 64  # pictures by which biases are corrected: 0.1 s each for MobileNet v2 at 224 px
 _ROUNDED = 64  # and by which weights are rounded
+_FITTED = ("equalise", "ranges", "rounding", "weight_bits")  # for weights that know no rounding
 _JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
 
 
@@ -78,8 +79,8 @@ class Int8(Mode):
     )
     weight_bits: Literal[8, 4] = Field(
         8,
-        description="4: at most 15 values a channel, which pack to half; the first layer and "
-        "dense ones keep 8; not after qat",
+        description="4: at most 15 values a channel, which pack to half; the first layer, dense "
+        "ones and transposed convolutions keep 8; not after qat",
     )
     calibration_images: int = _calibration.Images
     calibration_seed: int = _calibration.Seed
@@ -100,11 +101,30 @@ class Int8(Mode):
         field = "equalise" if self.equalise else "rounding: adaptive" if adaptive else None
         return {"clusters": field} if field else {}
 
+    @property
+    def idle_after_qat(self) -> str | None:
+        asked = (
+            f"{name}: {value}".lower()
+            for name in _FITTED
+            if (value := getattr(self, name)) != type(self).model_fields[name].default
+        )
+        return None if self.refits else next(asked, None)
+
+    @property
+    def refits(self) -> bool:
+        return bool(self.float_layers) or not self._by_channel
+
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.export._ranges import covering
         from tflite_light.tflite.ties import without_ties
 
         if self._has_ranges(model):
+            if idle := self.idle_after_qat:
+                raise UserError(
+                    f"export.{self.key}: {idle} has no effect after qat, whose ranges and weights "
+                    "are trained.",
+                    "Leave it out.",
+                )
             return without_ties(trained(model, self.io))
         pictures = self.calibrated_on(model, examples) or []
         content = self._calibrated(model, examples, pictures)
@@ -130,7 +150,7 @@ class Int8(Mode):
         return examples.balanced(self.calibration_images, self.calibration_seed)
 
     def rounded_from(self, model: Any, examples: "Examples") -> bytes:
-        if not self.equalise or self._has_ranges(model):
+        if not self.equalise:
             return super().rounded_from(model, examples)
         pictures = self.calibrated_on(model, examples) or []
         return self._equalised(self._calibrated(model, examples, pictures), examples, pictures)
@@ -165,7 +185,7 @@ class Int8(Mode):
         """Whether the file takes the model's own, which know neither layers kept in float nor
         weights with one scale.
         """
-        return is_quantised(model) and not self.float_layers and self._by_channel
+        return is_quantised(model) and not self.refits
 
     @property
     def _by_channel(self) -> bool:

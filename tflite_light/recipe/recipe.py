@@ -159,10 +159,16 @@ class Recipe(Part):
 
     @model_validator(mode="after")
     def _files_keep_promises(self) -> "Recipe":
-        """After `qat` a file takes the model's own rounding."""
-        if any(stage.yields == "quantised" for stage in self.compress):
-            return self
-        for stage, mode in itertools.product(self.compress, self.export):
+        """After `qat` a file takes the model's own rounding, as a rule."""
+        quantised = any(stage.yields == "quantised" for stage in self.compress)
+        for mode in self.export:
+            if quantised and mode.idle_after_qat:
+                raise ValueError(
+                    f"export.{mode.key}: {mode.idle_after_qat} has no effect after qat, whose "
+                    "ranges and weights are trained; leave it out"
+                )
+        fitting = [mode for mode in self.export if mode.refits or not quantised]
+        for stage, mode in itertools.product(self.compress, fitting):
             if lost := sorted(stage.gives & mode.loses.keys()):
                 raise ValueError(
                     f"export.{mode.key}: {mode.loses[lost[0]]} would not keep the {lost[0]} of "
