@@ -478,3 +478,22 @@ def test_operators_that_share_a_bias_each_read_it_in_their_own_steps(
         content = mode.convert(model, examples)
         assert error(content, model, batch) < mode.logit_error  # 0.5 of int16x8 with shared steps
         mode.check(File(content))
+
+
+@pytest.mark.parametrize("mode", [Int8(), Int16x8()], ids=lambda mode: str(mode.key))
+def test_a_loop_is_refused_by_name_where_calibrating_it_would_end_the_process(
+    mode: Any, batch: Any, examples: Examples
+) -> None:
+    layers = keras.layers
+    image = keras.Input((32, 32, 3))
+    rows = layers.Reshape((8, 64))(layers.Conv2D(8, 4, 4)(image))
+    looping, unrolled = (
+        keras.Model(image, layers.LSTM(4, unroll=flag, name="steps")(rows))
+        for flag in (False, True)
+    )
+    with pytest.raises(UserError, match="cannot calibrate the loops of steps"):
+        mode.require_known(looping)
+    with pytest.raises(UserError, match="cannot calibrate the loops of steps"):
+        mode.convert(looping, examples)
+    mode.require_known(unrolled)
+    assert error(mode.convert(unrolled, examples), unrolled, batch) < 2 * mode.logit_error

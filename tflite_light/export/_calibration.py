@@ -5,13 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from tflite_light.errors import Unmade
 from tflite_light.progress import say
+from tflite_light.stack import keras
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
 
 Images = Field(200, ge=1, description="training pictures that set the ranges, without qat")
 Seed = Field(0, ge=0, lt=2**31, description="which they are, as many of each class as there are")
+
+
+def require_possible(model: Any, key: str) -> None:
+    """Raises Unmade where TensorFlow's calibration would end the process: 2.21 does in loops."""
+    loops = (one for one in model._flatten_layers() if isinstance(one, keras.layers.RNN))
+    if looping := [layer.name for layer in loops if not layer.unroll]:
+        raise Unmade(
+            f"export.{key}: TensorFlow cannot calibrate the loops of {some(looping)}.",
+            "Build these layers with `unroll=True`, or export dynamic_range or a float kind.",
+        )
 
 
 def inputs(examples: "Examples", indices: Sequence[int], asked: int) -> Iterator[list[Any]]:

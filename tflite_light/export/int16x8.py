@@ -31,9 +31,13 @@ class Int16x8(Mode):
     calibration_images: int = _calibration.Images
     calibration_seed: int = _calibration.Seed
 
+    def require_known(self, model: Any) -> None:
+        _calibration.require_possible(model, self.key)
+
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.graph.swaps import gathered
 
+        _calibration.require_possible(model, self.key)
         chosen = self.calibrated_on(model, examples)
         converter = converter_for(gathered(model))
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

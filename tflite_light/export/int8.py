@@ -86,6 +86,7 @@ class Int8(Mode):
     calibration_seed: int = _calibration.Seed
 
     def require_known(self, model: Any) -> None:
+        _calibration.require_possible(model, self.key)
         layers = [layer.name for layer in model.layers]
         fitting(layers, self._patterns, self._place, "of the network")
         if self._most >= len(layers):  # the file's operators are fewer still, and counted later
@@ -197,6 +198,7 @@ class Int8(Mode):
         from tflite_light.tflite.file import File
         from tflite_light.tflite.layers import constant
 
+        _calibration.require_possible(model, self.key)
         content = calibrated(
             converter_for(unquantised(model)),
             lambda: _calibration.inputs(examples, pictures, self.calibration_images),
