@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
+from tflite_light.compress._directions import factorized
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
@@ -20,10 +21,13 @@ from tflite_light.export.int8 import Int8
 from tflite_light.graph import checkpoint, lint
 from tflite_light.graph.build import build
 from tflite_light.graph.convert import convert, converter_for
-from tflite_light.graph.copied import copied
+from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
+from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.statistics import lag, measure
+from tflite_light.graph.swaps import gathered
+from tflite_light.graph.thinner import thin
 from tflite_light.measure.kernels import kernels
 from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.models import Architecture
@@ -530,3 +534,40 @@ def test_answers_that_are_no_numbers_are_an_error() -> None:
     for runner in (KerasModel(model), TFLiteModel(content)):
         with pytest.raises(UserError, match="answers with NaN or infinity"):
             runner.logits([np.full((1, SIZE, SIZE, 3), np.nan, np.float32)])
+
+
+def _gate(x: Any) -> Any:
+    return tf.nn.relu6(x + 3) / 6
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        copied,
+        gathered,
+        fused,
+        lambda model: thin(model, {"first": range(4, 8)}),
+        lambda model: factorized(model, {"second": 2}),
+        lambda model: copied(model, in_precision(model, "mixed_bfloat16")),
+    ],
+    ids=["copied", "gathered", "fused", "thinned", "factorized", "in precision"],
+)
+def test_functions_of_the_user_s_own_are_those_of_every_copy(again: Callable[[Any], Any]) -> None:
+    """Keras writes a function's name alone, and code without what it refers to."""
+
+    def body(image: Any) -> Any:
+        x = conv(image, activation=_gate, name="first")
+        x = conv(x, activation=lambda value: _gate(value) * value, name="second")
+        x = LAYERS.SeparableConv2D(8, 3, activation=_gate)(x)
+        x = LAYERS.ReLU()(LAYERS.Conv2D(8, 1)(LAYERS.Activation(_gate)(x)))
+        x = LAYERS.Lambda(lambda value: _gate(value))(x)
+        return dense(LAYERS.GlobalAveragePooling2D()(x))
+
+    model = built(body)
+    made = again(model)
+    functions = {getattr(layer, "activation", None) for layer in made.layers}
+    assert _gate in functions
+    assert made.get_layer("second").activation is model.get_layer("second").activation
+    if again in (copied, gathered, fused):
+        np.testing.assert_allclose(made(pictures()), model(pictures()), atol=1e-6)
+    assert np.isfinite(made(pictures())).all()

@@ -12,7 +12,7 @@ TF-MOT splits separable convolutions as well, but under names that a saved netwo
 from collections import Counter
 from typing import Any
 
-from tflite_light.graph.copied import copied
+from tflite_light.graph.copied import again, config_of, copied
 from tflite_light.graph.naming import free
 from tflite_light.graph.uses import called, uses
 from tflite_light.stack import keras
@@ -41,10 +41,7 @@ def flattened(model: Any) -> Any:
 
 def _plain(layer: Any) -> Any:
     """The layer again, in float32."""
-    config = layer.get_config()
-    if layer.compute_dtype != "float32":
-        config["dtype"] = "float32"
-    return type(layer).from_config(config)
+    return again(layer, {} if layer.compute_dtype == "float32" else {"dtype": "float32"})
 
 
 def _is_foreign(layer: Any, uses_here: int) -> bool:
@@ -128,7 +125,7 @@ def _in_pairs(layer: Any, given: list[Any], pairs: _Pairs) -> Any:
 
 def _pair(layer: Any, first: str, second: str) -> tuple[Any, Any]:
     """A separable convolution as a depthwise and a 1x1 one, with its weights."""
-    config, inputs = layer.get_config(), layer.depthwise_kernel.shape[2]
+    config, inputs = config_of(layer), layer.depthwise_kernel.shape[2]
 
     def of(*starts: str) -> dict[str, Any]:
         chosen = (*starts, "data_format", "trainable")

@@ -8,6 +8,7 @@ a convolution that such a ReLU follows. A ReLU6 stays apart, as TF-MOT knows no 
 from collections.abc import Mapping
 from typing import Any
 
+from tflite_light.graph.copied import network_config, of_config
 from tflite_light.graph.lint import NORMS, is_alone_behind_linear, readers
 from tflite_light.stack import keras, tf
 
@@ -61,18 +62,14 @@ def _scaled(dense: Any, norm: Any) -> list[Any]:
 def _merged(model: Any, pairs: Mapping[str, str], change: Mapping[str, Any]) -> Any:
     """The network without the layers that `pairs` name, each of which another layer takes over,
     whose config is changed; weights as they were, where their shapes are."""
-    config = model.get_config()
+    config = network_config(model)
     entries = [entry for entry in config["layers"] if entry["name"] not in pairs]
     for entry in entries:
-        entry.pop("build_config", None)  # layers built by it would leave their name out of weights'
         entry["inbound_nodes"] = _renamed(entry["inbound_nodes"], pairs)
         if entry["name"] in pairs.values():
             entry["config"] = {**entry["config"], **change}
     outputs = _renamed(config["output_layers"], pairs)
-    kinds = {type(layer).__name__: type(layer) for layer in model.layers}
-    result = keras.Model.from_config(
-        {**config, "layers": entries, "output_layers": outputs}, custom_objects=kinds
-    )
+    result = of_config(model, {**config, "layers": entries, "output_layers": outputs})
     for layer in result.layers:
         weights = model.get_layer(layer.name).get_weights()
         if len(weights) == len(layer.weights):

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.copied import config_of, network_config, of_config
 from tflite_light.graph.naming import free
-from tflite_light.stack import keras, tf
+from tflite_light.stack import tf
 
 Array = np.ndarray[Any, Any]
 
@@ -83,7 +84,7 @@ class Splittable:
         What a constraint asks of a kernel, such as to be positive, is not so of its halves, and it
         would make it so in the first step.
         """
-        config = self.layer.get_config() | {
+        config = config_of(self.layer) | {
             "kernel_constraint": None,
             "kernel_initializer": "zeros",
         }
@@ -150,18 +151,16 @@ def split(model: Any, ranks: Mapping[str, int]) -> Any:
     All other layers keep their names, their order and their weights. The first of two, which has
     the rank's width, is called after the layer, and the second as it.
     """
-    config = model.get_config()
+    config = network_config(model)
     layers, taken = [], {layer.name for layer in model.layers}
     for entry in config["layers"]:
-        entry.pop("build_config", None)  # shapes of the whole layer
         if entry["name"] in ranks:
             first, second = Splittable(model.get_layer(entry["name"])).configs(ranks[entry["name"]])
             name = free(f"{entry['name']}_rank", taken)
             layers.append({**entry, "name": name, "config": {**first, "name": name}})
             entry = {**entry, "config": second, "inbound_nodes": [[[name, 0, 0, {}]]]}
         layers.append(entry)
-    kinds = {type(layer).__name__: type(layer) for layer in model.layers}
-    result = keras.Model.from_config({**config, "layers": layers}, custom_objects=kinds)
+    result = of_config(model, {**config, "layers": layers})
     for layer in model.layers:
         if layer.name in ranks:
             if layer.use_bias:

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from tflite_light.graph.copied import config_of
 from tflite_light.stack import keras
 
 _FLAT = 1e-4  # a narrower range is of activations that no picture, or none for long, gave a value
@@ -54,7 +55,7 @@ def _bare(layer: Any) -> Any:
     if type(layer).__name__ == "QuantizeLayer":
         return keras.layers.Activation("linear", name=layer.name)
     inner: Any = getattr(layer, "layer", layer)
-    config = inner.get_config()
+    config = config_of(inner)
     activation: Any = getattr(inner, "activation", None)
     if hasattr(activation, "activation"):  # TF-MOT's, around the layer's own or none
         config["activation"] = getattr(activation.activation, "__name__", "linear")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.graph.copied import copied
+from tflite_light.graph.copied import again, copied
 from tflite_light.stack import keras, tf
 
 
@@ -20,7 +20,7 @@ def gathered(model: Any) -> Any:
 def _replaced(layer: Any) -> Any:
     if isinstance(layer, keras.layers.Permute) and tuple(layer.dims) == (1, 3, 2):
         return _Gathered(name=layer.name)
-    return type(layer).from_config(layer.get_config())
+    return again(layer)
 
 
 class _Gathered(keras.layers.Layer):  # type: ignore[misc]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.copied import config_of
 from tflite_light.graph.tracing import Traced, kind, trace
 from tflite_light.stack import keras
 
@@ -22,7 +23,7 @@ def thin(model: Any, kept: Kept) -> Any:
     traced = trace(model)
     masks = _Masks(traced, staying(traced, kept))
     thinned = keras.models.clone_model(
-        model, clone_function=lambda layer: layer.from_config(_config(layer, masks))
+        model, clone_function=lambda layer: type(layer).from_config(_config(layer, masks))
     )
     for layer in model.layers:
         thinned.get_layer(layer.name).set_weights(_weights(layer, masks))
@@ -59,7 +60,7 @@ class _Masks:
 def _config(layer: Any, masks: _Masks) -> dict[str, Any]:
     """A thinned layer loses its constraints: they would scale what is left, or cut it off, in the
     first step; and what its weights began with, which may be arrays of the whole's shapes."""
-    config: dict[str, Any] = layer.get_config()
+    config = config_of(layer)
     if masks.is_whole(layer):
         return config
     whole = ("_constraint", "_initializer")
