@@ -208,6 +208,16 @@ def test_a_size_is_only_for_what_is_open(call: Call, found: Inspect, tiny: Path)
     assert "is not a picture's" in complaint(call("inspect", "net.tflite", "--size", 9))
 
 
+def test_a_file_is_not_run_at_a_size_that_it_has_not(call: Call) -> None:
+    """Damage that made it one pixel high and a million wide took 10 GB."""
+    record = unpack(tflites.open_sizes())
+    picture = record.subgraphs[0].tensors[0]
+    picture.shape, picture.shapeSignature = [1, 1, 1 << 20, 3], [-1, -1, 1 << 20, 3]
+    Path("net.tflite").write_bytes(pack(record))
+    message = "net.tflite has pictures of ?x1048576, not of 32x32."
+    assert message in complaint(call("inspect", "net.tflite", "--size", 32))
+
+
 def test_an_open_batch_is_one_picture(found: Inspect) -> None:
     assert _figures(found(_batched([1, 64, 3], [-1, 64, 3]))) == (9, 9 * 64)
 

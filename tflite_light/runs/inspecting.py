@@ -7,6 +7,7 @@ from tflite_light import recipe as recipes
 from tflite_light.cost import of_file
 from tflite_light.cost.guidelines import guidelines
 from tflite_light.cost.inspection import Inspected, network_of
+from tflite_light.cost.network import Network
 from tflite_light.errors import UserError
 from tflite_light.measure.sizing import shapes_at
 from tflite_light.progress import say
@@ -27,13 +28,20 @@ def inspect(target: str | Path, changes: Sequence[str] = (), size: int | None = 
     """
     target = Path(target)
     found = _inspect(target, changes, size)
-    sides = found.network.input_shape[1:-1]
-    if size and sides != (size, size):
+    _require_size(target, found.network, size)
+    return found
+
+
+def _require_size(target: Path, network: Network, size: int | None) -> None:
+    """Raises UserError where the sides of its pictures are known, and others."""
+    sides = network.input_shape[1:-1]
+    others = any(side not in (-1, size) for side in sides)
+    if size and (others or (not sides and not network.is_open)):
+        shown = "x".join("?" if side < 0 else str(side) for side in sides) or "no size"
         raise UserError(
-            f"{target} has pictures of {'x'.join(map(str, sides))}, not of {size}x{size}.",
+            f"{target} has pictures of {shown}, not of {size}x{size}.",
             "Leave out `--size`: it is for files that leave the size open.",
         )
-    return found
 
 
 def _inspect(target: Path, changes: Sequence[str], size: int | None) -> Inspected:
@@ -58,6 +66,7 @@ def _inspect_file(target: Path, size: int | None) -> Inspected:
     file = tflite.read(target)
     network = of_file.network(file)
     if size and network.is_open:
+        _require_size(target, network, size)  # before the file is run
         file = file.with_shapes(shapes_at(file.content, size))
         network = of_file.network(file)
     return Inspected(str(target), network, guidelines(network), file=file)
