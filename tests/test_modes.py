@@ -390,6 +390,25 @@ def test_zeros_are_left_out_of_sparse_kernels(
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", [Float32, Float16])
+@pytest.mark.parametrize("inputs", [14, 16, 50])
+def test_dense_layers_whose_inputs_are_no_whole_blocks_lose_nothing(
+    mode: Any, inputs: int, batch: Any, examples: Examples
+) -> None:
+    """The converter leaves out the values of the last block: 0.48 of a largest logit of 0.48."""
+    random = np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    x = keras.layers.Conv2D(inputs, 3, 4, activation="relu")(image)
+    network = keras.Model(image, keras.layers.Dense(10)(keras.layers.GlobalAveragePooling2D()(x)))
+    kept = np.repeat(random.random((-(-inputs // 4), 10)) > 0.9, 4, axis=0)[:inputs]
+    network.layers[-1].kernel.assign(random.normal(size=kept.shape) * kept)
+    dense, sparse = (mode(sparse=how).convert(network, examples) for how in (False, True))
+    assert File(sparse).zeros() == File(dense).zeros()
+    one, other = (TFLiteModel(content).logits([batch]) for content in (dense, sparse))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
 def _small(kernel: Any, blocks: bool) -> Any:
     """Which weights become zero; of a dense kernel in `blocks`, four inputs of an output at once."""
     if not blocks or kernel.ndim != 2:

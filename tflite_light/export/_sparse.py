@@ -1,14 +1,18 @@
 """Kernels stored without their zeros."""
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from tflite_light.graph.convert import convert
 from tflite_light.stack import tf
 
 if TYPE_CHECKING:
     from tflite_light.tflite.editing import Editor
+
+_UNPACKING = ("DENSIFY", "DEQUANTIZE")
 
 Sparse = Field(
     False,
@@ -16,27 +20,47 @@ Sparse = Field(
 )
 
 
-def mended(content: bytes) -> bytes:
-    """The file as runtimes can run it, which the converter leaves otherwise in two cases.
+def converted(converter_of: Callable[[], Any], sparse: bool) -> bytes:
+    """What a fresh converter makes, with or without the zeros of kernels; the file as runtimes can
+    run it, which the converter leaves otherwise in three cases.
 
-    Kernels of zeros alone have no values, by which no runtime takes them for constants: they are
-    stored whole. Dense layers' of float16, stored in blocks, are made float32 without being made
-    dense first: what does that reads beyond their end, and answers are NaN or anything.
+    Dense kernels whose inputs are no multiple of a block's four lose those of the last block, and
+    kernels of zeros alone have no values, by which no runtime takes them for constants: both are
+    stored whole, as another conversion has them. Dense layers' of float16, stored in blocks, are
+    made float32 without being made dense first: what does that reads beyond their end, and answers
+    are NaN or anything.
     """
+    if not sparse:
+        return convert(converter_of())
+    converter = converter_of()
+    converter.optimizations = [
+        *converter.optimizations,
+        tf.lite.Optimize.EXPERIMENTAL_SPARSITY,
+    ]
+    return _mended(convert(converter), lambda: convert(converter_of()))
+
+
+def _mended(content: bytes, plain: Callable[[], bytes]) -> bytes:
     from tflite_light.tflite.editing import Editor
 
     editor = Editor(content)
-    readers, whole = editor.readers(), functools.cache(functools.partial(_zeros, editor))
+    readers = editor.readers()
+    known = functools.cache(lambda: _values(editor, Editor(plain())))
+
+    @functools.cache
+    def whole(index: int) -> int:
+        return editor.constant(known()[index], f"{editor.name(index)}/whole", like=index)
+
     for one in list(editor.operators):
         kind, stored = editor.kind(one), [int(index) for index in one.inputs]
-        if kind == "DENSIFY" and _is_empty(editor, stored[0]):
-            zeros, made = whole(stored[0]), int(one.outputs[0])
+        if kind == "DENSIFY" and _is_lost(editor, stored[0]):
+            kernel, made = whole(stored[0]), int(one.outputs[0])
             for reader in readers[made]:
-                reader.inputs = [zeros if index == made else index for index in reader.inputs]
+                reader.inputs = [kernel if index == made else index for index in reader.inputs]
             editor.operators.remove(one)
             continue
         one.inputs = [
-            whole(index) if index >= 0 and _is_empty(editor, index) else index for index in stored
+            whole(index) if index >= 0 and _is_lost(editor, index) else index for index in stored
         ]
         if kind == "DEQUANTIZE" and editor.tensor(int(one.inputs[0])).sparsity:
             name = f"{editor.name(stored[0])}/dense"
@@ -46,18 +70,37 @@ def mended(content: bytes) -> bytes:
     return editor.write() if editor.changed else content
 
 
-def _is_empty(editor: "Editor", index: int) -> bool:
+def _is_lost(editor: "Editor", index: int) -> bool:
+    """Whether a sparse tensor lacks values: it has none, or a block of it is not full."""
     tensor = editor.tensor(index)
-    data = editor.model.buffers[tensor.buffer].data
-    return bool(tensor.sparsity) and (data is None or not len(data))
+    if not tensor.sparsity:
+        return False
+    data, shape = editor.model.buffers[tensor.buffer].data, editor.shape(index)
+    if data is None or not len(data):
+        return True
+    blocked = [] if tensor.sparsity.blockMap is None else tensor.sparsity.blockMap
+    sides = [dimension.denseSize for dimension in tensor.sparsity.dimMetadata[len(shape) :]]
+    return any(shape[axis] % side for axis, side in zip(blocked, sides, strict=True))
 
 
-def _zeros(editor: "Editor", index: int) -> int:
-    import numpy as np
+def _values(editor: "Editor", plain: "Editor") -> dict[int, Any]:
+    """What constants of one file hold in another of the same layers."""
+    found = {}
+    for one, other in zip(_layers(editor), _layers(plain), strict=True):
+        for index, alike in zip(_stored(editor, one), _stored(plain, other), strict=True):
+            found[index] = plain.values(alike) if alike >= 0 else None
+    return found
 
-    values = np.zeros(editor.shape(index), editor.dtype(index))
-    return editor.constant(values, f"{editor.name(index)}/whole")
+
+def _layers(editor: "Editor") -> list[Any]:
+    return [one for one in editor.operators if editor.kind(one) not in _UNPACKING]
 
 
-def optimizations(sparse: bool) -> list[Any]:
-    return [tf.lite.Optimize.EXPERIMENTAL_SPARSITY] if sparse else []
+def _stored(editor: "Editor", layer: Any) -> list[int]:
+    """What a layer reads, before it is made dense or float32."""
+    producers, found = editor.producers(), []
+    for index in map(int, layer.inputs):
+        while index in producers and editor.kind(producers[index]) in _UNPACKING:
+            index = int(producers[index].inputs[0])
+        found.append(index)
+    return found

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.export import Mode, _sparse
-from tflite_light.graph.convert import convert, converter_for
+from tflite_light.graph.convert import converter_for
 from tflite_light.stack import tf
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ class Float16(Mode):
     sparse: bool = _sparse.Sparse
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
-        converter = converter_for(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT, *_sparse.optimizations(self.sparse)]
-        converter.target_spec.supported_types = [tf.float16]
-        return _sparse.mended(convert(converter))
+        def halving() -> Any:
+            converter = converter_for(model)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+            return converter
+
+        return _sparse.converted(halving, self.sparse)

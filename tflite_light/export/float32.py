@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.export import Mode, _sparse
-from tflite_light.graph.convert import convert, converter_for
+from tflite_light.graph.convert import converter_for
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
@@ -19,6 +19,4 @@ class Float32(Mode):
     sparse: bool = _sparse.Sparse
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
-        converter = converter_for(model)
-        converter.optimizations = _sparse.optimizations(self.sparse)
-        return _sparse.mended(convert(converter))
+        return _sparse.converted(lambda: converter_for(model), self.sparse)
