@@ -228,6 +228,52 @@ def test_probabilities_that_cannot_be_left_out_are_refused(
     assert not (tmp_path / "files").exists()
 
 
+class _Square(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, inputs: Any) -> Any:
+        return inputs * inputs
+
+
+class _Coded(keras.Model):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(3)])
+
+    def call(self, inputs: Any) -> Any:
+        return self.body(inputs)
+
+
+def _of_a_body(body: Any) -> Any:
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, body(keras.layers.Flatten()(keras.layers.Conv2D(4, 3)(image))))
+
+
+def _masked(features: Any) -> Any:
+    logits = keras.layers.Dense(3)(features)
+    return keras.layers.Softmax()(logits, mask=tf.constant([[True, True, False]]))
+
+
+@pytest.mark.parametrize(
+    ("model", "form", "message"),
+    [
+        (lambda: _of_a_body(lambda x: keras.layers.Dense(3)(_Square()(x))), "folder", "otherwise"),
+        (lambda: _of_a_body(_masked), "my.keras", "answers otherwise when its layers are built"),
+        (lambda: _of_a_body(keras.layers.Dense(3, tf.math.cos)), "folder", "cannot be built anew"),
+        (_Coded, "folder", "folder is a model of code, not of layers."),
+    ],
+    ids=["a layer of one's own", "a mask", "a function of one's own", "code"],
+)
+def test_what_keras_builds_anew_otherwise_or_not_at_all_is_refused(
+    model: Any, form: str, message: str, tmp_path: Path
+) -> None:
+    """Loading a folder gives the functions that it was saved with; its layers alone do not."""
+    made = model()
+    made(np.zeros((1, 8, 8, 3), np.float32))
+    made.save(tmp_path / form)
+    with pytest.raises(UserError, match=message) as caught:
+        KerasFile(path=str(tmp_path / form)).build((8, 8, 3), 3)
+    assert "as a classifier of Keras' own layers" in caught.value.hint
+
+
 def test_a_network_in_a_network_is_flattened(tmp_path: Path) -> None:
     """As Keras' guide to transfer learning builds them; the inner layers' names may be taken."""
     layers = keras.layers

@@ -23,7 +23,7 @@ def require_possible(model: Any, key: str) -> None:
     if looping := [layer.name for layer in loops if not layer.unroll]:
         raise Unmade(
             f"export.{key}: TensorFlow cannot calibrate the loops of {some(looping)}.",
-            "Build these layers with `unroll=True`, or export dynamic_range or a float kind.",
+            "Export dynamic_range or a float kind.",
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from pydantic import Field
 
 from tflite_light.errors import UserError
@@ -57,8 +58,26 @@ class KerasFile(Architecture):
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> Any:
         """Raises UserError where the file is none of Keras 2, or takes or gives something else."""
-        found = _without_softmax(self._loaded())
-        self._require_shapes(found, image_shape, classes)
+        loaded = self._loaded()
+        self._require_shapes(loaded, image_shape, classes)
+        noise = _noise(loaded, image_shape)
+        answers = np.asarray(loaded(noise, training=False))
+        try:
+            model = self._again(_without_softmax(loaded), image_shape)
+        except Exception as error:  # of what is revived from a folder, nearly anything
+            raise UserError(
+                f"{self.path} cannot be built anew: {first_line(error)}.", _SAVE
+            ) from error
+        logits = model(noise, training=False)
+        if not any(_alike(one, answers) for one in (logits, keras.activations.softmax(logits))):
+            raise UserError(
+                f"{self.path} answers otherwise when its layers are built anew: it has other "
+                "layers than Keras' own, or gives them more than their inputs.",
+                _SAVE,
+            )
+        return model
+
+    def _again(self, found: Any, image_shape: tuple[int, int, int]) -> Any:
         inputs = keras.layers.InputLayer
         taken = {one.name for one in found.layers if not isinstance(one, inputs)}
         name = next(name for name in ("image", "picture", "input_picture") if name not in taken)
@@ -89,6 +108,8 @@ class KerasFile(Architecture):
             raise UserError(f"{self.path} cannot be read by Keras 2: {reason}.", _SAVE) from error
         if not isinstance(model, keras.Model):
             raise UserError(f"{self.path} is a SavedModel, but none of Keras.", _SAVE)
+        if not model._is_graph_network:
+            raise UserError(f"{self.path} is a model of code, not of layers.", _SAVE)
         return model
 
     def _require_shapes(self, model: Any, image_shape: tuple[int, ...], classes: int) -> None:
@@ -112,6 +133,20 @@ class KerasFile(Architecture):
                 "classes.",
                 "Give `labels` or data with the classes that it was trained for, in their order.",
             )
+
+
+def _noise(model: Any, image_shape: tuple[int, int, int]) -> Any:
+    """Two pictures of a model's type."""
+    random, kind = np.random.default_rng(0), model.inputs[0].dtype
+    if kind.is_floating:
+        return random.normal(size=(2, *image_shape)).astype(kind.as_numpy_dtype)
+    return random.integers(0, 256, (2, *image_shape)).astype(kind.as_numpy_dtype)
+
+
+def _alike(ours: Any, theirs: Any) -> bool:
+    """To the rounding of float16, in which some compute; what is no number is so in both."""
+    largest = np.abs(np.nan_to_num(theirs)).max()
+    return bool(np.allclose(ours, theirs, rtol=0, atol=0.01 * largest, equal_nan=True))
 
 
 def _sides(shape: Any) -> str:
