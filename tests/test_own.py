@@ -403,3 +403,29 @@ def test_a_source_may_give_arrays_of_numpy_and_whatever_holds_bytes() -> None:
     assert {type(label) for label in kept.labels} == {int}
     index = int(kept.names[0].removeprefix("p"))
     assert np.array_equal(data.train.sized(0), PIXELS[index])
+
+
+def test_layers_that_a_network_holds_stay_in_every_phase_and_in_a_run_that_goes_on(
+    call: Call, tmp_path: Path
+) -> None:
+    held = NET.replace('name=f"{name}_conv")', 'name=f"{name}_conv", trainable=name != "first")')
+    assert held != NET
+    recipe = (
+        "model: {./my_net.py: {width: 32}}\ndata: {synthetic: {count: 60}}\nimage: {size: 32}\n"
+        "train: {epochs: 1, batch_size: 8, warmup_epochs: 0}\nexport: [float32]\n"
+        "compress: [{factorize: {epochs: 1, keep: 0.9}}, {prune: {epochs: 1, sparsity: 0.3}}]\n"
+    )
+    as_json(call("train", write(tmp_path, recipe, my_net=held), "--json"))
+    run = tmp_path / "runs" / "mine"
+    fit, whole = (np.load(run / "checkpoints" / f"{phase}.npz") for phase in ("fit", "prune"))
+    (kernel,) = (name for name in fit.files if name.startswith("first_conv/kernel"))
+    assert np.array_equal(fit[kernel], np.load(run / "checkpoints" / "factorize.npz")[kernel])
+    for name in ("factorize.npz", "factorize.plan.json", "prune.npz", "prune.plan.json"):
+        (run / "checkpoints" / name).unlink()
+    (run / "metrics.json").unlink()
+    as_json(call("train", run, "--resume", "--json"))
+    again = np.load(run / "checkpoints" / "prune.npz")
+    assert set(whole.files) == set(again.files)
+    for name in whole.files:
+        if name != "note.json":
+            assert np.array_equal(whole[name], again[name]), name

@@ -16,6 +16,7 @@ from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.graph.statistics import LAG, LOOKED, held, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
+from tflite_light.graph.trainable import as_before
 from tflite_light.measure.accuracy import Measured, measure
 from tflite_light.measure.balance import Balance
 from tflite_light.models import classifier
@@ -208,16 +209,17 @@ def _trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[st
         distribution.agreed(phase)  # now the plan is there
         chain.require_own(run, phase)
         wrapped = model if stage is None else chain.wrap(run, stage, model, per_epoch)
-        if run.recipe.training.freeze:
-            for norm in norms(model):
-                norm.trainable = False  # in every phase, and until a stage has looked
         if done:
             model = wrapped if stage is None else stage.strip(wrapped)
             yield phase, model, chain.load_weights(run, phase, model).get("seconds", 0.0)
             continue
-        if stage and not begun:
-            stage.prepare(wrapped, model, run.read_plan(phase), data.train)
-        fixed = held(model if run.recipe.training.freeze else wrapped)
+        with as_before(model):
+            if run.recipe.training.freeze:
+                for norm in norms(model):
+                    norm.trainable = False  # as the phase will, for a stage that looks
+            if stage and not begun:
+                stage.prepare(wrapped, model, run.read_plan(phase), data.train)
+            fixed = held(model if run.recipe.training.freeze else wrapped)
         history = _fit(run, phase, model, wrapped, data, teacher)
         model = wrapped if stage is None else stage.strip(wrapped)
         if stage is None or stage.yields == "float":

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tflite_light.graph.trainable import as_before
 from tflite_light.models import classifier
 from tflite_light.pipeline.batches import (
     evaluation,
@@ -53,6 +54,13 @@ def train_phase(
 
     `display` is a Keras callback that shows progress. Returns the phase's history, a row an epoch.
     """
+    with as_before(model):
+        return _train(model, phase, recipe, data, places, display)
+
+
+def _train(
+    model: Any, phase: Phase, recipe: Recipe, data: Data, places: Places, display: Any
+) -> list[Row]:
     seed = recipe.seed + sum(phase.name.encode())  # phases must not see the same order
     keras.utils.set_random_seed(seed)
     settings = recipe.training
@@ -77,7 +85,6 @@ def train_phase(
                 verbose=0,
             )
     journal.finish()
-    model.trainable = True
     return journal.history
 
 
@@ -110,7 +117,8 @@ def _freeze(model: Any, classifier_only: bool) -> None:
     """All but the classifier, or batch norm alone, which Keras then runs in inference mode."""
     last = classifier(model)
     for layer in model.layers:
-        layer.trainable = not classifier_only or layer.name in last
+        if classifier_only and layer.name not in last:
+            layer.trainable = False
     for layer in model.submodules:  # those inside wrappers, too
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
