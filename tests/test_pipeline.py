@@ -488,6 +488,22 @@ def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
     assert "where a recipe is to be trained: set `skip_broken`" in raised.value.hint
 
 
+def test_of_many_pictures_those_that_are_measured_last_are_decoded_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a broken one would end a run after its training."""
+    monkeypatch.setattr(reading, "FEW", 39)
+    paths, pictures = many(tmp_path)
+    seen = decoded_by(monkeypatch)
+    given = {"train": pictures.chosen(range(20)), "test": pictures.chosen(range(20, 40))}
+    before = read(given, SMALL)["test"]
+    assert len(seen) == 20
+    assert before.digest() == read({"any": given["test"], "more": pictures}, SMALL)["any"].digest()
+    damaged(paths[25])
+    with pytest.raises(UserError, match=r"1 picture cannot be read: \S*25.jpg \("):
+        read(given, SMALL)
+
+
 @pytest.mark.parametrize("few", [39, 40], ids=["met later", "at once"])
 def test_the_next_of_its_class_stands_in_for_a_broken_picture(
     few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -82,6 +82,15 @@ class Examples:
         if not seen or not seen.whole:
             self.first_read(index)
 
+    def second_look(self, index: int) -> None:
+        """Decode a picture that was looked at, as `first_read` does; of a pack, those were."""
+        if index in self.broken or self.kept[index] or self.pictures.checksums:
+            return
+        try:
+            self._keep(index, self._size(_decoded(self._content(index))))
+        except ValueError as error:
+            self.broken[index] = reason(error)
+
     def _opened(self, index: int) -> contextlib.AbstractContextManager[IO[bytes] | None]:
         """A picture's file, read where it cannot be opened; None of one that comes as pixels."""
         if self.pictures.open:

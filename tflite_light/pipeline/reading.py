@@ -1,6 +1,6 @@
 """Pictures of a source, checked before anything is made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +19,8 @@ Name = TypeVar("Name", bound=str)
 MEMORY_SHARE = 0.5  # of the memory there is that sized pictures may fill; beyond, they are streamed
 FEW = 5_000  # pictures that are all decoded at the start, seconds; of more the ends are looked at
 
+_MEASURED = ("test", outlier_part("test"))
+
 
 def read_data(
     classes: list[str],
@@ -36,7 +38,9 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     """Check the pictures, and decide whether they are kept in memory once they are decoded.
 
     Up to `FEW` are all decoded. Of more the ends are looked at, so that a training's first step
-    does not wait for the last picture; whatever is wrong between them shows when it is decoded.
+    does not wait for the last picture; whatever is wrong between them shows when it is decoded. In
+    the part test, which is decoded last of all, that would end a run after its training: it is
+    decoded now.
     Raises UserError with up to ten names of pictures that cannot be decoded, and their count.
     """
     for pictures in parts.values():
@@ -44,14 +48,20 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     total = sum(len(pictures) for pictures in parts.values())
     keep = _fit(total, image.size)
     examples = {name: _unseen(part, image, keep) for name, part in parts.items()}
-    jobs = ((part, index) for part in examples.values() for index in range(len(part)))
-    see = Examples.first_look if total > FEW else Examples.first_read
-    for _ in counted(streamed(lambda job: see(*job), jobs), total, "checking pictures"):
-        pass
+    _see(Examples.first_look if total > FEW else Examples.first_read, list(examples.values()))
+    if total > FEW:
+        _see(Examples.second_look, [part for name, part in examples.items() if name in _MEASURED])
     for part in examples.values():
         _report_broken(part)
     _require_whole(list(examples.values()))
     return examples
+
+
+def _see(look: Callable[[Examples, int], None], parts: list[Examples]) -> None:
+    jobs = ((part, index) for part in parts for index in range(len(part)))
+    total = sum(map(len, parts))
+    for _ in counted(streamed(lambda job: look(*job), jobs), total, "checking pictures"):
+        pass
 
 
 def _require_geometry(pictures: Pictures, image: Image) -> None:
