@@ -11,11 +11,12 @@ from conftest import Call, as_json, complaint, invoke
 
 from tflite_light import recipe as recipes
 from tflite_light.contract import Image
+from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.augment import Augment
-from tflite_light.pipeline.batches import training
+from tflite_light.pipeline.batches import picture_errors, training
 from tflite_light.pipeline.preprocess import normalise, translated
 from tflite_light.recipe.distil import Distil
 from tflite_light.report.measured import show
@@ -296,6 +297,14 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     assert not Path("runs").exists()
     message = complaint(call("check", student, "--set", "distil.teacher=none"))
     assert "distil.teacher: none does not exist" in message
+
+
+def test_a_teacher_that_answers_with_no_numbers_is_named() -> None:
+    broken = keras.Sequential([keras.layers.Lambda(lambda x: x[:, 0, 0] * np.nan)])
+    objective = Distillation(KerasModel(broken), Distil(teacher="any"))
+    batches = tf.data.Dataset.from_tensors((tf.zeros((2, 4, 4, 3)), tf.eye(2, 3)))
+    with pytest.raises(UserError, match="answers with NaN or infinity"), picture_errors():
+        list(objective.labelled(batches))
 
 
 def test_a_classifier_saved_by_keras_is_a_teacher(student: Path, home: Path) -> None:

@@ -541,3 +541,11 @@ def test_a_picture_that_was_cut_anywhere_does_not_look_whole(kind: str) -> None:
     assert look.look(io.BytesIO(content)).whole
     for size in (0, 1, 10, 100, len(content) - 20, len(content) - 3):
         assert not look.look(io.BytesIO(content[:size])).whole
+
+
+def test_what_is_left_of_packed_files_is_counted_while_their_order_is_kept() -> None:
+    """By which they are read one after the other also where outliers lie in them."""
+    pictures = Pictures([str(n) for n in range(9)], [0] * 9, lambda _: b"", shards=[4, 2, 3])
+    assert pictures.chosen([0, 2, 3, 6, 8]).shards == [3, 2]
+    assert pictures.chosen([4, 5]).shards == [2]
+    assert pictures.chosen([6, 0]).shards is None

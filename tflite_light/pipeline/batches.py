@@ -39,7 +39,8 @@ def picture_errors() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _noted() -> Iterator[None]:
+def noted() -> Iterator[None]:
+    """Around what TensorFlow calls back, for `picture_errors` to raise."""
     try:
         yield
     except UserError as error:
@@ -102,7 +103,7 @@ def training(
 
     def read(indices: Any) -> Any:
         """From Python, since a tensor of the pictures would be a second copy of them all."""
-        pixels = tf.numpy_function(_noted()(pixels_of), [indices], tf.uint8, stateful=False)
+        pixels = tf.numpy_function(noted()(pixels_of), [indices], tf.uint8, stateful=False)
         size = examples.image.size
         return tf.ensure_shape(pixels, (part + beside, size, size, 3))
 
@@ -170,7 +171,7 @@ def evaluation(examples: Examples, classes: int, shares: tuple[range, int] = ALL
     chosen = [np.array_split(batch, devices)[one] for batch in batches_ for one in mine]
 
     def batches() -> Iterator[tuple[Floats, Floats]]:
-        with _noted():
+        with noted():
             for indices in chosen:
                 yield examples.input(indices), one_hot[examples.labels[indices]]
 

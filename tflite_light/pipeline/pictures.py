@@ -1,6 +1,9 @@
 """The pictures of a split before they are decoded."""
 
+import bisect
 import errno
+import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,9 +55,16 @@ class Pictures:
             stamps=self.stamps and [self.stamps[index] for index in indices],
             open=opened and (lambda index: opened(indices[index])),
             groups=self.groups and [self.groups[index] for index in indices],
-            shards=None,
+            shards=self.shards and _left(self.shards, indices),
             checksums=self.checksums and [self.checksums[index] for index in indices],
         )
+
+
+def _left(shards: list[int], indices: Sequence[int]) -> list[int] | None:
+    """How many pictures of each file are chosen; None where they come in another order."""
+    ends = list(itertools.accumulate(shards))
+    files = [bisect.bisect(ends, index) for index in indices]
+    return list(Counter(files).values()) if files == sorted(files) else None
 
 
 def pictures_of(files: list[tuple[Path, int]], groups: list[str] | None = None) -> Pictures:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tflite_light.measure.runners import Runner
+from tflite_light.pipeline.batches import noted
 from tflite_light.recipe.distil import Distil
 from tflite_light.stack import keras, tf
 from tflite_light.training.objective import Objective
@@ -57,7 +58,8 @@ class Distillation(Objective):
         return batches.map(ask).prefetch(2)
 
     def _answer(self, inputs: Any) -> Any:
-        return self.teacher.logits([inputs])
+        with noted():
+            return self.teacher.logits([inputs])
 
 
 def divergence(answers: Any, logits: Any, temperature: float) -> Any:
