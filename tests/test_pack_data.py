@@ -1,8 +1,10 @@
 """Packed pictures are the recipe's own, to the bit, wherever they lie."""
 
 import json
+import time
 import zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from tflite_light.pipeline import reading, shards
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import training
 from tflite_light.pipeline.pictures import SPLITS
+from tflite_light.runs.folder import open_run
 from tflite_light.sockets import load
 from tflite_light.stack import tf
 
@@ -96,6 +99,30 @@ def test_a_run_trains_from_packed_pictures(call: Call, photos: Path, tmp_path: P
     assert report["rows"][1]["agreement"] == 1
     again = as_json(call("evaluate", report["run"], "--json"))
     assert again["rows"][1]["top1"] == report["rows"][1]["top1"]
+    elsewhere = as_json(call("evaluate", report["run"], "--data", photos, "--json"))
+    assert [row["pictures"] for row in elsewhere["rows"]] == [60, 60]
+    Path("shards").rename("moved")
+    moved = as_json(call("evaluate", report["run"], "--data", "moved", "--json"))
+    assert moved["rows"][1]["top1"] == report["rows"][1]["top1"]
+    (tmp_path / "moved" / "labels.txt").unlink()
+    kept = open_run(report["run"]).recipe.source
+    with pytest.raises(UserError, match=r"that data tfrecord reads; \S*moved/labels.txt does not"):
+        kept.located(tmp_path / "moved")
+
+
+def test_threads_that_need_one_remote_file_fetch_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shards.write_shard("ram://once/one", [(b"first", 0)])
+    opened, real = [], shards.open_file
+
+    def slowly(path: str) -> Any:
+        opened.append(path)
+        time.sleep(0.05)
+        return real(path)
+
+    monkeypatch.setattr(shards, "open_file", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        found = [*pool.map(lambda _: shards.read_record("ram://once/one", 0, 5), range(8))]
+    assert len(set(found)) == len(opened) == 1
 
 
 def test_what_does_not_fit_the_index_is_refused(call: Call, photos: Path, tmp_path: Path) -> None:

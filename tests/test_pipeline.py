@@ -25,7 +25,7 @@ from tflite_light.pipeline.batches import evaluation, picture_errors, training
 from tflite_light.pipeline.decode import decode, upright
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import Pictures, pictures_of
-from tflite_light.pipeline.preprocess import crop_and_resize, normalise
+from tflite_light.pipeline.preprocess import around, crop_and_resize, normalise
 from tflite_light.pipeline.reading import read
 from tflite_light.stack import tf
 
@@ -549,3 +549,12 @@ def test_what_is_left_of_packed_files_is_counted_while_their_order_is_kept() -> 
     assert pictures.chosen([0, 2, 3, 6, 8]).shards == [3, 2]
     assert pictures.chosen([4, 5]).shards == [2]
     assert pictures.chosen([6, 0]).shards is None
+
+
+@pytest.mark.parametrize("size", [32, 33])
+@pytest.mark.parametrize("crop", [1.0, 0.875, 0.5])
+def test_what_is_sized_already_is_the_box_of_a_picture_around_it(crop: float, size: int) -> None:
+    """So a golden picture of a pack gives the pixels that it was chosen by."""
+    image = Image(size=size, crop=crop)
+    sized = np.random.default_rng(0).integers(0, 256, (size, size, 3)).astype(np.uint8)
+    assert np.array_equal(crop_and_resize(around(sized, image), image), sized)

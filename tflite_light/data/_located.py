@@ -30,8 +30,11 @@ class Located(Part):
 
     def takes(self, path: Path) -> bool:
         """Whether the same kind reads `path`, as far as that is known before it is read."""
-        unknown = "at" not in vars(type(self)) or not os.path.exists(path)
-        return self.reads_files and (unknown or type(self).at(path) is not None)
+        if not self.reads_files or not os.path.exists(path):
+            return self.reads_files
+        if "at" in vars(type(self)):
+            return type(self).at(path) is not None
+        return not self._moved(path).absent()
 
     @property
     def where(self) -> str:
@@ -57,15 +60,19 @@ class Located(Part):
             )
         if not (os.path.exists(where) or glob.has_magic(str(where))):  # TFRecords' may be a pattern
             raise UserError(f"{where} does not exist.", "Give `--data` where the pictures are now.")
+        moved = self._moved(where)
         if not self.takes(where):
+            lacks = "".join(f"; {path} does not exist" for path in [*moved.absent().values()][:1])
             raise UserError(
-                f"{where} is not of the kind that data {self.key} reads.",
+                f"{where} is not of the kind that data {self.key} reads{lacks}.",
                 "Give `--data` pictures kept as those of the recipe.",
             )
+        return moved.changed(self.skipping) if skip_strangers and len(fields) == 1 else moved
+
+    def _moved(self, where: Path) -> Self:
+        fields, root = self._locations(), self._root()
         if len(fields) == 1:
-            skipping = self.skipping if skip_strangers else {}
-            return self.changed(dict.fromkeys(fields, str(where)) | skipping)
-        root = self._root()
+            return self.changed(dict.fromkeys(fields, str(where)))
         return self.changed(
             {
                 key: str(where / _placed(path).removeprefix(f"{root}/"))

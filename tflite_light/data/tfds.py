@@ -35,6 +35,10 @@ class TFDS(Source):
     def absent(self) -> dict[str, str]:
         return {}  # where a data set is not prepared yet, it is
 
+    def takes(self, path: Path) -> bool:
+        """A folder where it is prepared; or it would be prepared among a user's pictures."""
+        return not path.exists() or (path / self.name.partition(":")[0].partition("/")[0]).is_dir()
+
     def _names(self) -> list[str]:
         return _names(self, _builder(self, prepared=False))
 

@@ -1,5 +1,6 @@
 """The contract's steps on one picture: crop and resize, order the channels, normalise."""
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +28,16 @@ def crop_and_resize(picture: Pixels | Pillow.Image, image: Image) -> Pixels:
     strips = [cut[start : start + rows] for start in range(0, len(cut), rows)]
     across = np.concatenate([_resize(Pillow.fromarray(one), image, len(one)) for one in strips])
     return np.asarray(_resize(Pillow.fromarray(across), image, image.size))
+
+
+def around(sized: Pixels, image: Image) -> Pixels:
+    """A picture of which the contract makes these pixels: they are its box, their edges go on."""
+    boxes = ((side, image.box(side, side)) for side in itertools.count(image.size))
+    side, (before, _, after, _) = next(
+        (side, box) for side, box in boxes if box[2] - box[0] == image.size
+    )
+    edges = before, side - after
+    return np.pad(sized, (edges, edges, (0, 0)), mode="edge")
 
 
 def _resize(picture: Pillow.Image, image: Image, height: int) -> Pillow.Image:

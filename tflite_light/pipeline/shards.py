@@ -8,8 +8,10 @@ record before a training begins, and says which contract sized the pictures.
 import io
 import json
 import struct
+import threading
 import zipfile
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -78,10 +80,15 @@ def open_file(path: str) -> IO[bytes]:
 def read_record(path: str, start: int, size: int) -> bytes:
     """The data of one record; remote files are read whole, and the last ones kept."""
     if is_remote(path):
-        return _content(path)[start : start + size]
+        with _fetching[path]:  # or each thread that needs it now fetches and holds one
+            content = _content(path)
+        return content[start : start + size]
     with open_file(path) as file:
         file.seek(start)
         return file.read(size)
+
+
+_fetching: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @lru_cache(maxsize=2 * TOGETHER)

@@ -12,7 +12,8 @@ from tflite_light.measure.choosing import choose
 from tflite_light.measure.goldens import golden, input_of
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.decode import Pixels, decode
-from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.examples import Data, Examples
+from tflite_light.pipeline.preprocess import around
 
 GOLDENS = 8  # with the test card, which is the last
 TRIED = 4  # pictures that the test card is tried with
@@ -30,7 +31,7 @@ def golden_pictures(
     chosen = [(data.val, index) for index in choose(model, data.val, GOLDENS - 1)]
     lacking = GOLDENS - 1 - len(chosen)
     chosen += [(data.test, index) for index in choose(model, data.test, lacking)]
-    pictures = [_reduced(part.original(index)) for part, index in chosen]
+    pictures = [_reduced(_whole(part, index)) for part, index in chosen]
     labels = [data.label(part, index) for part, index in chosen]
     contents = [*map(_png, pictures), _surest(pictures[:TRIED], agreed, model)]
     return [
@@ -47,6 +48,12 @@ def _surest(pictures: Sequence[Pixels], agreed: Contract, model: TFLiteModel) ->
         return float(first) - float(second)
 
     return max((card(picture, agreed.image.size) for picture in pictures), key=margin)
+
+
+def _whole(part: Examples, index: int) -> Pixels:
+    """A picture as it is decoded; of a pack, where it is sized already, one that gives the same."""
+    picture = part.original(index)
+    return around(picture, part.image) if part.pictures.geometry else picture
 
 
 def _reduced(picture: Pixels) -> Pixels:
