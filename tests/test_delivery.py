@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from conftest import TINY, Call, as_json, complaint, invoke
 
 from tflite_light import files
 from tflite_light.graph import checkpoint
+from tflite_light.measure import accuracy, runners
+from tflite_light.runs import delivery
 
 SHORT = TINY.replace("epochs: 3", "epochs: 1").replace("epochs: 2", "epochs: 1")
 PACKED = SHORT.replace("[float32, int8]", "[float32, {int8: {packed: true}}]")
@@ -150,6 +153,25 @@ def test_a_run_is_finished_where_one_of_its_files_cannot_be_made(call: Call) -> 
     assert [row["name"] for row in rows] == ["fit", "float32"]
     as_json(call("export", "runs/odd", "--float16", "--json"))
     assert "is finished" in complaint(call("train", "runs/odd", "--resume"))
+
+
+def test_a_file_that_answers_with_no_number_leaves_the_others(
+    home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a test picture, where the few that are looked at before are answered."""
+    shutil.copytree(home / "runs" / "tiny", "spoilt")
+    real = accuracy.measure
+
+    def measured(name: str, *given: Any) -> Any:
+        if name == "float16":
+            runners._finite(np.full(1, np.nan))
+        return real(name, *given)
+
+    monkeypatch.setattr(delivery, "measure", measured)
+    result = call("export", "spoilt", "--float16", "--float32", "--out", "app", "--json")
+    assert result.exit_code == 2
+    assert "the network answers with NaN or infinity" in result.stderr
+    assert [row["name"] for row in json.loads(result.stdout)["rows"]] == ["float32"]
 
 
 def test_all_that_can_be_made_is_made_of_a_finished_run_too(call: Call) -> None:

@@ -255,9 +255,13 @@ def _masked(features: Any) -> Any:
 @pytest.mark.parametrize(
     ("model", "form", "message"),
     [
-        (lambda: _of_a_body(lambda x: keras.layers.Dense(3)(_Square()(x))), "folder", "otherwise"),
+        (
+            lambda: _of_a_body(lambda x: keras.layers.Dense(3)(_Square()(x))),
+            "folder",
+            "of its own code",
+        ),
         (lambda: _of_a_body(_masked), "my.keras", "answers otherwise when its layers are built"),
-        (lambda: _of_a_body(keras.layers.Dense(3, tf.math.cos)), "folder", "cannot be built anew"),
+        (lambda: _of_a_body(keras.layers.Dense(3, tf.math.cos)), "folder", "of its own code"),
         (_Coded, "folder", "folder is a model of code, not of layers."),
     ],
     ids=["a layer of one's own", "a mask", "a function of one's own", "code"],
@@ -272,6 +276,14 @@ def test_what_keras_builds_anew_otherwise_or_not_at_all_is_refused(
     with pytest.raises(UserError, match=message) as caught:
         KerasFile(path=str(tmp_path / form)).build((8, 8, 3), 3)
     assert "as a classifier of Keras' own layers" in caught.value.hint
+
+
+def test_a_network_of_one_picture_at_a_time_that_takes_no_more_is_refused(tmp_path: Path) -> None:
+    image = keras.Input(batch_shape=(1, 8, 8, 3))
+    flat = tf.reshape(keras.layers.GlobalAveragePooling2D()(image), (1, 3))
+    keras.Model(image, keras.layers.Dense(3)(flat)).save(tmp_path / "one.h5")
+    with pytest.raises(UserError, match=r"its logits are \(1, 3\)"):
+        build(KerasFile(path=str(tmp_path / "one.h5")), 8, 3, 0)
 
 
 def test_a_network_in_a_network_is_flattened(tmp_path: Path) -> None:

@@ -70,4 +70,4 @@ def test_30000_pictures_take_at_most_1_3_times_their_size() -> None:
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
     peak = float(done.stdout.partition("reading, ")[2].split()[0])
     assert peak <= 1.3
-    assert "reading pictures: " in done.stderr
+    assert "checking pictures: " in done.stderr

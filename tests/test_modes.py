@@ -499,6 +499,22 @@ def test_operators_that_share_a_bias_each_read_it_in_their_own_steps(
         mode.check(File(content))
 
 
+class _Looping(keras.layers.Layer):  # type: ignore[misc]
+    def call(self, inputs: Any) -> Any:
+        return tf.while_loop(lambda n, _: n < 3, lambda n, x: (n + 1, x / 2), [0, inputs])[1]
+
+
+def test_a_file_with_a_loop_is_stored_without_zeros(batch: Any, examples: Examples) -> None:
+    """What the loop needs lies in a graph of its own."""
+    layers = keras.layers
+    image = keras.Input((32, 32, 3))
+    x = layers.LSTM(14)(layers.Reshape((8, 64))(layers.Conv2D(8, 4, 4)(image)))
+    network = keras.Model(image, layers.Dense(10)(x))
+    kernel = network.layers[-1].kernel
+    kernel.assign(np.where(np.arange(10) < 9, 0, kernel))
+    assert error(Float32(sparse=True).convert(network, examples), network, batch) < 1e-5
+
+
 @pytest.mark.parametrize("mode", [Int8(), Int16x8()], ids=lambda mode: str(mode.key))
 def test_a_loop_is_refused_by_name_where_calibrating_it_would_end_the_process(
     mode: Any, batch: Any, examples: Examples
@@ -515,4 +531,7 @@ def test_a_loop_is_refused_by_name_where_calibrating_it_would_end_the_process(
     with pytest.raises(UserError, match="cannot calibrate the loops of steps"):
         mode.convert(looping, examples)
     mode.require_known(unrolled)
+    own = keras.Model(image, layers.Flatten()(_Looping(name="own")(rows)))
+    with pytest.raises(UserError, match="cannot calibrate the loops of own"):
+        mode.convert(own, examples)
     assert error(mode.convert(unrolled, examples), unrolled, batch) < 2 * mode.logit_error

@@ -413,15 +413,18 @@ def test_layers_that_a_network_holds_stay_in_every_phase_and_in_a_run_that_goes_
     recipe = (
         "model: {./my_net.py: {width: 32}}\ndata: {synthetic: {count: 60}}\nimage: {size: 32}\n"
         "train: {epochs: 1, batch_size: 8, warmup_epochs: 0}\nexport: [float32]\n"
-        "compress: [{factorize: {epochs: 1, keep: 0.9}}, {prune: {epochs: 1, sparsity: 0.3}}]\n"
+        "compress: [{factorize: {epochs: 1, keep: 0.9}}, {prune: {epochs: 1, sparsity: 0.3}},\n"
+        "  {qat: {epochs: 1}}]\n"
     )
     as_json(call("train", write(tmp_path, recipe, my_net=held), "--json"))
     run = tmp_path / "runs" / "mine"
     fit, whole = (np.load(run / "checkpoints" / f"{phase}.npz") for phase in ("fit", "prune"))
-    (kernel,) = (name for name in fit.files if name.startswith("first_conv/kernel"))
-    assert np.array_equal(fit[kernel], np.load(run / "checkpoints" / "factorize.npz")[kernel])
-    for name in ("factorize.npz", "factorize.plan.json", "prune.npz", "prune.plan.json"):
-        (run / "checkpoints" / name).unlink()
+    for phase in ("factorize", "prune", "qat"):
+        arrays = np.load(run / "checkpoints" / f"{phase}.npz")
+        (kernel,) = (name for name in arrays.files if name.endswith("first_conv/kernel"))
+        assert np.array_equal(fit["first_conv/kernel"], arrays[kernel])
+        for name in (f"{phase}.npz", f"{phase}.plan.json"):
+            (run / "checkpoints" / name).unlink()
     (run / "metrics.json").unlink()
     as_json(call("train", run, "--resume", "--json"))
     again = np.load(run / "checkpoints" / "prune.npz")

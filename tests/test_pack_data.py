@@ -5,6 +5,7 @@ import time
 import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from tflite_light.data import Source, _records
 from tflite_light.errors import UserError
 from tflite_light.pipeline import reading, shards
 from tflite_light.pipeline.augment import Augment
-from tflite_light.pipeline.batches import training
+from tflite_light.pipeline.batches import training, views
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.runs.folder import open_run
 from tflite_light.sockets import load
@@ -165,6 +166,22 @@ def test_of_many_packed_pictures_none_is_read_at_the_start(
     shard.write_bytes(content)
     with pytest.raises(UserError, match=r"its checksum is not that of index\.npz"):
         many.train.pixels(range(len(many.train)))
+    train = many.train
+    standing_in = replace(train, pictures=replace(train.pictures, skip_broken=True))
+    assert standing_in.pixels(range(len(train))).shape == (len(train), 32, 32, 3)
+    assert len(standing_in.broken) == 1
+
+
+def test_views_of_a_pack_stand_beside_their_pictures(
+    call: Call, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    data = as_json(call("pack-data", "recipe.yaml", "-o", "shards", "--json"))["data"]
+    train = source(data).load(recipes.load("recipe.yaml").image).train
+    expected = np.concatenate(list(train.inputs(range(len(train)))))
+    for inputs, labels in views(train, 3, Augment(), 0, 2):
+        np.testing.assert_allclose(inputs, expected, atol=1e-6)
+        assert labels.argmax(1).tolist() == train.labels.tolist()
 
 
 def test_a_pack_that_has_lost_a_file_is_refused(call: Call, photos: Path, tmp_path: Path) -> None:

@@ -24,9 +24,9 @@ from tflite_light.pipeline.augment import Augment, augmenter
 from tflite_light.pipeline.batches import evaluation, picture_errors, training
 from tflite_light.pipeline.decode import decode, upright
 from tflite_light.pipeline.examples import Examples
-from tflite_light.pipeline.pictures import Pictures, pictures_of
+from tflite_light.pipeline.pictures import SPLITS, Pictures, pictures_of
 from tflite_light.pipeline.preprocess import around, crop_and_resize, normalise
-from tflite_light.pipeline.reading import read
+from tflite_light.pipeline.reading import look_again, read, read_data
 from tflite_light.stack import tf
 
 SMALL = Image(size=32)
@@ -488,20 +488,24 @@ def test_of_many_pictures_odd_ends_are_found_at_once_and_odd_middles_when_met(
     assert "where a recipe is to be trained: set `skip_broken`" in raised.value.hint
 
 
-def test_of_many_pictures_those_that_are_measured_last_are_decoded_at_once(
+def test_of_many_pictures_those_that_are_measured_last_are_decoded_when_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or a broken one would end a run after its training."""
+    """A run asks after its first epoch, or a broken one would end it after all."""
     monkeypatch.setattr(reading, "FEW", 39)
     paths, pictures = many(tmp_path)
     seen = decoded_by(monkeypatch)
-    given = {"train": pictures.chosen(range(20)), "test": pictures.chosen(range(20, 40))}
-    before = read(given, SMALL)["test"]
-    assert len(seen) == 20
-    assert before.digest() == read({"any": given["test"], "more": pictures}, SMALL)["any"].digest()
-    damaged(paths[25])
-    with pytest.raises(UserError, match=r"1 picture cannot be read: \S*25.jpg \("):
-        read(given, SMALL)
+    given = {name: pictures.chosen(range(n, 40, 3)) for n, name in enumerate(SPLITS)}
+    data = read_data(["a", "b"], given, {}, SMALL)
+    assert seen == []
+    look_again(data)
+    assert len(seen) == len(data.test) == 13
+    damaged(paths[26])
+    with pytest.raises(UserError, match=r"1 picture cannot be read: \S*26.jpg \("):
+        look_again(read_data(["a", "b"], given, {}, SMALL))
+    monkeypatch.setattr(reading, "FEW", 40)
+    with pytest.raises(UserError, match=r"1 picture cannot be read: \S*26.jpg \("):
+        read_data(["a", "b"], given, {}, SMALL)
 
 
 @pytest.mark.parametrize("few", [39, 40], ids=["met later", "at once"])

@@ -85,6 +85,24 @@ def test_pictures_that_were_changed_since_are_refused(home: Path, call: Call, co
     assert "test pictures hold other bytes than" in message
 
 
+def test_a_folder_that_grew_is_measured_by_its_test_part_alone(home: Path, call: Call) -> None:
+    """All of it has what was trained on; that is right of another folder."""
+    before = as_json(call("evaluate", home / "runs/mine", "--json"))["rows"][0]["pictures"]
+    source = sorted((home / "photos/sign1").iterdir())[0]
+    added = source.with_name("added.jpg")
+    added.write_bytes(source.read_bytes()[:-2] + b"more" + source.read_bytes()[-2:])
+    try:
+        assert "has other pictures than" in complaint(call("evaluate", home / "runs/mine"))
+        result = call("evaluate", home / "runs/mine", "--data", home / "photos", "--json")
+        shutil.copytree(home / "photos", "other")
+        elsewhere = as_json(call("evaluate", home / "runs/mine", "--data", "other", "--json"))
+    finally:
+        added.unlink()
+    assert "its part test is measured on, of which a few may have been trained on" in result.stderr
+    assert before <= as_json(result)["rows"][0]["pictures"] <= before + 2
+    assert elsewhere["rows"][0]["pictures"] > 3 * before
+
+
 def test_a_run_s_weights_are_imported_with_its_pixels_alone(home: Path, call: Call) -> None:
     """Else the file answers wrongly, and agrees with its Keras model all the same."""
     weights = f"weights: {{run: {{path: {home / 'runs/mine'}}}}}"

@@ -25,9 +25,10 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.statistics import lag, measure
+from tflite_light.graph.statistics import lag, measure, norms
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
+from tflite_light.graph.trainable import as_before
 from tflite_light.measure.kernels import kernels
 from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.models import Architecture
@@ -36,6 +37,7 @@ from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File, share_of_zeros
+from tflite_light.training import phase
 from tflite_light.weights.npz import Npz
 
 LAYERS = keras.layers
@@ -536,6 +538,14 @@ def test_answers_that_are_no_numbers_are_an_error() -> None:
             runner.logits([np.full((1, SIZE, SIZE, 3), np.nan, np.float32)])
 
 
+class _Small(keras.regularizers.Regularizer):  # type: ignore[misc]
+    def __call__(self, kernel: Any) -> Any:
+        return 1e-4 * tf.reduce_sum(kernel**2)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
 def _gate(x: Any) -> Any:
     return tf.nn.relu6(x + 3) / 6
 
@@ -560,7 +570,8 @@ def test_functions_of_the_user_s_own_are_those_of_every_copy(again: Callable[[An
         x = conv(x, activation=lambda value: _gate(value) * value, name="second")
         x = LAYERS.SeparableConv2D(8, 3, activation=_gate)(x)
         x = LAYERS.ReLU()(LAYERS.Conv2D(8, 1)(LAYERS.Activation(_gate)(x)))
-        x = LAYERS.Lambda(lambda value: _gate(value))(x)
+        x = LAYERS.Lambda(lambda value: _gate(value), output_shape=lambda shape: shape)(x)
+        x = LAYERS.Conv2D(8, 1, activation=tf.function(_gate), kernel_regularizer=_Small())(x)
         return dense(LAYERS.GlobalAveragePooling2D()(x))
 
     model = built(body)
@@ -571,3 +582,20 @@ def test_functions_of_the_user_s_own_are_those_of_every_copy(again: Callable[[An
     if again in (copied, gathered, fused):
         np.testing.assert_allclose(made(pictures()), model(pictures()), atol=1e-6)
     assert np.isfinite(made(pictures())).all()
+
+
+def test_the_norm_that_keras_has_for_several_devices_is_one() -> None:
+    """Saved networks have it; `freeze` and what is done to statistics passed it by."""
+
+    def body(image: Any) -> Any:
+        x = LAYERS.experimental.SyncBatchNormalization(name="norm")(conv(image))
+        return dense(LAYERS.GlobalAveragePooling2D()(LAYERS.ReLU()(x)))
+
+    model = built(body)
+    assert [norm.name for norm in norms(model)] == ["norm"]
+    phase._set_batch_norm_momentum(model, 0.7, steps=10)
+    assert model.get_layer("norm").momentum == 0.7
+    with as_before(model):
+        phase._freeze(model, classifier_only=False)
+        assert [layer.name for layer in model.layers if not layer.trainable] == ["norm"]
+    assert model.get_layer("norm").trainable

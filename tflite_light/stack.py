@@ -103,7 +103,8 @@ def quiet() -> Iterator[None]:
 
 
 class _Held:
-    """The process' stderr while threads are quiet: the first holds it, the last gives it back.
+    """The process' stderr, and Python's stdout, while threads are quiet: the first holds them, the
+    last gives them back.
 
     Each on its own would take what another holds for the real one, and give that back for good.
     """

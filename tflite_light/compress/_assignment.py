@@ -14,8 +14,9 @@ import numpy as np
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.abreast import Pair, abreast
 from tflite_light.graph.in_turn import Array, in_turn
+from tflite_light.graph.uses import is_norm
 from tflite_light.pipeline.preprocess import Floats
-from tflite_light.stack import keras, tf
+from tflite_light.stack import tf
 
 Clustered = Callable[[str, Array, Array], Array]  # a layer's name, kernel, and errors' costs
 PICTURES = 100  # of training
@@ -44,7 +45,7 @@ def assign(
     for layer, pairs in abreast(model, shared, batches):
         if layer.name in names:
             _reassign(layer, model.get_layer(layer.name), by_channel, pairs, clustered)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+        elif is_norm(layer):
             _follow(layer, pairs)
 
 

@@ -16,6 +16,7 @@ from tflite_light.graph.copied import copied
 from tflite_light.graph.fusing import folded
 from tflite_light.graph.kernels import kernels
 from tflite_light.graph.lint import internal
+from tflite_light.graph.uses import is_norm
 from tflite_light.parts import Epochs
 from tflite_light.stack import keras, tf, tfmot
 from tflite_light.wording import some
@@ -76,6 +77,7 @@ class QAT(Stage):
         with tfmot.quantization.keras.quantize_scope(configs):
             wrapped = tfmot.quantization.keras.quantize_apply(annotated, scheme=scheme)
         _leave_unrounded(wrapped, plan.get("excluded", ()))
+        _hold(wrapped)
         _freeze_norms(wrapped)
         return wrapped
 
@@ -137,10 +139,19 @@ def _require_integers(wrapped: Any) -> None:
         )
 
 
+def _hold(wrapped: Any) -> None:
+    """Layers that the network holds, whose weights TF-MOT's wrappers have trained all the same."""
+    for wrapper in wrapped.layers:
+        inner = getattr(wrapper, "layer", None)
+        if inner is not None and not inner.trainable:
+            wrapper._non_trainable_weights.extend(wrapper._trainable_weights)
+            wrapper._trainable_weights.clear()
+
+
 def _freeze_norms(wrapped: Any) -> None:
     """Their statistics alone: TF-MOT's wrappers have scale and offset trained on all the same."""
     for layer in wrapped.submodules:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if is_norm(layer):
             layer.trainable = False
 
 

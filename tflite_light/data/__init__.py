@@ -120,6 +120,11 @@ class Source(Located):
         """The pictures of one part."""
         return self.parts[name]
 
+    @property
+    def is_divided_here(self) -> bool:
+        """Whether the kit divides its pictures into parts, not their owner."""
+        return ALL in self.scanned[1]
+
     def measured(self, outliers: bool = False) -> Pictures:
         """What a file that was trained elsewhere is measured on, or outliers of the same part.
 

@@ -98,6 +98,10 @@ class Located(Part):
         named = self._locations().items()
         return self.changed({key: _placed(path) for key, path in named if path})
 
+    def is_where(self, other: "Located") -> bool:
+        """Whether both read the same place."""
+        return bool(self._root()) and self._root() == other._root()
+
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}

@@ -18,9 +18,21 @@ Seed = Field(0, ge=0, lt=2**31, description="which they are, as many of each cla
 
 
 def require_possible(model: Any, key: str) -> None:
-    """Raises Unmade where TensorFlow's calibration would end the process: 2.21 does in loops."""
+    """Raises Unmade where recurrent layers loop; cheap enough to be asked before a training."""
     loops = (one for one in model._flatten_layers() if isinstance(one, keras.layers.RNN))
-    if looping := [layer.name for layer in loops if not layer.unroll]:
+    _require_none([layer.name for layer in loops if not layer.unroll], key)
+
+
+def require_no_loop(converter: Any, key: str) -> None:
+    """Raises Unmade where anything loops: TensorFlow's calibration (2.21) ends the process there,
+    or finds no range."""
+    operations = converter._funcs[0].graph.get_operations()
+    paths = [one.name.partition("/while")[0] for one in operations if one.type == "LoopCond"]
+    _require_none([path.removesuffix("/PartitionedCall").split("/")[-1] for path in paths], key)
+
+
+def _require_none(looping: list[str], key: str) -> None:
+    if looping:
         raise Unmade(
             f"export.{key}: TensorFlow cannot calibrate the loops of {some(looping)}.",
             "Export dynamic_range or a float kind.",

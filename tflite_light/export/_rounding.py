@@ -56,9 +56,9 @@ def rounded(
 
     A layer's targets are what the float layer answers to what it reads; it is rounded for what it
     reads in the int8 file, and so mends the errors of those before it. `bits` are of the grid of
-    weights: 8, or fewer for all layers but the first, dense ones and
-    transposed convolutions. Weights go to the nearest
-    step where it is not `adaptive`. Two runs of each picture a layer: minutes.
+    weights: 8, or fewer for all layers but the first, dense ones and transposed convolutions.
+    Weights go to the nearest step where it is not `adaptive`. Two runs of each picture a layer:
+    minutes.
     """
     before, after = Editor(float_), Editor(content)
     first = next((one for one in before.operators if before.kind(one) in WEIGHTED), None)

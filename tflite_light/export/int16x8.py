@@ -37,9 +37,9 @@ class Int16x8(Mode):
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.graph.swaps import gathered
 
-        _calibration.require_possible(model, self.key)
         chosen = self.calibrated_on(model, examples)
         converter = converter_for(gathered(model))
+        _calibration.require_no_loop(converter, self.key)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8

@@ -198,9 +198,10 @@ class Int8(Mode):
         from tflite_light.tflite.file import File
         from tflite_light.tflite.layers import constant
 
-        _calibration.require_possible(model, self.key)
+        converter = converter_for(unquantised(model))
+        _calibration.require_no_loop(converter, self.key)
         content = calibrated(
-            converter_for(unquantised(model)),
+            converter,
             lambda: _calibration.inputs(examples, pictures, self.calibration_images),
         )
         if still := constant(File(content)):

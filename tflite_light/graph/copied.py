@@ -1,7 +1,7 @@
 """A network again, to be changed while the given one stays as it is."""
 
 from collections.abc import Callable, Mapping
-from types import FunctionType, MappingProxyType
+from types import MappingProxyType
 from typing import Any
 
 from tflite_light.stack import keras
@@ -12,10 +12,17 @@ def config_of(layer: Any) -> dict[str, Any]:
     user's own: Keras writes their names, by which it does not find them."""
     config: dict[str, Any] = layer.get_config()
     if isinstance(layer, keras.layers.Lambda):
-        return config | {"function": layer.function, "function_type": "raw"}
+        config |= {"function": layer.function, "function_type": "raw"}
+        return config | {"output_shape": layer._output_shape, "output_shape_type": "raw"}
     own = {key: getattr(layer, key, None) for key in config if key != "function"}
-    config.update((key, one) for key, one in own.items() if isinstance(one, FunctionType))
+    config.update((key, one) for key, one in own.items() if _is_function(one))
     return config
+
+
+def _is_function(one: Any) -> bool:
+    """Also an object of the user's own that is called, such as a regularizer; Keras' are found."""
+    keras_own = type(one).__module__.startswith("tf_keras.")
+    return callable(one) and not (keras_own or isinstance(one, keras.layers.Layer | type))
 
 
 def again(layer: Any, change: Mapping[str, Any] = MappingProxyType({})) -> Any:

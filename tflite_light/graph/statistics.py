@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.copied import copied
-from tflite_light.graph.uses import shared
+from tflite_light.graph.uses import is_norm, shared
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
@@ -23,8 +23,8 @@ LOOKED = 512  # training pictures by which that is seen and measured
 def norms(model: Any) -> list[Any]:
     """The batch norms, without those that are used several times: no statistics are right for all
     their inputs."""
-    kind, several = keras.layers.BatchNormalization, shared(model)
-    return [one for one in model.layers if isinstance(one, kind) and one.name not in several]
+    several = shared(model)
+    return [one for one in model.layers if is_norm(one) and one.name not in several]
 
 
 def held(model: Any) -> set[str]:

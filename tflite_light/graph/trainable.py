@@ -7,8 +7,8 @@ from typing import Any
 
 @contextlib.contextmanager
 def as_before(model: Any) -> Iterator[None]:
-    """What a block lets be trained, or holds, is so for its time: a network's own choice, such as
-    an architecture's `trainable=False`, is that of a run that goes on as well."""
+    """Set each layer's `trainable` back at the end, so that what a network holds, such as by an
+    architecture's `trainable=False`, stays held, also in a resumed run."""
     before = [(layer, layer.trainable) for layer in model._flatten_layers()]
     try:
         yield

@@ -19,6 +19,12 @@ IDLE = (  # kinds of layers that do nothing in a file
 )
 
 
+def is_norm(layer: Any) -> bool:
+    """Whether it is a batch norm, also of the kind that Keras has for several devices."""
+    kinds = keras.layers.BatchNormalization, keras.layers.experimental.SyncBatchNormalization
+    return isinstance(layer, kinds)
+
+
 def uses(model: Any) -> list[Any]:
     """Each use of a layer, as Keras' node, in the order in which they can be computed. A layer's
     own nodes do not say: they are those of other models, too, in which it is used."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import quiet
 from tflite_light.tflite.ends import dequantise, end, quantise
@@ -73,7 +73,7 @@ class TFLiteModel:
     def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """One input [size, size, 3] in the file's own type -> [classes] in the file's own type.
 
-        Raises UserError where the file's operators do not fit its tensors.
+        Raises Unmade where the file's operators do not fit its tensors.
         """
         try:
             self._interpreter.set_tensor(self._input["index"], values[None])
@@ -82,14 +82,14 @@ class TFLiteModel:
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             problem = f"the file stops while it runs: {reason}."
-            raise UserError(problem, "Export it again.") from error
+            raise Unmade(problem, "Export it again.") from error
         return _finite(answer.reshape(-1))  # [1, classes], or [1, 1, 1, classes] in others' files
 
 
 def _finite(answers: Answers) -> Answers:
-    """The answers. Raises UserError where one is no number: no label could be chosen by it."""
+    """The answers. Raises Unmade where one is no number: no label could be chosen by it."""
     if not np.isfinite(answers).all():
-        raise UserError(
+        raise Unmade(
             "the network answers with NaN or infinity.",
             "Its training diverged, or its input is not as it was trained on: train again with a "
             "lower learning_rate.",

@@ -16,7 +16,7 @@ from pydantic import Field
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Published, activation, squashing
 from tflite_light.stack import keras, quiet
-from tflite_light.wording import first_line
+from tflite_light.wording import first_line, some
 
 _SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
 
@@ -61,8 +61,8 @@ class KerasFile(Architecture):
         loaded = self._loaded()
         self._require_shapes(loaded, image_shape, classes)
         noise = _noise(loaded, image_shape)
-        answers = np.asarray(loaded(noise, training=False))
         try:
+            answers = np.asarray(loaded(noise, training=False))
             model = self._again(_without_softmax(loaded), image_shape)
         except Exception as error:  # of what is revived from a folder, nearly anything
             raise UserError(
@@ -72,7 +72,7 @@ class KerasFile(Architecture):
         if not any(_alike(one, answers) for one in (logits, keras.activations.softmax(logits))):
             raise UserError(
                 f"{self.path} answers otherwise when its layers are built anew: it has other "
-                "layers than Keras' own, or gives them more than their inputs.",
+                "layers than Keras' own, gives them more than their inputs, or draws at random.",
                 _SAVE,
             )
         return model
@@ -110,6 +110,13 @@ class KerasFile(Architecture):
             raise UserError(f"{self.path} is a SavedModel, but none of Keras.", _SAVE)
         if not model._is_graph_network:
             raise UserError(f"{self.path} is a model of code, not of layers.", _SAVE)
+        from tf_keras.src.saving.legacy.saved_model.load import (  # type: ignore[import-untyped]
+            RevivedLayer,
+        )
+
+        inside = model._flatten_layers(include_self=False)
+        if revived := [layer.name for layer in inside if isinstance(layer, RevivedLayer)]:
+            raise UserError(f"{self.path} has layers of its own code: {some(revived)}.", _SAVE)
         return model
 
     def _require_shapes(self, model: Any, image_shape: tuple[int, ...], classes: int) -> None:
@@ -136,17 +143,18 @@ class KerasFile(Architecture):
 
 
 def _noise(model: Any, image_shape: tuple[int, int, int]) -> Any:
-    """Two pictures of a model's type."""
+    """Pixels of 0..255, and others a hundredth of them around 0, of a model's type: a picture each,
+    or as many as it takes at once."""
     random, kind = np.random.default_rng(0), model.inputs[0].dtype
-    if kind.is_floating:
-        return random.normal(size=(2, *image_shape)).astype(kind.as_numpy_dtype)
-    return random.integers(0, 256, (2, *image_shape)).astype(kind.as_numpy_dtype)
+    drawn = random.uniform(0, 255, (model.inputs[0].shape[0] or 2, *image_shape))
+    drawn[1::2] = drawn[1::2] / 100 - 1 if kind.is_floating else 255 - drawn[1::2]
+    return drawn.astype(kind.as_numpy_dtype)
 
 
 def _alike(ours: Any, theirs: Any) -> bool:
-    """To the rounding of float16, in which some compute; what is no number is so in both."""
-    largest = np.abs(np.nan_to_num(theirs)).max()
-    return bool(np.allclose(ours, theirs, rtol=0, atol=0.01 * largest, equal_nan=True))
+    """For each picture, to the rounding of float16, in which some compute; NaN is NaN in both."""
+    largest = np.abs(np.nan_to_num(theirs)).max(axis=1, keepdims=True)
+    return bool(np.isclose(ours, theirs, 0, 0.01 * largest, equal_nan=True).all())
 
 
 def _sides(shape: Any) -> str:

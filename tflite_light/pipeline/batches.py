@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,7 @@ def views(
     Inputs [count, size, size, 3] and labels [count, classes], in the pictures' own order.
     """
     count = len(examples)
+    examples = replace(examples, pictures=replace(examples.pictures, shards=None))
     with picture_errors():
         batches = training(examples, classes, count, augment, seed, range(epochs))
         for epoch, (inputs, labels) in enumerate(batches):

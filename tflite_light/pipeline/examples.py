@@ -118,6 +118,8 @@ class Examples:
         try:
             content = self.pictures.read(index)
         except OSError as error:
+            if self.pictures.checksums and self.pictures.skip_broken:  # a pack's, never read before
+                raise ValueError(reason(error)) from error
             raise UserError(f"{name} cannot be read any more ({reason(error)}).", _BACK) from error
         if self._checksum(index, content) != self.checksums[index]:
             raise UserError(f"{name} was changed while it was in use.", _BACK)

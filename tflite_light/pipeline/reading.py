@@ -38,9 +38,7 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     """Check the pictures, and decide whether they are kept in memory once they are decoded.
 
     Up to `FEW` are all decoded. Of more the ends are looked at, so that a training's first step
-    does not wait for the last picture; whatever is wrong between them shows when it is decoded. In
-    the part test, which is decoded last of all, that would end a run after its training: it is
-    decoded now.
+    does not wait for the last picture; whatever is wrong between them shows when it is decoded.
     Raises UserError with up to ten names of pictures that cannot be decoded, and their count.
     """
     for pictures in parts.values():
@@ -49,12 +47,23 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     keep = _fit(total, image.size)
     examples = {name: _unseen(part, image, keep) for name, part in parts.items()}
     _see(Examples.first_look if total > FEW else Examples.first_read, list(examples.values()))
-    if total > FEW:
-        _see(Examples.second_look, [part for name, part in examples.items() if name in _MEASURED])
-    for part in examples.values():
-        _report_broken(part)
-    _require_whole(list(examples.values()))
+    _settle(list(examples.values()))
     return examples
+
+
+def look_again(data: Data) -> None:
+    """Decode the pictures of test that were only looked at, which are needed when all of a training
+    is done. Raises UserError as `read` does."""
+    if sum(map(len, data.parts.values())) > FEW:
+        last = [part for name, part in data.parts.items() if name in _MEASURED]
+        _see(Examples.second_look, last)
+        _settle(last)
+
+
+def _settle(parts: list[Examples]) -> None:
+    for part in parts:
+        _report_broken(part)
+    _require_whole(parts)
 
 
 def _see(look: Callable[[Examples, int], None], parts: list[Examples]) -> None:

@@ -10,8 +10,9 @@ from tflite_light.parts import MOST_EPOCHS, Epochs, Part
 class Freeze(Part):
     """Fine-tuning: the new classifier alone first, then all but batch norm at `train`'s own rate.
 
-    Batch norm's statistics stay as loaded in every phase: weights whose batch norm was folded hold
-    none of their own, and those of a small set are worse than the loaded ones. MobileNetV2 on hand
+    Batch norm's statistics stay as loaded in every phase, but where `factorize` and `channels` have
+    changed what they are of: weights whose batch norm was folded hold none of their own, and those
+    of a small set are worse than the loaded ones. MobileNetV2 on hand
     signs reached 0.995 so, and 0.287 with statistics of its batches. Its gamma and beta stay, too,
     but in `qat`, which trains them.
     """

@@ -24,6 +24,7 @@ from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.pipeline.reading import look_again
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
@@ -34,6 +35,7 @@ from tflite_light.runs.measuring import measure_phase
 from tflite_light.runs.phases import epochs_around, phase_of
 from tflite_light.runs.planning import steps
 from tflite_light.runs.teacher import ROW, Teacher, open_teacher
+from tflite_light.stack import keras
 from tflite_light.training import distribution
 from tflite_light.training.display import Display
 from tflite_light.training.history import Row
@@ -254,7 +256,9 @@ def _fit(
             trained,
             replace(
                 phase_of(run, phase, len(data.train), teacher),
-                callbacks=_callbacks(run, stage, trained, wrapped, data) if stage else [],
+                callbacks=_callbacks(run, stage, trained, wrapped, data)
+                if stage
+                else [_second_look(data)],
                 facts=chain.facts(run, phase),
                 precision=chain.precision(run, phase),
                 jit_compile=stage is None and distribution.jit_compiles(run.recipe.training),
@@ -274,6 +278,16 @@ def _begin(run: Run, model: Any, classes: list[str]) -> None:
     if run.recipe.weights and not run.begun(run.phases[0]):
         for remark in run.recipe.weights.load(model, run.recipe.model, classes):
             say(remark)
+
+
+def _second_look(data: Data) -> Any:
+    """At the end of the first epoch: before the first step it would cost as long as all of test."""
+
+    def look(epoch: int, logs: Any) -> None:
+        if epoch == 0 and distribution.writes():
+            look_again(data)
+
+    return keras.callbacks.LambdaCallback(on_epoch_end=look)
 
 
 def _callbacks(run: Run, stage: Stage, trained: Any, wrapped: Any, data: Data) -> list[Any]:

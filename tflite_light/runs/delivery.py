@@ -10,7 +10,7 @@ import numpy as np
 
 from tflite_light import contract, files
 from tflite_light.contract import MINOR, Confidence, Contract, Flatbuffer
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import Unmade
 from tflite_light.export import Mode
 from tflite_light.measure.accuracy import (
     Measured,
@@ -142,7 +142,7 @@ def _confidence(mode: Mode, runner: TFLiteModel, val: Examples) -> Confidence | 
         return None
     logits = answers(runner, val)
     if not np.isfinite(logits).all():
-        raise UserError(
+        raise Unmade(
             f"{mode.stem}: the network answers val pictures with NaN or infinity.",
             "Its training diverged: a smaller `train.learning_rate` may help.",
         )

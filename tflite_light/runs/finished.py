@@ -143,6 +143,13 @@ def _measured(run: Run, source: Source) -> dict[str, Pictures]:
     if run.origin.has_same_data(source):
         found = {"val": source.split("val"), "test": source.split("test")}
         strange = source.outlier_parts.get("test")
+    elif source.is_divided_here and source.is_where(run.recipe.source):
+        say(
+            f"{source.where} has other pictures than {run.folder} was trained on: its part test is "
+            "measured on, of which a few may have been trained on"
+        )
+        found = {"test": labelled(source, run.classes, "test")}
+        strange = source.outlier_parts.get("test")
     else:
         found = {"test": labelled(source, run.classes)}
         strange = source.measured(outliers=True)

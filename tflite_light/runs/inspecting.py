@@ -36,7 +36,7 @@ def _require_size(target: Path, network: Network, size: int | None) -> None:
     """Raises UserError where the sides of its pictures are known, and others."""
     sides = network.input_shape[1:-1]
     others = any(side not in (-1, size) for side in sides)
-    if size and (others or (not sides and not network.is_open)):
+    if size and (others or (len(sides) != 2 and not network.is_open)):
         shown = "x".join("?" if side < 0 else str(side) for side in sides) or "no size"
         raise UserError(
             f"{target} has pictures of {shown}, not of {size}x{size}.",

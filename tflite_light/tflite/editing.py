@@ -232,15 +232,17 @@ class Editor:
             for end in (*signature.inputs, *signature.outputs):
                 end.tensorIndex = places[end.tensorIndex]
         graph.tensors = [graph.tensors[index] for index in sorted(used)]
-        held = {0, *(tensor.buffer for tensor in graph.tensors)}
-        held |= {entry.buffer for entry in model.metadata or []}
+        every = model.subgraphs  # the bodies of loops, too
+        holders = [*(tensor for one in every for tensor in one.tensors), *(model.metadata or [])]
+        held = {0, *(one.buffer for one in holders)}
         buffers = _places(held)
-        for one in (*graph.tensors, *(model.metadata or [])):
+        for one in holders:
             one.buffer = buffers[one.buffer]
         model.buffers = [model.buffers[index] for index in sorted(held)]
-        codes = _places({one.opcodeIndex for one in graph.operators})
+        operators = [operator for one in every for operator in one.operators or []]
+        codes = _places({one.opcodeIndex for one in operators})
         model.operatorCodes = [model.operatorCodes[index] for index in codes]
-        for one in graph.operators:
+        for one in operators:
             one.opcodeIndex = codes[one.opcodeIndex]
 
 

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tflite_light.errors import UserError
 from tflite_light.measure.runners import Runner
 from tflite_light.pipeline.batches import noted
 from tflite_light.recipe.distil import Distil
 from tflite_light.stack import keras, tf
 from tflite_light.training.objective import Objective
+
+_ANOTHER = "Train the teacher again, or name another."
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,10 @@ class Distillation(Objective):
 
     def _answer(self, inputs: Any) -> Any:
         with noted():
-            return self.teacher.logits([inputs])
+            try:
+                return self.teacher.logits([inputs])
+            except UserError as error:
+                raise UserError(f"distil.teacher: {error.problem}", _ANOTHER) from error
 
 
 def divergence(answers: Any, logits: Any, temperature: float) -> Any:

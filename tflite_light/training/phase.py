@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.trainable import as_before
+from tflite_light.graph.uses import is_norm
 from tflite_light.models import classifier
 from tflite_light.pipeline.batches import (
     evaluation,
@@ -120,7 +121,7 @@ def _freeze(model: Any, classifier_only: bool) -> None:
         if classifier_only and layer.name not in last:
             layer.trainable = False
     for layer in model.submodules:  # those inside wrappers, too
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if is_norm(layer):
             layer.trainable = False
 
 
@@ -157,7 +158,7 @@ def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> 
     Keras' own 0.99 and MobileNet's 0.999 lag for many epochs of a few dozen steps.
     """
     for layer in model.submodules:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if is_norm(layer):
             layer.momentum = momentum or min(0.99, max(0.9, 1 - 5 / steps))
 
 
