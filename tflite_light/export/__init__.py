@@ -69,15 +69,14 @@ class Mode(Part):
         return {}
 
     @property
-    def idle_after_qat(self) -> str | None:
-        """A field, with its value, that asks for other ranges or weights than `qat` trained, where
-        the file takes those."""
-        return None
+    def takes_trained_ranges(self) -> bool:
+        """Whether its file has the ranges and weights that `qat` trained, after it."""
+        return False
 
     @property
-    def refits(self) -> bool:
-        """Whether it finds ranges and weights of its own, also after `qat`."""
-        return True
+    def idle_after_qat(self) -> str | None:
+        """What is wrong with a field that asks for others, where the file takes those."""
+        return None
 
     @abstractmethod
     def convert(self, model: Any, examples: "Examples") -> bytes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _CORRECTED = 64  # pictures by which biases are corrected: 0.1 s each for MobileNet v2 at 224 px
 _ROUNDED = 64  # and by which weights are rounded
-_FITTED = ("equalise", "ranges", "rounding", "weight_bits")  # for weights that know no rounding
+_FITTED = ("equalise", "ranges", "rounding", "weight_bits")  # fields that look for ranges or steps
 _JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
 
 
@@ -109,11 +109,13 @@ class Int8(Mode):
             for name in _FITTED
             if (value := getattr(self, name)) != type(self).model_fields[name].default
         )
-        return None if self.refits else next(asked, None)
+        field = next(asked, None) if self.takes_trained_ranges else None
+        after = "after qat, whose ranges and weights are trained"
+        return field and f"export.{self.key}: {field} has no effect {after}"
 
     @property
-    def refits(self) -> bool:
-        return bool(self.float_layers) or not self._by_channel
+    def takes_trained_ranges(self) -> bool:
+        return not self.float_layers and self._by_channel
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.export._ranges import covering
@@ -121,11 +123,7 @@ class Int8(Mode):
 
         if self._has_ranges(model):
             if idle := self.idle_after_qat:
-                raise UserError(
-                    f"export.{self.key}: {idle} has no effect after qat, whose ranges and weights "
-                    "are trained.",
-                    "Leave it out.",
-                )
+                raise UserError(f"{idle}.", "Leave it out.")
             return without_ties(trained(model, self.io))
         pictures = self.calibrated_on(model, examples) or []
         content = self._calibrated(model, examples, pictures)
@@ -186,7 +184,7 @@ class Int8(Mode):
         """Whether the file takes the model's own, which know neither layers kept in float nor
         weights with one scale.
         """
-        return is_quantised(model) and not self.refits
+        return is_quantised(model) and self.takes_trained_ranges
 
     @property
     def _by_channel(self) -> bool:

@@ -163,11 +163,8 @@ class Recipe(Part):
         quantised = any(stage.yields == "quantised" for stage in self.compress)
         for mode in self.export:
             if quantised and mode.idle_after_qat:
-                raise ValueError(
-                    f"export.{mode.key}: {mode.idle_after_qat} has no effect after qat, whose "
-                    "ranges and weights are trained; leave it out"
-                )
-        fitting = [mode for mode in self.export if mode.refits or not quantised]
+                raise ValueError(f"{mode.idle_after_qat}; leave it out")
+        fitting = [mode for mode in self.export if not (quantised and mode.takes_trained_ranges)]
         for stage, mode in itertools.product(self.compress, fitting):
             if lost := sorted(stage.gives & mode.loses.keys()):
                 raise ValueError(
