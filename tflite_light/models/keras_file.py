@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 from pydantic import Field
 
 from tflite_light.errors import UserError
@@ -62,7 +61,7 @@ class KerasFile(Architecture):
         self._require_shapes(loaded, image_shape, classes)
         noise = _noise(loaded, image_shape)
         try:
-            answers = np.asarray(loaded(noise, training=False))
+            answers = loaded(noise, training=False)
             model = self._again(_without_softmax(loaded), image_shape)
         except Exception as error:  # of what is revived from a folder, nearly anything
             raise UserError(
@@ -145,6 +144,8 @@ class KerasFile(Architecture):
 def _noise(model: Any, image_shape: tuple[int, int, int]) -> Any:
     """Pixels of 0..255, and others a hundredth of them around 0, of a model's type: a picture each,
     or as many as it takes at once."""
+    import numpy as np  # here: `list` loads this file
+
     random, kind = np.random.default_rng(0), model.inputs[0].dtype
     drawn = random.uniform(0, 255, (model.inputs[0].shape[0] or 2, *image_shape))
     drawn[1::2] = drawn[1::2] / 100 - 1 if kind.is_floating else 255 - drawn[1::2]
@@ -153,6 +154,8 @@ def _noise(model: Any, image_shape: tuple[int, int, int]) -> Any:
 
 def _alike(ours: Any, theirs: Any) -> bool:
     """For each picture, to the rounding of float16, in which some compute; NaN is NaN in both."""
+    import numpy as np
+
     largest = np.abs(np.nan_to_num(theirs)).max(axis=1, keepdims=True)
     return bool(np.isclose(ours, theirs, 0, 0.01 * largest, equal_nan=True).all())
 
