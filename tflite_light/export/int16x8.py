@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tflite_light.errors import UserError
-from tflite_light.export import Mode, _biases, _calibration
+from tflite_light.export import Mode, _calibration
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.stack import tf
 from tflite_light.wording import some
@@ -35,6 +35,7 @@ class Int16x8(Mode):
         _calibration.require_possible(model, self.key)
 
     def convert(self, model: Any, examples: "Examples") -> bytes:
+        from tflite_light.export._biases import apart
         from tflite_light.graph.swaps import gathered
 
         chosen = self.calibrated_on(model, examples)
@@ -47,7 +48,7 @@ class Int16x8(Mode):
         converter.representative_dataset = lambda: _calibration.inputs(
             examples, chosen, self.calibration_images
         )
-        return _biases.apart(convert(converter))
+        return apart(convert(converter))
 
     def rounded_from(self, model: Any, examples: "Examples") -> bytes:
         from tflite_light.graph.quantised import unquantised
