@@ -21,7 +21,9 @@ Location = Annotated[str, IsLocation]
 
 
 class Located(Part):
-    """A source as far as its place goes: what its `Location`s name, and itself elsewhere."""
+    """A source apart from its pictures: the place that its `Location`s name, and the same source
+    elsewhere or with other fields.
+    """
 
     @classmethod
     def at(cls, path: Path, skip_strangers: bool = False) -> Self | None:
