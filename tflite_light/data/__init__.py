@@ -19,6 +19,7 @@ from pydantic import Field
 
 from tflite_light.classes import plain
 from tflite_light.contract import Image
+from tflite_light.data._located import IsLocation as IsLocation
 from tflite_light.data._located import Located
 from tflite_light.data._located import Location as Location
 from tflite_light.errors import UserError

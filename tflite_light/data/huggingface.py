@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, PrivateAttr, model_validator
 
 from tflite_light.classes import plain
-from tflite_light.data import ALL, Given, Scan, Source
+from tflite_light.data import ALL, Given, IsLocation, Scan, Source
 from tflite_light.data._columns import (
     IMAGE,
     LABEL,
@@ -24,7 +24,6 @@ from tflite_light.data._columns import (
 )
 from tflite_light.data._groups import GroupColumn
 from tflite_light.data._hub import fetched
-from tflite_light.data._located import IsLocation
 from tflite_light.data._parquet import Encoded, Features, Table
 from tflite_light.data._repository import (
     CARD,

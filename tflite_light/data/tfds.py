@@ -6,8 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from tflite_light.classes import distinct
-from tflite_light.data import Given, Scan, Source
-from tflite_light.data._located import IsLocation
+from tflite_light.data import Given, IsLocation, Scan, Source
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures
 from tflite_light.pipeline.walk import SKIP_BROKEN

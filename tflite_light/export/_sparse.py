@@ -12,8 +12,6 @@ from tflite_light.stack import tf
 if TYPE_CHECKING:
     from tflite_light.tflite.editing import Editor
 
-_UNPACKING = ("DENSIFY", "DEQUANTIZE")
-
 Sparse = Field(
     False,
     description="leave zeros out of kernels that are mostly zero: a smaller file, no faster",
@@ -86,21 +84,19 @@ def _is_lost(editor: "Editor", index: int) -> bool:
 def _values(editor: "Editor", plain: "Editor") -> dict[int, Any]:
     """What constants of one file hold in another of the same layers."""
     found = {}
-    for one, other in zip(_layers(editor), _layers(plain), strict=True):
-        for index, alike in zip(_stored(editor, one), _stored(plain, other), strict=True):
-            found[index] = plain.values(alike) if alike >= 0 else None
+    for index, alike in zip(_stored(editor), _stored(plain), strict=True):
+        found[index] = plain.values(alike) if alike >= 0 else None
     return found
 
 
-def _layers(editor: "Editor") -> list[Any]:
-    return [one for one in editor.operators if editor.kind(one) not in _UNPACKING]
+def _stored(editor: "Editor") -> list[int]:
+    """What layers read, one after the other, before it is made dense or float32."""
+    from tflite_light.tflite.graph import UNPACKING
 
-
-def _stored(editor: "Editor", layer: Any) -> list[int]:
-    """What a layer reads, before it is made dense or float32."""
     producers, found = editor.producers(), []
-    for index in map(int, layer.inputs):
-        while index in producers and editor.kind(producers[index]) in _UNPACKING:
+    layers = (one for one in editor.operators if editor.kind(one) not in UNPACKING)
+    for index in (int(index) for layer in layers for index in layer.inputs):
+        while index in producers and editor.kind(producers[index]) in UNPACKING:
             index = int(producers[index].inputs[0])
         found.append(index)
     return found

@@ -258,7 +258,7 @@ def _fit(
                 phase_of(run, phase, len(data.train), teacher),
                 callbacks=_callbacks(run, stage, trained, wrapped, data)
                 if stage
-                else [_second_look(data)],
+                else [_second_look(run, phase, data)],
                 facts=chain.facts(run, phase),
                 precision=chain.precision(run, phase),
                 jit_compile=stage is None and distribution.jit_compiles(run.recipe.training),
@@ -280,11 +280,11 @@ def _begin(run: Run, model: Any, classes: list[str]) -> None:
             say(remark)
 
 
-def _second_look(data: Data) -> Any:
-    """At the end of the first epoch: before the first step it would cost as long as all of test."""
+def _second_look(run: Run, phase: str, data: Data) -> Any:
+    """At the end of the run's first epoch: before its first step it would cost as long as test."""
 
     def look(epoch: int, logs: Any) -> None:
-        if epoch == 0 and distribution.writes():
+        if (phase, epoch) == (run.phases[0], 0) and distribution.writes():
             look_again(data)
 
     return keras.callbacks.LambdaCallback(on_epoch_end=look)
