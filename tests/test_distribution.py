@@ -25,6 +25,7 @@ from tflite_light.graph import checkpoint
 from tflite_light.graph.copied import copied, in_precision
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, evaluation_steps, training
+from tflite_light.recipe.train import Train
 from tflite_light.sockets import load
 from tflite_light.stack import keras
 from tflite_light.training import distribution
@@ -140,6 +141,18 @@ def test_a_batch_that_devices_cannot_share_is_refused(monkeypatch: pytest.Monkey
     with pytest.raises(UserError, match="32 pictures cannot be given to 3 devices") as raised:
         distribution.require_divisible(32, 100)
     assert raised.value.hint == "Set it to 30 or 33, or any other multiple of 3."
+
+
+def test_xla_compiles_long_fits_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compiles(steps: int, jit_compile: bool | None = None) -> bool:
+        return distribution.jit_compiles(Train(jit_compile=jit_compile), steps)
+
+    assert not compiles(10**6)
+    monkeypatch.setattr(distribution, "accelerators", lambda: ["GPU:0"])
+    assert compiles(5_000)
+    assert not compiles(4_999)
+    assert compiles(1, jit_compile=True)
+    assert not compiles(10**6, jit_compile=False)
 
 
 @pytest.mark.slow

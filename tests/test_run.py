@@ -22,6 +22,7 @@ from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.runs import conductor, finished, folder
+from tflite_light.stack import keras
 from tflite_light.tflite.ends import quantise
 from tflite_light.training import history
 
@@ -564,3 +565,20 @@ def test_a_link_is_written_through_and_a_pipe_into(tmp_path: Path) -> None:
     assert os.read(reader, 99) == b"through"
     os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("outliers", ["false", "true"])
+def test_keras_traces_the_graph_of_a_phase_once(
+    outliers: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is made inside the first step has it traced again: seconds of each phase."""
+    step, traced = keras.Model.train_step, list[str]()
+
+    def counted(model: Any, data: Any) -> Any:
+        traced.append(model.name)
+        return step(model, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", counted)
+    tiny.write_text(TINY.replace("train: {", f"train: {{made_outliers: {outliers}, "))
+    conductor.start(tiny, runs=tmp_path / "runs")
+    assert len(traced) == 3

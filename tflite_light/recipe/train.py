@@ -95,7 +95,7 @@ class Train(Part):
         description="of the arithmetic in float phases; variables are float32, and qat is",
     )
     jit_compile: bool | None = Field(
-        None, description="steps of the fit as XLA's kernels; default: on GPUs"
+        None, description="steps of the fit as XLA's kernels; default: on GPUs, for 5,000 or more"
     )
     batch_norm_momentum: float | None = Field(
         None, gt=0, lt=1, description="default: 1 - 5 / steps an epoch, between 0.9 and 0.99"

@@ -261,7 +261,8 @@ def _fit(
                 else [_second_look(run, phase, data)],
                 facts=chain.facts(run, phase),
                 precision=chain.precision(run, phase),
-                jit_compile=stage is None and distribution.jit_compiles(run.recipe.training),
+                jit_compile=stage is None
+                and distribution.jit_compiles(run.recipe.training, run.epochs(phase) * per_epoch),
             ),
             run.recipe,
             data,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tflite_light.stack import tf
+from tflite_light.stack import keras, tf
 from tflite_light.training.objective import Objective
 
 
@@ -55,4 +55,4 @@ class Exposure(Objective):
             right = tf.cast(label == tf.argmax(logits, axis=1), tf.float32)
             return tf.boolean_mask(right, label < logits.shape[-1])
 
-        return accuracy
+        return keras.metrics.MeanMetricWrapper(accuracy, "accuracy")
