@@ -18,7 +18,7 @@ from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.float32 import Float32
 from tflite_light.export.int8 import Int8
 from tflite_light.export.int16x8 import Int16x8
-from tflite_light.lowering import Target, dense, lowered
+from tflite_light.lowering import Target, dense, ghosts, lowered
 from tflite_light.lowering._cutting import cuts, finer
 from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.kernels import DEPTHWISE
@@ -162,6 +162,42 @@ def test_a_picture_is_padded_by_whole_rows_before_a_pooling(examples: Examples) 
     converted = Int8().convert(model, examples)
     made = rewritten(converted)
     assert kinds(made) - kinds(converted) == {"RESHAPE": 2}
+    assert off(made, converted, examples) == 0
+
+
+GHOSTS: dict[
+    str, tuple[int, dict[str, Any], dict[str, Any], int]
+] = {  # channels, what makes the first half, and the second of it -> joinings left
+    "8": (8, {"activation": "relu"}, {"activation": "relu"}, 0),
+    "3, of a wide kernel, not cut": (3, {}, {"kernel_size": 5}, 0),
+    "8, cut and not": (8, {"activation": "relu"}, {}, 0),
+    "8, dilated": (8, {"activation": "relu"}, {"dilation_rate": 2}, 0),
+    "8, cut afterwards": (8, {}, {"activation": "relu"}, 1),
+    "8, of groups": (8, {"groups": 2, "activation": "relu"}, {"activation": "relu"}, 1),
+    "9": (9, {"activation": "relu"}, {"activation": "relu"}, 1),
+}
+
+
+@pytest.mark.parametrize("cheap_first", [False, True])
+@pytest.mark.parametrize("form", GHOSTS)
+def test_ghosts_of_few_channels_are_not_joined(
+    form: str, cheap_first: bool, examples: Examples
+) -> None:
+    channels, own, of_it, left = GHOSTS[form]
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((SIDE, SIDE, 3))
+    x = keras.layers.Conv2D(6, 3, 2, "same", activation="relu")(image)
+    x = keras.layers.Conv2D(channels, 1, bias_initializer="normal", **own)(x)
+    cheap = {"kernel_size": 3, "padding": "same", "bias_initializer": "normal"} | of_it
+    d = keras.layers.DepthwiseConv2D(**cheap)(x)
+    x = keras.layers.Concatenate()([d, x] if cheap_first else [x, d])
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(5, 3)(x)))
+    converted = Int8().convert(model, examples)
+    assert kinds(converted)["CONCATENATION"] == 1
+    editor = Editor(converted)
+    ghosts.rewrite(editor)
+    made = editor.write()
+    assert kinds(made)["CONCATENATION"] == left
     assert off(made, converted, examples) == 0
 
 

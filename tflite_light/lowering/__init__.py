@@ -51,6 +51,7 @@ def _rewrites(target: Target, like: Like | None) -> "list[Callable[[Editor], Non
     from tflite_light.lowering import (
         dense,
         edges,
+        ghosts,
         groups,
         padding,
         pools,
@@ -72,5 +73,5 @@ def _rewrites(target: Target, like: Like | None) -> "list[Callable[[Editor], Non
         relu.rewrite,
     ]
     if target in ("any", "cpu"):
-        found += [stem.rewrite, padding.rewrite]
+        found += [stem.rewrite, padding.rewrite, ghosts.rewrite]
     return [*found, edges.rewrite] if target == "cpu" else found
