@@ -135,7 +135,7 @@ def exif() -> list[dict[str, Any]]:
             "content": base64.b64encode(content).decode(),
             "orientation": decoding.orientation(Pillow.open(io.BytesIO(content))) or 1,
         }
-        for name, content in [*cases, *elsewhere(plain).items()]
+        for name, content in [*cases, *elsewhere(plain).items(), *unannounced(plain).items()]
     ]
 
 
@@ -159,6 +159,20 @@ def elsewhere(plain: Pillow.Image) -> dict[str, bytes]:
         assert Pillow.open(io.BytesIO(content.getvalue())).getexif().get(0x0112) == 6
         found[name] = content.getvalue()
     return found
+
+
+def unannounced(plain: Pillow.Image) -> dict[str, bytes]:
+    """WebP files with EXIF of which their head says nothing, or can say nothing."""
+    extended, simple = io.BytesIO(), io.BytesIO()
+    block = blocks()["big-endian 6"]
+    plain.save(extended, "WEBP", exif=block)
+    plain.save(simple, "WEBP")
+    silent = bytearray(extended.getvalue())
+    silent[20] &= ~8
+    chunk = b"EXIF" + struct.pack("<I", len(block)) + block
+    longer = simple.getvalue() + chunk
+    longer = longer[:4] + struct.pack("<I", len(longer) - 8) + longer[8:]
+    return {"WEBP, silent": bytes(silent), "WEBP, simple": longer}
 
 
 def blocks() -> dict[str, bytes]:

@@ -48,21 +48,33 @@ def test_near_the_boundary_are_the_smallest_margins_that_rounding_leaves() -> No
     assert near_boundary(np.zeros((3, 2), np.float32), 0) == []
 
 
-def test_no_golden_picture_is_one_that_another_runtime_may_call_otherwise(data: Data) -> None:
-    class Coarse:
-        """Of 100 pictures a quarter are a step from a tie."""
+class Coarse:
+    """Of 100 pictures all are a step from a tie, but for some."""
 
-        output = Tensor(shape=[1, 10], dtype="uint8", scale=0.01, zero_point=0)
+    output = Tensor(shape=[1, 10], dtype="uint8", scale=0.01, zero_point=0)
 
-        def logits(self, batches: Any) -> Any:
-            list(batches)
-            margins = np.where(np.arange(100) % 4, 0.5, 0.01)
-            return np.stack([margins, *[np.zeros(100)] * 9], axis=1).astype(np.float32)
+    def __init__(self, certain: Any):
+        self.certain = certain
 
+    def logits(self, batches: Any) -> Any:
+        list(batches)
+        margins = np.where(np.isin(np.arange(100), self.certain), 0.5, 0.01)
+        return np.stack([margins, *[np.zeros(100)] * 9], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(("certain", "count"), [(range(25, 100), 8), ([4, 7, 50], 3), ([9], 1)])
+def test_no_golden_picture_is_one_that_another_runtime_may_call_otherwise(
+    certain: Any, count: int, data: Data
+) -> None:
     looked_at = data.val.sample(100)
-    chosen = choose(Coarse(), data.val, 8)  # type: ignore[arg-type]
-    assert len(chosen) == 8
-    assert all(looked_at.index(one) % 4 for one in chosen)
+    chosen = choose(Coarse([*certain]), data.val, 8)  # type: ignore[arg-type]
+    assert len({*chosen}) == len(chosen) == count
+    assert all(looked_at.index(one) in certain for one in chosen)
+
+
+def test_golden_pictures_are_any_where_another_runtime_may_call_all_otherwise(data: Data) -> None:
+    chosen = choose(Coarse([]), data.val, 8)  # type: ignore[arg-type]
+    assert len({*chosen}) == 8
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ NEAR = 3
 
 
 def choose(model: TFLiteModel, examples: Examples, count: int) -> list[int]:
-    """Indices of `count` pictures, or of all: far apart in their classes, then up to three near the
-    decision boundary, none so near that another runtime may round to another label.
+    """Indices of `count` pictures, or of fewer, none twice: far apart in their classes, then up to
+    three near the decision boundary, none so near that another runtime may round to another label;
+    but where all are.
     """
     looked_at = examples.sample(LOOKED_AT)
     if not looked_at or not count:
@@ -30,7 +31,7 @@ def choose(model: TFLiteModel, examples: Examples, count: int) -> list[int]:
     unsure = certain[: min(NEAR, count // 2)]
     known = examples.labels[looked_at]
     labels = np.where(known == UNKNOWN, logits.argmax(axis=1), known)
-    others = sorted({*certain} - {*unsure}) or range(len(looked_at))
+    others = sorted({*certain} - {*unsure}) if certain else range(len(looked_at))
     chosen = [others[place] for place in spread(labels[others].tolist(), count - len(unsure))]
     return [looked_at[place] for place in (*chosen, *unsure)]
 

@@ -93,14 +93,15 @@ def shares() -> tuple[range, int]:
 
 def require_divisible(batch_size: int, pictures: int) -> None:
     """Raises UserError where a batch cannot be given to all devices in equal parts."""
-    whole = shares()[1]
-    if min(batch_size, pictures) % whole:
-        below = batch_size // whole * whole
-        near = " or ".join(str(one) for one in (below, below + whole) if one)
+    whole, size = shares()[1], min(batch_size, pictures)
+    if size % whole:
+        below = size // whole * whole
+        near = " or ".join(str(one) for one in (below, below + whole) if 0 < one <= pictures)
         raise UserError(
-            f"train.batch_size: {min(batch_size, pictures)} pictures cannot be given to {whole} "
-            "devices in equal parts.",
-            f"Set it to {near}, or any other multiple of {whole}.",
+            f"train.batch_size: {size} pictures cannot be given to {whole} devices in equal parts.",
+            f"Set it to {near}, or any other multiple of {whole}, of {pictures} at most."
+            if near
+            else "Train on fewer devices, or on more pictures.",
         )
 
 

@@ -49,9 +49,10 @@ private fun chunk(bytes: ByteBuffer): Int? {
     return null
 }
 
-/** Of a WebP, whose chunks are filled up to even lengths. */
-private fun riffChunk(bytes: ByteBuffer): Int {
+/** Of a WebP whose head says that it has one, as libwebp takes it; chunks are filled up to even lengths. */
+private fun riffChunk(bytes: ByteBuffer): Int? {
     var at = 12
+    if (bytes.getInt(at) != EXTENDED || bytes.getInt(at + 8) and HAS_EXIF == 0) return null
     while (bytes.getInt(at) != EXIF_RIFF) at = ahead(at, 8L + bytes.getInt(at + 4) + (bytes.getInt(at + 4) and 1))
     return at + 8
 }
@@ -87,6 +88,8 @@ private const val EXIF_PNG = 0x65584966 // eXIf
 private const val END = 0x49454E44 // IEND
 private const val RIFF = 0x52494646
 private const val WEBP = 0x57454250
+private const val EXTENDED = 0x58385056 // VP8X, the other way round
+private const val HAS_EXIF = 8
 private const val EXIF_RIFF = 0x46495845 // EXIF, the other way round
 private const val TIFF: Short = 42
 private const val ORIENTATION: Short = 0x0112
