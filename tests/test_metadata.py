@@ -309,17 +309,22 @@ def test_a_measurement_takes_probabilities_as_they_are(call: Call, picture: Path
 
 
 @pytest.mark.parametrize(
-    ("kind", "zero_point", "units"),
-    [(TYPE.UINT8, 100, ()), (TYPE.UINT8, 100, (NORMALISED,)), (TYPE.INT8, -28, (NORMALISED,))],
+    ("kind", "zero_point", "scale", "units"),
+    [
+        (TYPE.UINT8, 100, 0.02, ()),
+        (TYPE.UINT8, 100, 1.25, ()),
+        (TYPE.UINT8, 100, 0.02, (NORMALISED,)),
+        (TYPE.INT8, -28, 0.02, (NORMALISED,)),
+    ],
 )
 def test_integer_pixels_are_normalised_where_metadata_say_so(
-    call: Call, picture: Path, kind: int, zero_point: int, units: Any
+    call: Call, picture: Path, kind: int, zero_point: int, scale: float, units: Any
 ) -> None:
     """Without, uint8 pixels are given as they are."""
-    scale = schema.QuantizationParametersT(scale=[0.02], zeroPoint=[zero_point])
-    found = ask(call, written(classifier(kind=kind, scale=scale), units), picture)
+    steps = schema.QuantizationParametersT(scale=[scale], zeroPoint=[zero_point])
+    found = ask(call, written(classifier(kind=kind, scale=steps), units), picture)
     mean = means(picture)
-    expected = shares((mean - 100) / 50 if units else (mean - 100) * 0.02)
+    expected = shares((mean - 100) / 50 if units else (mean - 100) * scale)
     assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=True)), abs=0.01)
 
 
@@ -409,7 +414,7 @@ def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> No
         ),
         (
             written(classifier(), ({1: {0: np.zeros(1, np.float32), 1: np.zeros(1, np.float32)}},)),
-            "net.tflite cannot be used, std",
+            "net.tflite cannot be used, image.std",
         ),
         (
             written(classifier((1, 3, 32, 32))),

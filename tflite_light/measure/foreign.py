@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tflite_light import contract
 from tflite_light.classes import printable
-from tflite_light.contract import Contract, Image, Tensor
+from tflite_light.contract import Contract, Tensor
 from tflite_light.contract.image import AS_WRITTEN
 from tflite_light.errors import UserError
 from tflite_light.measure import stated
@@ -72,14 +72,15 @@ def gives_chances(graph: Graph) -> bool:
 def _contract(path: Path, found: Found, file: File, model: TFLiteModel, size: int) -> Contract:
     mean, std = _normalisation(path, found, model.input)
     image = {"size": size, "resize": "stretch", "mean": mean, "std": std}
-    return Contract(
-        model=path.stem,
-        image=Image.model_validate(image, context=AS_WRITTEN),
-        labels=_labels(path, found, file.content),
-        input=model.input,
-        output=model.output,
-        output_is="probabilities" if gives_chances(file.graphs[0]) else "logits",
-    )
+    fields = {
+        "model": path.stem,
+        "image": image,
+        "labels": _labels(path, found, file.content),
+        "input": model.input,
+        "output": model.output,
+        "output_is": "probabilities" if gives_chances(file.graphs[0]) else "logits",
+    }
+    return Contract.model_validate(fields, context=AS_WRITTEN)
 
 
 def _size(path: Path, input_: Tensor) -> int:
