@@ -103,6 +103,11 @@ def test_depthwise_kernels_decay_unless_spared(chosen: str) -> None:
     assert step(settings(optimizer=chosen, decay_depthwise=False), 2.0, [0.0], pointwise) < 2.0
 
 
+@pytest.mark.parametrize("name", ["unbiased_conv/kernel", "depthwise_block/pointwise_kernel"])
+def test_what_is_not_decayed_goes_by_the_variable_not_by_its_layer(name: str) -> None:
+    assert step(settings(decay_depthwise=False), 2.0, [0.0], name) < 2.0
+
+
 def test_coupled_decay_is_the_gradient_of_an_l2_loss() -> None:
     """A step of SGD on loss + 0.25 x sum of squares, against one with weight_decay 0.5."""
     start = np.array([1.0, -2.0, 3.0], np.float32)

@@ -25,7 +25,7 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.statistics import lag, measure, norms
+from tflite_light.graph.statistics import lag, measure, norms, standardise
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
 from tflite_light.graph.trainable import as_before
@@ -220,6 +220,23 @@ def test_norms_without_a_scale_are_measured_like_others() -> None:
     measure(model, [pictures()])
     assert before > 0.1
     assert lag(model, [pictures()]) < 1e-3
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_norms_along_rows_are_measured_and_bind_no_channels(axis: int) -> None:
+    """They were measured along channels, which ended in a traceback behind the fit."""
+
+    def body(image: Any) -> Any:
+        x = LAYERS.BatchNormalization(axis=axis, name="rows")(conv(image, SIZE // 2))
+        return dense(pooled(conv(LAYERS.ReLU()(x), 16)))
+
+    model = built(body)
+    assert model.get_layer("rows").moving_mean.shape == [SIZE // 2]
+    measure(model, [pictures()])
+    assert lag(model, [pictures()]) < 1e-3
+    standard = standardise(model, [pictures()])
+    assert np.allclose(standard(pictures()), model(pictures()), atol=1e-5)
+    assert set(Channels(keep=0.8).plan(model, None)["channels"]) == {"conv2d_1"}
 
 
 def attention(image: Any) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.abreast import Pair, abreast
 from tflite_light.graph.in_turn import Array, in_turn
+from tflite_light.graph.statistics import averaged_axes
 from tflite_light.graph.uses import is_norm
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
@@ -52,8 +53,7 @@ def assign(
 def _follow(norm: Any, pairs: list[Pair]) -> None:
     """Give a batch norm statistics by which its answers keep their mean and variance."""
     (mean, variance), (now, varies) = (
-        tf.nn.moments(tf.concat(side, 0), list(range(side[0].shape.rank - 1)))
-        for side in zip(*pairs, strict=True)
+        tf.nn.moments(tf.concat(side, 0), averaged_axes(norm)) for side in zip(*pairs, strict=True)
     )
     share = (varies + norm.epsilon) / (variance + norm.epsilon)
     norm.moving_mean.assign(now + (norm.moving_mean - mean) * tf.sqrt(share))

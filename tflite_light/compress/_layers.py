@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflite_light.graph.naming import fitting
-from tflite_light.graph.uses import IDLE, is_norm
+from tflite_light.graph.uses import IDLE, is_norm_of_channels
 from tflite_light.stack import keras
 
 
@@ -36,7 +36,9 @@ def is_normalised(layer: Any) -> bool:
     """Whether a batch norm follows, by which the converter multiplies each output channel; layers
     that do nothing in a file may come before it."""
     readers = [node.outbound_layer for node in layer.outbound_nodes]
-    return any(is_norm(one) or (_does_nothing(one) and is_normalised(one)) for one in readers)
+    return any(
+        is_norm_of_channels(one) or (_does_nothing(one) and is_normalised(one)) for one in readers
+    )
 
 
 def _does_nothing(layer: Any) -> bool:

@@ -9,6 +9,7 @@ from tflite_light.errors import UserError
 from tflite_light.graph.coupling import Coupling, Numbers
 from tflite_light.graph.statistics import norms
 from tflite_light.graph.tracing import vector
+from tflite_light.graph.uses import is_norm_of_channels
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
 
@@ -29,7 +30,7 @@ def by_scale(model: Any, coupling: Coupling) -> Numbers:
     """The sizes of the batch norms' scales, as shares of each norm's sum (Liu 2017, arXiv
     1708.06519); [classes]. Raises UserError where no batch norm has one.
     """
-    scaled = [norm for norm in norms(model) if norm.scale]
+    scaled = [norm for norm in norms(model) if norm.scale and is_norm_of_channels(norm)]
     if not scaled:
         raise UserError(
             "compress.channels.score: scale needs batch norms, and this network has none.",

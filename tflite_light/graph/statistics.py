@@ -27,6 +27,11 @@ def norms(model: Any) -> list[Any]:
     return [one for one in model.layers if is_norm(one) and one.name not in several]
 
 
+def averaged_axes(norm: Any) -> list[int]:
+    """Of its input: all but that which its statistics lie along."""
+    return [axis for axis in range(norm.input_spec.ndim) if axis not in norm.axis]
+
+
 def held(model: Any) -> set[str]:
     """The batch norms that are not trained, and so used with the statistics that they have."""
     return {norm.name for norm in norms(model) if not norm.trainable}
@@ -92,12 +97,13 @@ def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats
     if not norms(model):
         return []
     inputs = keras.Model(model.input, [norm.input for norm in norms(model)])
+    averaged = [averaged_axes(norm) for norm in norms(model)]
 
     def moments(images: Any) -> Any:
         """Means, and means of squares."""
         found = tf.nest.flatten(inputs(images))  # a model of one output gives no list
-        axes = [(one, list(range(one.shape.rank - 1))) for one in found]
-        return [(tf.reduce_mean(one, axis), tf.reduce_mean(one**2, axis)) for one, axis in axes]
+        pairs = zip(found, averaged, strict=True)
+        return [(tf.reduce_mean(one, axes), tf.reduce_mean(one**2, axes)) for one, axes in pairs]
 
     compiled, seen = tf.function(moments, reduce_retracing=True), 0
     sums: list[Any] = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.errors import UserError
-from tflite_light.graph.uses import IDLE, uses
+from tflite_light.graph.uses import IDLE, is_norm, is_norm_of_channels, uses
 from tflite_light.stack import tf
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
@@ -102,7 +102,7 @@ def _output(layer: Any, traced: Traced) -> Ids:
     )
     if known and kind(layer) in MIXING:
         channels = traced.own[layer.name] = traced.new(shape[-1])
-    elif known and kind(layer) in PASSING:
+    elif known and kind(layer) in PASSING and _has_channels_last(layer):
         channels = np.repeat(vector(inputs[0]), getattr(layer, "depth_multiplier", 1))
     elif known and kind(layer) in MERGING:
         widest = max(one.shape[-1] for one in inputs)
@@ -116,6 +116,11 @@ def _output(layer: Any, traced: Traced) -> Ids:
         if any(traced.can_go(one) for one in inputs):
             traced.holding.append(f"{layer.name} ({kind(layer)})")
     return np.broadcast_to(channels, shape)
+
+
+def _has_channels_last(layer: Any) -> bool:
+    last = getattr(layer, "data_format", "channels_last") == "channels_last"
+    return last and (is_norm_of_channels(layer) or not is_norm(layer))
 
 
 def _moved(layer: Any, traced: Traced) -> Ids:

@@ -25,6 +25,11 @@ def is_norm(layer: Any) -> bool:
     return isinstance(layer, kinds)
 
 
+def is_norm_of_channels(layer: Any) -> bool:
+    """Whether it is a batch norm with a mean for each channel, which come last."""
+    return is_norm(layer) and [*layer.axis] == [layer.input_spec.ndim - 1]
+
+
 def uses(model: Any) -> list[Any]:
     """Each use of a layer, as Keras' node, in the order in which they can be computed. A layer's
     own nodes do not say: they are those of other models, too, in which it is used."""

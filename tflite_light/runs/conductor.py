@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,7 +141,6 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
             pass
         return []
     _say_uneven(run.recipe, data)
-    started = time.monotonic()
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     models: dict[str, Any] = {}
@@ -163,7 +161,6 @@ def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     metrics = {
         "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},
-        "seconds": time.monotonic() - started,
         "rows": [row.to_json() for row in rows],
     }
     files.write_json(run.metrics_path, metrics)

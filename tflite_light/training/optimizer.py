@@ -7,7 +7,8 @@ from tflite_light.recipe.train import Stairs, Train
 from tflite_light.stack import keras, tf
 
 Fall = Callable[[Any], Any]
-NORMS_AND_BIASES = ("bias", "beta", "gamma")  # never decayed, by the names of variables
+NORMS_AND_BIASES = r"(^|/)(bias|beta|gamma)(:0)?$"  # never decayed, by the names of variables
+DEPTHWISE = r"(^|/)depthwise_kernel(:0)?$"
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -36,7 +37,7 @@ def fall(schedule: Literal["linear"] | Stairs, steps: int, steps_per_epoch: int)
 def optimizer(settings: Train, rate: Any) -> Any:
     """The recipe's optimizer; what `weight_decay` means is in the field's description."""
     built = _BUILDERS[settings.optimizer](rate, weight_decay=settings.weight_decay or None)
-    spared = [*NORMS_AND_BIASES, *([] if settings.decay_depthwise else ["depthwise"])]
+    spared = [NORMS_AND_BIASES] if settings.decay_depthwise else [NORMS_AND_BIASES, DEPTHWISE]
     built.exclude_from_weight_decay(var_names=spared)
     return built
 
