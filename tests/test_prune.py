@@ -28,7 +28,7 @@ from tflite_light.pipeline.examples import Examples
 from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 from tflite_light.tflite.graph import Weight
-from tflite_light.tflite.promises import Groups
+from tflite_light.tflite.promises import Clusters, Groups
 from tflite_light.training import history
 
 SHAPE = (32, 32, 3)
@@ -166,6 +166,26 @@ def test_a_file_without_its_groups_is_named_with_figures(examples: Examples) -> 
     absent = Groups(4, 1, 0, (((1, 1, 12, 12), 3),), "compress.prune.pattern").shortfall(dense)
     assert absent
     assert absent.problem == "holds 0 of the 1 pruned kernels of shape [12, 12]."
+
+
+def test_equal_kernels_are_stored_once_and_counted_as_often_as_used(examples: Examples) -> None:
+    """As layers that begin alike may stay."""
+    kernel = np.ones((1, 1, 8, 8), np.float32)
+    kernel[..., ::2, :] = 0
+    image = keras.layers.Input(SHAPE)
+    pair = [keras.layers.Conv2D(8, 1, activation="relu", name=name) for name in ("one", "other")]
+    model = keras.Model(image, pair[1](pair[0](keras.layers.Conv2D(8, 3, name="first")(image))))
+    for layer in pair:
+        layer.set_weights([kernel, np.zeros(8)])
+    file = File(Float32().convert(model, examples))
+    assert len([one for one in file.weights() if one.values.shape == (8, 1, 1, 8)]) == 1
+    wanted = tuple((kernel.shape, 16) for _ in pair)
+    assert Groups(1, 4, 2, wanted, "compress.prune.pattern").shortfall(file) is None
+    assert Clusters(2, tuple((kernel.shape, True) for _ in pair), "").shortfall(file) is None
+    assert Clusters(1, tuple((kernel.shape, True) for _ in pair), "").shortfall(file)
+    more = Groups(1, 4, 2, (*wanted, *wanted), "compress.prune.pattern").shortfall(file)
+    assert more
+    assert more.problem == "holds 2 of the 4 pruned kernels of shape [8, 8]."
 
 
 def test_masks_take_the_smallest_by_group() -> None:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from tflite_light import files
-from tflite_light.compress import Stage
+from tflite_light.compress import Plan, Stage
+from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.graph.statistics import LAG, LOOKED, held, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
@@ -36,7 +37,7 @@ def trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str
         stage = run.stages.get(phase)
         begun, done = distribution.agreed([run.begun(phase), run.weights_path(phase).exists()])
         if stage and not begun and distribution.writes():
-            files.write_json(run.plan_path(phase), chain.plan(run.recipe, stage, model, data))
+            files.write_json(run.plan_path(phase), _plan(run, stage, model, data))
         distribution.agreed(phase)  # now the plan is there
         chain.require_own(run, phase)
         wrapped = model if stage is None else chain.wrap(run, stage, model, per_epoch)
@@ -62,6 +63,16 @@ def trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str
             run.places(phase).state.unlink(missing_ok=True)
         yield phase, model, seconds
     distribution.leave()
+
+
+def _plan(run: Run, stage: Stage, model: Any, data: Data) -> Plan:
+    """Raises UserError where what the stages before have left, by the pictures, is not what they
+    would have left of the untrained network, which was checked."""
+    try:
+        return chain.plan(run.recipe, stage, model, data)
+    except UserError as error:
+        again = "Then train anew: a run keeps its recipe."
+        raise UserError(error.problem, f"{error.hint} {again}") from error
 
 
 def _catch_up(phase: str, model: Any, examples: Examples, fixed: Collection[str]) -> None:

@@ -41,16 +41,17 @@ class File:
         """Names of the operators that read or write a floating-point tensor."""
         return [name for graph in self.graphs for name in graph.float_operators()]
 
-    def weights(self) -> Iterator[Weight]:
+    def weights(self, *, each_use: bool = False) -> Iterator[Weight]:
         """Each constant that an operator multiplies its input by, whatever its storage.
 
-        Those that several operators share come once; variables, and values in other files, not.
+        Those that several operators share come once, or once for `each_use`; variables, and values
+        in other files, not.
         """
         seen: set[object] = set()
         for graph in self.graphs:
             for index, weight in graph.weights():
                 place = graph.place_of(index)
-                if place not in seen:
+                if each_use or place not in seen:
                     yield weight
                 seen.add(place)
 

@@ -5,12 +5,16 @@ class here; it inherits nothing, it only has these three.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tflite_light.tflite.file import File
     from tflite_light.tflite.graph import Weight
+
+    _Shapes = defaultdict[tuple[int, ...], list[Weight]]
 
 
 class Promise(Protocol):
@@ -99,10 +103,11 @@ class Clusters:
         return self.count
 
     def shortfall(self, file: "File") -> Shortfall | None:
-        stored = _by_shape(file)
+        stored = _Kernels(file)
         for shape, number in Counter(_form(shape) for shape, _ in self.kernels).items():
             whole = all(mark for other, mark in self.kernels if _form(other) == shape)
-            found = [(self._values(weight, whole), weight.name) for weight in stored[shape]]
+            kernels = stored.of(shape, number)
+            found = [(self._values(weight, whole), weight.name) for weight in kernels]
             if len(found) < number:
                 return Shortfall(
                     f"holds {len(found)} of the {number} clustered kernels of shape {list(shape)}.",
@@ -146,10 +151,10 @@ class Groups:
         return sum(groups for _, groups in self.kernels)
 
     def shortfall(self, file: "File") -> Shortfall | None:
-        stored = _by_shape(file)
+        stored = _Kernels(file)
         kernels = Counter((_form(shape), groups) for shape, groups in self.kernels)
         for (shape, groups), number in kernels.items():
-            found = [(self._groups(weight), weight.name) for weight in stored[shape]]
+            found = [(self._groups(one), one.name) for one in stored.of(shape, number)]
             if len(found) < number:
                 return Shortfall(
                     f"holds {len(found)} of the {number} pruned kernels of shape {list(shape)}.",
@@ -173,10 +178,29 @@ class Groups:
         return int((kept <= self.most).sum())
 
 
-def _by_shape(file: "File") -> defaultdict[tuple[int, ...], list["Weight"]]:
+@dataclass(frozen=True)
+class _Kernels:
     """A file's weights by the form of the shape that Keras gives them: output channels last."""
-    found: defaultdict[tuple[int, ...], list[Weight]] = defaultdict(list)
-    for weight in file.weights():
+
+    file: "File"
+
+    def of(self, shape: tuple[int, ...], number: int) -> list["Weight"]:
+        """Those of a shape; where they are not so many, each as often as it is used, since the
+        converter keeps equal ones once."""
+        return found if len(found := self._once[shape]) >= number else self._each_use[shape]
+
+    @cached_property
+    def _once(self) -> "_Shapes":
+        return _by_shape(self.file.weights())
+
+    @cached_property
+    def _each_use(self) -> "_Shapes":
+        return _by_shape(self.file.weights(each_use=True))
+
+
+def _by_shape(weights: Iterable["Weight"]) -> "_Shapes":
+    found: _Shapes = defaultdict(list)
+    for weight in weights:
         shape = weight.values.shape
         found[_form(shape[1:] + shape[:1])].append(weight)
     return found
