@@ -88,6 +88,7 @@ def look_at(folder: Path) -> Survey:
     }
     whole = {name: found for name, found in seen.items() if isinstance(found, Seen)}
     left_out |= _in_two_classes(given, whole)
+    _require_left(source.classes(), given, left_out)
     source = source.without([*left_out])
     while found := _in_two_parts(source, whole):  # the rest may be divided anew, other copies apart
         left_out |= found
@@ -147,6 +148,21 @@ def _in_two_classes(given: Iterable[Pictures], seen: Mapping[str, Seen]) -> dict
         if others := [other for label, other in first[one.look].items() if label != labels[name]]:
             found[name] = f"the same as {others[0]}, of another class"
     return found
+
+
+def _require_left(
+    classes: list[str], given: Iterable[Pictures], left_out: Mapping[str, str]
+) -> None:
+    """Raises UserError where a class loses all of its pictures."""
+    pictures = [*chain(*(zip(one.names, one.labels, strict=True) for one in given))]
+    kept = {label for name, label in pictures if name not in left_out}
+    for name, label in pictures:
+        if label >= 0 and label not in kept:
+            raise UserError(
+                f"class {classes[label]} has no picture to train on: {name}: {left_out[name]}; "
+                "and so on.",
+                "Put its pictures right, or remove the class.",
+            )
 
 
 def _in_two_parts(source: Source, seen: Mapping[str, Seen]) -> dict[str, str]:
