@@ -7,10 +7,10 @@ from typing import Literal
 import numpy as np
 
 from tflite_light.graph.coupling import Coupling, Numbers
+from tflite_light.lowering import TOGETHER
 
 Figure = Literal["multiply_adds", "parameters"]
 Cost = Literal["multiply_adds", "parameters", "time"]
-TOGETHER = 16  # output channels that XNNPACK computes at a time: fewer take as long
 SHARE = 0.25  # of its channels, which every layer keeps, and of those that it reads
 SLACK = 0.01  # of the target: how far below it the last step but one may lead
 

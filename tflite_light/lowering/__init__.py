@@ -18,6 +18,7 @@ Target = Literal["any", "cpu", "gpu", "nnapi"]
 # What an operator costs, in multiply-adds. A core of a desktop takes 3 us to begin one; GPUs and
 # processors for networks take longer, as a core would for two million products.
 _CPU, _OTHERS = 400_000, 2_000_000
+TOGETHER = 16  # output channels that XNNPACK computes at a time: fewer take as long
 
 
 # Weights from which the converter makes a kernel int8 in a dynamic_range file.

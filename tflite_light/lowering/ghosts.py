@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tflite_light.lowering import TOGETHER
 from tflite_light.tflite.editing import Array, Editor
-
-TOGETHER = 16  # int8 channels that XNNPACK's kernels compute at a time
 
 
 def rewrite(editor: Editor) -> None:
