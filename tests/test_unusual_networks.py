@@ -25,7 +25,7 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.statistics import lag, measure, norms, standardise
+from tflite_light.graph.statistics import lag, measure, norms, observed, standardise
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
 from tflite_light.graph.trainable import as_before
@@ -220,6 +220,34 @@ def test_norms_without_a_scale_are_measured_like_others() -> None:
     measure(model, [pictures()])
     assert before > 0.1
     assert lag(model, [pictures()]) < 1e-3
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        LAYERS.Dropout(0.5),
+        LAYERS.SpatialDropout2D(0.5),
+        LAYERS.GaussianDropout(0.5),
+        LAYERS.AlphaDropout(0.5),
+        LAYERS.GaussianNoise(0.5),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_norms_are_measured_without_what_training_drops(noise: Any) -> None:
+    """What was drawn differed after a resume, and so did what `channels` chose."""
+
+    def body(image: Any) -> Any:
+        x = LAYERS.BatchNormalization(name="norm")(noise(conv(image)))
+        return dense(pooled(LAYERS.ReLU()(x)))
+
+    model = built(body)
+    measure(model, [pictures()])
+    assert lag(model, [pictures()]) < 1e-3
+    (mean, variance), *_ = observed(model, [pictures()])
+    assert np.allclose(model.get_layer("norm").moving_mean, mean, atol=1e-4)
+    assert np.allclose(model.get_layer("norm").moving_variance, variance, rtol=0.05)
+    used = model.get_layer(noise.name)
+    assert getattr(used, "rate", None) == 0.5 or used.stddev == 0.5
 
 
 @pytest.mark.parametrize("axis", [1, 2])

@@ -6,7 +6,8 @@ written with the pictures' own statistics first, which scale and offset make up 
 changed and measured.
 """
 
-from collections.abc import Collection, Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -74,22 +75,46 @@ def lag(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> f
 
 def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> None:
     """Set each batch norm's mean and variance to their averages over the batches, in place; those
-    of `fixed` names are used as they are."""
+    of `fixed` names are used as they are. Nothing is dropped, as in a file: what was drawn would be
+    another after a resume."""
     stay = [norm for norm in norms(model) if norm.name in fixed]
     moved = [norm for norm in norms(model) if norm.name not in fixed]
     momenta, seen = [norm.momentum for norm in moved], 0
     trained = [norm.trainable for norm in stay]
     for norm in stay:
         norm.trainable = False
-    for batch in batches if moved else ():
-        for norm in moved:
-            norm.momentum = seen / (seen + len(batch))  # a moving average that is a plain one
-        model(batch, training=True)
-        seen += len(batch)
+    with _nothing_dropped(model):
+        for batch in batches if moved else ():
+            for norm in moved:
+                norm.momentum = seen / (seen + len(batch))  # a moving average that is a plain one
+            model(batch, training=True)
+            seen += len(batch)
     for norm, momentum in zip(moved, momenta, strict=True):
         norm.momentum = momentum
     for norm, was in zip(stay, trained, strict=True):
         norm.trainable = was
+
+
+@contextlib.contextmanager
+def _nothing_dropped(model: Any) -> Iterator[None]:
+    layers = keras.layers
+    kinds = {
+        "rate": (layers.Dropout, layers.GaussianDropout, layers.AlphaDropout),
+        "stddev": (layers.GaussianNoise,),
+    }
+    were = [
+        (layer, field, getattr(layer, field))
+        for layer in model.submodules
+        for field, classes in kinds.items()
+        if isinstance(layer, classes)
+    ]
+    for layer, field, _ in were:
+        setattr(layer, field, 0)
+    try:
+        yield
+    finally:
+        for layer, field, was in were:
+            setattr(layer, field, was)
 
 
 def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:
