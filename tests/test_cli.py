@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, Call, as_json, complaint, tflite_light
 
-from tflite_light.cli import main
+from tflite_light.cli import explained, main
 from tflite_light.sockets import SOCKETS
 
 HEAVY = ("tensorflow", "tf_keras", "keras_cv", "tensorflow_model_optimization", "numpy", "PIL")
@@ -130,3 +130,10 @@ def test_a_file_to_export_is_a_recipe(call: Call, tmp_path: Path) -> None:
 def test_missing_things_are_named(call: Call, arguments: list[str], message: str) -> None:
     assert message in complaint(call(*arguments))
     assert list(Path().iterdir()) == []
+
+
+def test_a_file_without_rights_is_named_with_what_to_do() -> None:
+    found = explained(PermissionError(13, "Permission denied", "runs/tiny/.lock"))
+    assert found
+    assert found.problem == "cannot use runs/tiny/.lock: Permission denied."
+    assert found.hint == "Give yourself the right to read and write there, or work on a copy."

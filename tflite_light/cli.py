@@ -20,6 +20,7 @@ _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, err
 _DEVICE = "the disk or device that is written to"
 _COLLECTION = 100_000  # objects between collections; at Python's 700 they are a tenth of the start
 _ELSEWHERE = "Free some space or choose another folder."
+_RIGHTS = "Give yourself the right to read and write there, or work on a copy."
 _LESS = "Lower `train.batch_size` or `image.size`, or use a machine with more."
 
 
@@ -67,7 +68,8 @@ def explained(error: Exception) -> UserError | None:
     if isinstance(error, MemoryError):
         return UserError(": ".join(filter(None, ("not enough memory", str(error)))) + ".", _LESS)
     if isinstance(error, OSError) and (error.filename or error.errno in _DISK):
-        hint = "" if error.filename else _ELSEWHERE
+        named = _RIGHTS if isinstance(error, PermissionError) else ""
+        hint = named if error.filename else _ELSEWHERE
         return UserError(f"cannot use {error.filename or _DEVICE}: {error.strerror}.", hint)
     if isinstance(error, FileNotFoundError):  # tempfile's, which names no file
         return UserError(f"{error.strerror}.", "Set `TMPDIR` to a folder that can be written.")

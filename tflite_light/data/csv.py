@@ -203,8 +203,8 @@ def _once(where: str, table: Path, rows: list[_Row]) -> list[_Row]:
         if row is not other:
             again.append(row.line)
     if again:
-        number = count(len(again), "row")
-        say(f"{where}: {number} repeated, counted once: lines {some(again, SHOWN)}")
+        number, lines = count(len(again), "row"), "line" if len(again) == 1 else "lines"
+        say(f"{where}: {number} repeated, counted once: {lines} {some(again, SHOWN)}")
     return list(first.values())
 
 

@@ -72,7 +72,7 @@ def pack(recipe: Recipe, folder: str) -> Packed:
             file.write(text)
         shards.write_index(folder, Index(shards.geometry(recipe.image), found))
     except tf.errors.OpError as error:
-        reason = first_line(error)
+        reason = first_line(error).removeprefix(f"{folder}; ")
         raise UserError(f"cannot write {folder}: {reason}.", "Choose another folder.") from error
     pictures: dict[str, int] = {name: len(part) for name, part in data.parts.items()}
     size = sum(shard.size for shard in found.values())
