@@ -135,8 +135,50 @@ def exif() -> list[dict[str, Any]]:
             "content": base64.b64encode(content).decode(),
             "orientation": decoding.orientation(Pillow.open(io.BytesIO(content))) or 1,
         }
-        for name, content in [*cases, *elsewhere(plain).items(), *unannounced(plain).items()]
+        for name, content in [
+            *cases,
+            *elsewhere(plain).items(),
+            *unannounced(plain).items(),
+            *in_segments(plain).items(),
+            *numbers(plain).items(),
+        ]
     ]
+
+
+def in_segments(plain: Pillow.Image) -> dict[str, bytes]:
+    """JPEGs whose EXIF lies in several segments or behind others, and between bytes of no use."""
+    content, name, block = io.BytesIO(), b"Exif\0\0", blocks()["big-endian 6"]
+    plain.save(content, "JPEG")
+    ways = {
+        "empty one first": [name, block],
+        "in two": [block[:20], name + block[20:]],
+        "XMP between": [block[:20], b"http://ns.adobe.com/xap/1.0/\0", name + block[20:]],
+        "another first": [blocks()["big-endian 3"], block],
+        "another name first": [b"Exif\0A" + block[6:], block],
+        "cut short": [block[:20]],
+    }
+    found = {}
+    for way, segments in ways.items():
+        marked = [b"\xff\xe1" + struct.pack(">H", len(one) + 2) + one for one in segments]
+        for between, junk in (("", b""), (", filled up", b"\xff\xff"), (", junk", b"\0\0\0")):
+            whole = b"\xff\xd8" + junk.join(marked) + content.getvalue()[2:]
+            found[f"JPEG, {way}{between}"] = whole
+    return found
+
+
+def numbers(plain: Pillow.Image) -> dict[str, bytes]:
+    """Orientations of each type and of several values, which lie elsewhere if they have to."""
+    types = {1: "B", 2: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d"}
+    found = {}
+    for type_, letter in (types | {13: "I", 16: "Q", 99: "I"}).items():
+        for count in (0, 1, 2, 3):
+            values = struct.pack(f"<{count}{letter}", *(6, 3, 8)[:count])
+            inside = values.ljust(4, b"\0") if len(values) <= 4 else struct.pack("<I", 42)
+            entry = struct.pack("<HHI", 0x0112, type_, count) + inside
+            content = io.BytesIO()
+            plain.save(content, "PNG", exif=tiff(b"II*\0", "<", entry) + values)
+            found[f"PNG, {count} of type {type_}"] = content.getvalue()
+    return found
 
 
 def elsewhere(plain: Pillow.Image) -> dict[str, bytes]:
@@ -146,8 +188,10 @@ def elsewhere(plain: Pillow.Image) -> dict[str, bytes]:
     text.add_itxt("XML:com.adobe.xmp", xmp.decode())
     block = blocks()["big-endian 6"]
     raw.add_text("Raw profile type exif", f"\nexif\n{len(block)}\n{block.hex()}\n")
+    other = tiff(b"MM\0*", ">", struct.pack(">HHII", 0x0101, 4, 1, 8))
     ways: dict[str, dict[str, Any]] = {
         "JPEG, XMP": {"format": "JPEG", "xmp": xmp},
+        "JPEG, XMP and EXIF": {"format": "JPEG", "xmp": xmp, "exif": other},
         "WEBP, XMP": {"format": "WEBP", "xmp": xmp},
         "PNG, XMP": {"format": "PNG", "pnginfo": text},
         "PNG, raw profile": {"format": "PNG", "pnginfo": raw},
@@ -184,6 +228,8 @@ def blocks() -> dict[str, bytes]:
         big = struct.pack(">HHIHH", 0x0112, 3, 1, turn, 0)
         found[f"big-endian {turn}"] = tiff(b"MM\0*", ">", big)
         found[f"long {turn}"] = tiff(b"MM\0*", ">", struct.pack(">HHII", 0x0112, 4, 1, turn))
+    for names in (2, 3):
+        found[f"{names} names"] = b"Exif\0\0" * (names - 1) + found["big-endian 6"]
     return found
 
 

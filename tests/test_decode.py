@@ -1,6 +1,7 @@
 """What is made of photographs by real cameras: odd, damaged, and very large ones."""
 
 import io
+import itertools
 import json
 import struct
 import subprocess
@@ -159,8 +160,10 @@ def test_a_jpeg_whose_other_segments_are_damaged_is_read(plain: dict[str, Any]) 
 def test_a_picture_is_turned_by_exif_alone() -> None:
     """As the app does, and browsers; Pillow also asks XMP, and text of a PNG."""
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
-    for kind in ("JPEG", "WEBP"):
-        content = encoded(photograph().resize((60, 40)), kind, xmp=xmp)
+    silent = Pillow.Exif()
+    silent[0x0131] = "a camera"
+    for kind, more in itertools.product(("JPEG", "WEBP"), ({}, {"exif": silent})):
+        content = encoded(photograph().resize((60, 40)), kind, xmp=xmp, **more)
         assert Pillow.open(io.BytesIO(content)).getexif().get(0x0112) == 6
         assert decode(content).shape == (40, 60, 3)
     tags = ImageFileDirectory_v2()

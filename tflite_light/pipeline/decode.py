@@ -24,7 +24,6 @@ EXIF, SEGMENT = b"Exif\0\0", 65_533  # what its block in a JPEG begins with, and
 _METADATA = re.compile(  # names of a JPEG's segments that say nothing of its pixels
     rb"(?<=\xff[\xe1-\xed]..)(?:Exif\0\0|MPF\0|ICC_PROFILE\0|Photoshop 3\.0\0|FPXR\0)", re.DOTALL
 )
-_NOT_EXIF = ("xmp", "XML:com.adobe.xmp", "Raw profile type exif")
 _KIND_OF_PAGE, _REDUCED, _MASK = ExifTags.Base.NewSubfileType, 1, 4
 _WHITE_IS_ZERO = 0  # of a TIFF's photometric interpretations
 _NOT_WHOLE = {2, 3, 5, 6}  # of its sample formats: signed, float, complex of either
@@ -105,17 +104,19 @@ def _in_turn(picture: Pillow.Image) -> AbstractContextManager[Any]:
     return _ONE_LARGE if picture.width * picture.height > LARGE else nullcontext()
 
 
-def orientation(picture: Pillow.Image) -> object:
-    """By EXIF, or a TIFF's own tags, alone. Pillow also asks XMP and a PNG's text, which phones and
-    browsers do not; its `exif_transpose` writes the other tags anew, and fails on damaged ones."""
-    hidden = {key: picture.info.pop(key) for key in _NOT_EXIF if key in picture.info}
+def orientation(picture: Pillow.Image) -> int | None:
+    """By EXIF, or a TIFF's own tags, alone: a whole number, as the app reads it. Pillow's `getexif`
+    also asks XMP and a PNG's text, which phones and browsers do not; its `exif_transpose` writes
+    the other tags anew, and fails on damaged ones."""
     try:
-        tags = getattr(picture, "tag_v2", None)
-        return (picture.getexif() if tags is None else tags).get(ExifTags.Base.Orientation)
+        if (tags := getattr(picture, "tag_v2", None)) is None:
+            picture.load()  # a PNG's EXIF may lie behind its pixels
+            tags = Pillow.Exif()
+            tags.load(picture.info.get("exif", b""))
+        found = tags.get(ExifTags.Base.Orientation)
     except Exception:  # as above
         return None
-    finally:
-        picture.info.update(hidden)
+    return found if isinstance(found, int) else None
 
 
 def _to_first_page(picture: Pillow.Image) -> None:
