@@ -26,12 +26,13 @@ class Live(val model: Model, private val session: Session) : AutoCloseable by se
 
     fun answer(picture: Picture): Answer = answer { preprocess.fill(picture, it) }
 
-    /** One inference on whatever picture was the last, read back; milliseconds. */
+    /** One inference on whatever picture was the last, read back; milliseconds. Throws NoNumber, as an answer does. */
     fun run(): Double {
         val start = System.nanoTime()
         session.run(input, output)
+        val ran = System.nanoTime()
         best(model.contract, output, SHOWN)
-        return (System.nanoTime() - start) / 1e6
+        return (ran - start) / 1e6
     }
 
     private inline fun answer(fill: (ByteBuffer) -> Unit): Answer {
