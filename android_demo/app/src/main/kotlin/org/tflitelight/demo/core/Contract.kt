@@ -37,6 +37,8 @@ data class Contract(
     val integersInside: Boolean = false,
     /** null before minor 3, and where no labelled pictures were there. */
     val confidence: Confidence? = null,
+    /** Of version 1; a higher one has more keys. */
+    val minor: Int = 0,
 ) {
     /** The file's first bytes, which the contract was written for. */
     data class Network(val sizeBytes: Int, val sha256: String) {
@@ -68,14 +70,14 @@ data class Contract(
                     throw Problem("$name is damaged: ${problem.message}.", problem.hint)
                 }
             val found = members[CONTRACT]?.let { ContractReader("the contract inside $name").read(it) } ?: return null
-            val labels = members[LABELS] ?: members[OLD_LABELS] ?: return found
+            val labels = members[if (found.minor < 2) OLD_LABELS else LABELS] ?: return found // a newer file's labels.txt is another tool's
             if (String(labels) != found.labels.joinToString("") { "$it\n" }) throw Problem("The contract and the label file inside $name have different labels.", AGAIN)
             return found
         }
 
         private const val CONTRACT = "contract.json"
         private const val LABELS = "contract_labels.txt"
-        private const val OLD_LABELS = "labels.txt" // before minor 2; beside the other it is another tool's
+        private const val OLD_LABELS = "labels.txt" // before minor 2
         private const val AGAIN = "Copy the file again, or export the model again."
     }
 }

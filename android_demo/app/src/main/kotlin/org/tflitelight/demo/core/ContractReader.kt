@@ -22,7 +22,8 @@ internal class ContractReader(private val where: String) {
         val golden = if ("golden" in this) list("golden").map { golden(it) } else emptyList()
         val network = if (has("flatbuffer")) fields("flatbuffer").network() else null
         val confidence = if (has("confidence")) fields("confidence").confidence() else null
-        return Contract(text("model"), image, labels, input, output, golden, network, flag("integers_inside"), confidence)
+        val minor = if ("minor" in this) whole("minor", 0..Int.MAX_VALUE) else 0
+        return Contract(text("model"), image, labels, input, output, golden, network, flag("integers_inside"), confidence, minor)
     }
 
     private fun Fields.image() =

@@ -37,9 +37,8 @@ class ContractTest {
     @Test
     fun `what is no model, or has no contract, is told apart`() {
         assertTrue(problem("hello, world".toByteArray()).message.endsWith("is not a TensorFlow Lite model."))
-        val bare = file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004"))
-        assertTrue(problem(bare).message.startsWith("signs.tflite has no contract"))
-        assertEquals(8, Contract.read("signs.tflite", bare, beside).golden.size)
+        assertTrue(problem(bare()).message.startsWith("signs.tflite has no contract"))
+        assertEquals(8, Contract.read("signs.tflite", bare(), beside).golden.size)
     }
 
     @Test
@@ -52,7 +51,7 @@ class ContractTest {
     @Test
     fun `a newer version is refused, newer keys are passed by`() {
         assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
-        assertEquals(8, Contract.read("signs.tflite", file, edited("\"minor\": 3,", "\"minor\": 7, \"colour\": {},")).golden.size)
+        assertEquals(8, Contract.read("signs.tflite", bare(), edited("\"minor\": 3,", "\"minor\": 7, \"colour\": {},")).golden.size)
     }
 
     @Test
@@ -100,20 +99,34 @@ class ContractTest {
     }
 
     @Test
-    fun `members that are bombs, doubled, packed oddly or of other labels are refused`() {
-        val (contract, labels) = "contract.json" to "labels.txt"
+    fun `members that are bombs, doubled or packed oddly are refused`() {
+        val contract = "contract.json"
         val bomb = zipped(contract to ByteArray(17 shl 20))
         assertTrue(broken(bomb).contains("a member is larger than 16 MiB"))
         assertTrue(broken(patched(bomb, 24, 100, 0, 0, 0)).contains("a member is not as long as it says"))
         assertTrue(broken(patched(zipped(contract to beside), 10, 12)).contains("a member is compressed in a way that is not known"))
         val twice = zipped(contract to beside, "contract_json" to beside)
         assertTrue(broken(String(twice, Charsets.ISO_8859_1).replace("contract_json", contract).toByteArray(Charsets.ISO_8859_1)).contains("it holds contract.json twice"))
-        for (name in listOf(labels, "contract_labels.txt")) {
-            assertTrue(broken(zipped(contract to beside, name to "a\nb\nc\n".toByteArray())).contains("have different labels"))
+    }
+
+    @Test
+    fun `the label file is labels_txt before minor 2 and contract_labels_txt since, and another one is another tool's`() {
+        val (old, new) = "labels.txt" to "contract_labels.txt"
+        val wrong = "a\r\nb".toByteArray()
+        for ((minor, own, others) in listOf(Triple(0, old, new), Triple(1, old, new), Triple(2, new, old), Triple(3, new, old))) {
+            val contract = edited("\"minor\": 3,", if (minor == 0) "" else "\"minor\": $minor,")
+            val right = inside(contract).labels.joinToString("") { "$it\n" }.toByteArray()
+            assertTrue("$minor", broken(zipped("contract.json" to contract, own to wrong, others to right)).contains("have different labels"))
+            assertEquals("$minor", minor, inside(contract, own to right, others to wrong).minor)
+            assertEquals("$minor", minor, inside(contract, others to wrong).minor)
         }
     }
 
-    private fun broken(archive: ByteArray) = problem(file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004")) + archive).message
+    private fun inside(contract: ByteArray, vararg others: Pair<String, ByteArray>) = Contract.read("signs.tflite", bare() + zipped("contract.json" to contract, *others), null)
+
+    private fun bare() = file.copyOf(String(file, Charsets.ISO_8859_1).indexOf("PK\u0003\u0004"))
+
+    private fun broken(archive: ByteArray) = problem(bare() + archive).message
 
     private fun zipped(vararg members: Pair<String, ByteArray>): ByteArray =
         ByteArrayOutputStream().also { into ->
