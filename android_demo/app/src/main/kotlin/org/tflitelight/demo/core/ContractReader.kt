@@ -9,6 +9,7 @@ internal class ContractReader(private val where: String) {
         val text = runCatching { Json.parse(utf8(content)) }.getOrNull() as? Map<*, *> ?: return null
         val version = (text["version"] as? Double)?.takeIf { it % 1 == 0.0 } ?: return null
         if (version > 1) throw Problem("${sentence()} has version ${version.toLong()}; this app reads version 1.", "Install a newer app.")
+        if (version < 1) throw damage("version")
         return Fields("", text).contract()
     }
 
@@ -50,6 +51,7 @@ internal class ContractReader(private val where: String) {
     private fun Fields.confidence(): Confidence {
         if (text("score") != "energy") damaged("score")
         val temperature = number("temperature").also { if (it <= 0) damaged("temperature") }
+        if ("threshold" !in this) damaged("threshold") // null: all pass
         return Confidence(temperature, if (has("threshold")) number("threshold") else null)
     }
 

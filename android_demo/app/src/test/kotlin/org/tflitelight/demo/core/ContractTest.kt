@@ -51,6 +51,7 @@ class ContractTest {
     @Test
     fun `a newer version is refused, newer keys are passed by`() {
         assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 2,")).message.endsWith("has version 2; this app reads version 1."))
+        assertTrue(problem(file, edited("\"version\": 1,", "\"version\": 0,")).message.endsWith("is damaged at version."))
         assertEquals(8, Contract.read("signs.tflite", bare(), edited("\"minor\": 3,", "\"minor\": 7, \"colour\": {},")).golden.size)
     }
 
@@ -167,10 +168,11 @@ class ContractTest {
 
     @Test
     fun `a confidence that is damaged is named`() {
-        for (key in listOf("score", "temperature")) {
-            val spoilt = edited("\"$key\":", "\"$key\": [], \"was\":")
+        for (key in listOf("score", "temperature", "threshold")) for (other in listOf("\"$key\": [],", "")) {
+            val spoilt = edited("\"$key\":", "$other \"was\":")
             assertTrue(key, problem(file, spoilt).message.endsWith("is damaged at confidence.$key."))
         }
+        assertNull(inside(String(beside).replace(Regex("\"threshold\": [^,]*,"), "\"threshold\": null,").toByteArray()).confidence!!.threshold)
     }
 
     @Test
