@@ -172,8 +172,7 @@ class Engine(private val demo: Demo, runtime: Runtime) {
     private fun fastest(model: Model, anew: Boolean): Accelerator {
         val known = Accelerator.all.find { it.key == demo.settings.fastest(model.digest) }
         if (known != null && !anew && !trials.hasCrashed(model.digest, known)) return known
-        val tried = sound(model).map { open(model, it) }
-        tried.forEach { it.session?.close() }
+        val tried = sound(model).map { on -> open(model, on).also { it.session?.close() } } // two at once need twice the memory
         val best = tried.filter { it.trial is Trial.Usable }.minByOrNull { (it.trial as Trial.Usable).ms }?.on ?: CPU
         demo.settings.keepFastest(model.digest, best.key)
         return best

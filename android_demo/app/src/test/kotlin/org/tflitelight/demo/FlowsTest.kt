@@ -132,6 +132,20 @@ class FlowsTest {
     }
 
     @Test
+    fun `Auto has one accelerator open at a time`() {
+        app.settings.accelerator = null
+        val open = mutableListOf<Int>()
+        app.runtime = Changed { _, real ->
+            open += (open.lastOrNull() ?: 0) + 1
+            object : Session by real {
+                override fun close() = real.close().also { open += open.last() - 1 }
+            }
+        }
+        share(inGallery(FIVE)).shows("5")
+        assertEquals(List(5) { listOf(1, 0) }.flatten() + 1, open)
+    }
+
+    @Test
     fun `an accelerator that has crashed the app is not tried again by Auto`() {
         app.settings.accelerator = null
         app.settings.mark("${digest()}/gpu") // what a crash in the middle of a trial leaves behind
