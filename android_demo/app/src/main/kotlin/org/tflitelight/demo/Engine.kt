@@ -12,6 +12,7 @@ import org.tflitelight.demo.core.Picture
 import org.tflitelight.demo.core.Problem
 import org.tflitelight.demo.core.Runtime
 import org.tflitelight.demo.core.Trial
+import org.tflitelight.demo.core.fastest
 
 /**
  * The model in use on the accelerator in use. What touches a model runs on one thread of its own, [handler]'s, as a GPU
@@ -168,12 +169,12 @@ class Engine(private val demo: Demo, runtime: Runtime) {
         return State.Ready(model, on.on, on.trial as Trial.Usable, refused)
     }
 
-    /** Of those whose answers are right; measured once for a model on this phone, and remembered until it crashes. */
+    /** What Auto takes; measured once for a model on this phone, and remembered until it crashes. */
     private fun fastest(model: Model, anew: Boolean): Accelerator {
         val known = Accelerator.all.find { it.key == demo.settings.fastest(model.digest) }
         if (known != null && !anew && !trials.hasCrashed(model.digest, known)) return known
         val tried = sound(model).map { on -> open(model, on).also { it.session?.close() } } // two at once need twice the memory
-        val best = tried.filter { it.trial is Trial.Usable }.minByOrNull { (it.trial as Trial.Usable).ms }?.on ?: CPU
+        val best = fastest(tried.associate { it.on to it.trial }) ?: CPU
         demo.settings.keepFastest(model.digest, best.key)
         return best
     }

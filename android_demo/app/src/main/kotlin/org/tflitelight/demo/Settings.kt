@@ -22,11 +22,11 @@ class Settings(context: Context) {
         get() = kept.getBoolean("show_nnapi", android.os.Build.VERSION.SDK_INT < 35)
         set(value) = kept.edit().putBoolean("show_nnapi", value).apply()
 
-    /** What Auto has measured as the fastest for a model (by its digest) on this phone and system version. */
-    fun fastest(model: String): String? = kept.getString("fastest:$model:${android.os.Build.FINGERPRINT}", null)
+    /** What Auto has taken for a model (by its digest) on this phone and system version. */
+    fun fastest(model: String): String? = kept.getString("auto:$model:${android.os.Build.FINGERPRINT}", null)
 
     fun keepFastest(model: String, accelerator: String) =
-        kept.edit().putString("fastest:$model:${android.os.Build.FINGERPRINT}", accelerator).apply()
+        kept.edit().putString("auto:$model:${android.os.Build.FINGERPRINT}", accelerator).apply()
 
     /**
      * What is being tried just now. It is written to the disk before the trial, as a driver that crashes takes the app

@@ -132,6 +132,16 @@ class FlowsTest {
     }
 
     @Test
+    fun `Auto stays on the CPU with a model that came without golden pictures`() {
+        app.settings.accelerator = null
+        app.runtime = Changed { on, real -> if (on is Accelerator.Cpu) Watched(real) { Thread.sleep(5) } else real }
+        app.engine.use(opened("other", "answers/cropped_int8.tflite"))
+        share(inGallery(FIVE)).shows("other on CPU")
+        open<AcceleratorsActivity>().get().touch("GPU")
+        share(inGallery(FIVE)).shows("other on GPU")
+    }
+
+    @Test
     fun `Auto has one accelerator open at a time`() {
         app.settings.accelerator = null
         val open = mutableListOf<Int>()

@@ -29,6 +29,16 @@ sealed interface Trial {
 }
 
 /**
+ * What Auto takes: the fastest of those that are right on the golden pictures. Where none could be checked, the fastest on
+ * the CPU, by XNNPACK, which computes the same on all processors that were measured; null where none may be used.
+ */
+fun fastest(tried: Map<Accelerator, Trial>): Accelerator? {
+    val usable = tried.mapNotNull { (on, trial) -> (trial as? Trial.Usable)?.let { on to it } }
+    val right = usable.filter { (_, trial) -> trial is Trial.Right }
+    return right.ifEmpty { usable.filter { (on, _) -> on is Accelerator.Cpu } }.minByOrNull { (_, trial) -> trial.ms }?.first
+}
+
+/**
  * Runs the golden pictures, which [goldens] has by path. The input is compared first: where it differs, preprocessing does.
  * What an output may differ by: 2 steps in an int8 file that XNNPACK computes (bit-equal on all processors that were
  * measured; 1 between LiteRT 2.3, which exports, and TFLite 2.16), 10 where TFLite's own kernels compute some of it (7 measured),

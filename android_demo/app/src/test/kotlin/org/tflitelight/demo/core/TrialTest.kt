@@ -112,6 +112,16 @@ class TrialTest {
     }
 
     @Test
+    fun `Auto takes the fastest that is right, and the fastest CPU where nothing could be checked`() {
+        val (right, unchecked) = listOf(Trial.Right(3.0, 0.0), Trial.Unchecked(3.0))
+        val other = Accelerator.Cpu(1)
+        assertEquals(gpu, fastest(mapOf(cpu to right, gpu to Trial.Right(1.0, 0.0))))
+        assertEquals(cpu, fastest(mapOf(cpu to right, gpu to Trial.Wrong("0.png: no"), other to Trial.Right(4.0, 0.0))))
+        assertEquals(cpu, fastest(mapOf(other to Trial.Unchecked(4.0), cpu to unchecked, gpu to Trial.Unchecked(1.0))))
+        assertEquals(null, fastest(mapOf(gpu to unchecked, cpu to Trial.Crashed)))
+    }
+
+    @Test
     fun `quantiles are times that occurred`() {
         val times = Statistics(DoubleArray(100) { 100.0 - it })
         assertEquals(listOf(50.0, 90.0, 100.0), listOf(times.p50, times.p90, times.worst))
