@@ -2,9 +2,10 @@
 
 `benchmark.json`, which the app writes (`Benchmark.kt`): the model's name and sha256, the phone, its
 android, processor, temperature and memory, and `accelerators`, a row each: `accelerator` (cpu1,
-cpu2, cpu4, gpu, gpu16, nnapi), `verdict` on its golden pictures (right, wrong, unused, failed, or
-unchecked where there are none), `cold_start_ms`, `warm_start_ms`, and of `runs` inferences
-`p50_ms`, `p90_ms` and `worst_ms`. What was not measured is not there.
+cpu2, cpu4, gpu, gpu16, nnapi), `verdict` on its golden pictures (right, wrong, unused, failed,
+unreadable where one of them is, or unchecked where there are none), `cold_start_ms`,
+`warm_start_ms`, and of `runs` inferences `p50_ms`, `p90_ms` and `worst_ms`. What was not measured
+is not there.
 """
 
 from collections.abc import Iterable, Mapping

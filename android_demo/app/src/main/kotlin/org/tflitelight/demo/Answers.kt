@@ -17,7 +17,7 @@ class Answers(private val view: View) {
         val ready = state as? State.Ready
         if (ready == null) clear()
         view.findViewById<TextView>(R.id.ran_on).say(context.ranOn(state))
-        view.findViewById<TextView>(R.id.warning).say(ready?.refused?.let(context::warning))
+        view.findViewById<TextView>(R.id.warning).say(ready?.let(context::warning))
     }
 
     fun show(answer: Answer, times: String) {

@@ -5,10 +5,11 @@ import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import org.tflitelight.demo.core.Contract
 import org.tflitelight.demo.core.Picture
+import org.tflitelight.demo.core.Problem
 import org.tflitelight.demo.core.sha256
 
-/** A model that has been read: its contract, its bytes for the runtime, and the golden pictures that lie with it. */
-class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, val digest: String, val goldens: Map<String, Picture>) {
+/** A model that has been read: its contract, its bytes for the runtime, and the golden pictures that lie with it, null where one cannot be read. */
+class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, val digest: String, val goldens: Map<String, Picture?>) {
     /** Of a camera's picture, pixels, so that nothing has to be enlarged. */
     val leastSide get() = contract.image.size
 
@@ -29,8 +30,15 @@ class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, 
             return Model(file, contract, direct(bytes), sha256(bytes), goldens(file, contract))
         }
 
-        private fun goldens(file: ModelFile, contract: Contract): Map<String, Picture> =
-            contract.golden.mapNotNull { one -> file.lying(one.picture)?.let(::decode)?.let { one.picture to it } }.toMap()
+        private fun goldens(file: ModelFile, contract: Contract): Map<String, Picture?> =
+            contract.golden.mapNotNull { one -> file.lying(one.picture)?.let { one.picture to decoded(it) } }.toMap()
+
+        private fun decoded(golden: ByteArray): Picture? =
+            try {
+                decode(golden)
+            } catch (_: Problem) { // it is no picture of the person's
+                null
+            }
     }
 }
 

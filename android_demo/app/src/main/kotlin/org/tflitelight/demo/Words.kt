@@ -20,13 +20,15 @@ fun Context.ranOn(state: State): String? =
         is State.Failed -> null
     }
 
-/** Why what was asked for is not used. */
-fun Context.warning(refused: Tried): String = getString(R.string.not_used, title(refused.on), said(refused.trial))
+/** Why what was asked for is not used, or what runs could not be checked. */
+fun Context.warning(ready: State.Ready): String? =
+    ready.refused?.let { getString(R.string.not_used, title(it.on), said(it.trial)) } ?: (ready.trial as? Trial.Unreadable)?.let(::said)
 
 fun Context.said(trial: Trial): String =
     when (trial) {
         is Trial.Right -> getString(R.string.verdict_right, ms(trial.ms))
         is Trial.Unchecked -> getString(R.string.verdict_unchecked, ms(trial.ms))
+        is Trial.Unreadable -> getString(R.string.verdict_unreadable, ms(trial.ms), trial.picture)
         is Trial.Wrong -> getString(R.string.verdict_wrong, trial.text)
         is Trial.Unused -> (listOf(getString(R.string.verdict_unused)) + trial.refused).joinToString("\n")
         is Trial.Failed -> said(trial.text)

@@ -332,6 +332,18 @@ class FlowsTest {
     }
 
     @Test
+    fun `a golden picture that cannot be read is named, and the model answers all the same`() {
+        val folder = File(app.getExternalFilesDir(null), "models")
+        for (broken in listOf("no picture".toByteArray(), deepPng())) {
+            for (name in listOf("model.tflite", "model.json", "model_golden/1.png")) Vector.folder.resolve(name).copyTo(folder.resolve(name), overwrite = true)
+            folder.resolve("model_golden/0.png").writeBytes(broken)
+            app.engine.use(app.models.all().first { it.name == "model" })
+            settle()
+            share(inGallery(FIVE)).shows("model on CPU, 1 thread", "the golden picture model_golden/0.png cannot be read.", "pattern")
+        }
+    }
+
+    @Test
     fun `an accelerator that fails at its first picture, after its trial, is left`() {
         app.settings.accelerator = "gpu"
         val runs = mutableListOf<String>()

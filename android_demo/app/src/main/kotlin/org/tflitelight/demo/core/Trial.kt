@@ -17,6 +17,9 @@ sealed interface Trial {
     /** It ran; whether it is right nobody knows, as there are no golden pictures. */
     data class Unchecked(override val ms: Double) : Usable
 
+    /** It ran, and is not wrong on other golden pictures; this [picture] is there, but cannot be read. */
+    data class Unreadable(override val ms: Double, val picture: String) : Usable
+
     data class Wrong(val text: String) : Trial
 
     /** The execution plan is as it was: the CPU would run everything. */
@@ -39,13 +42,13 @@ fun fastest(tried: Map<Accelerator, Trial>): Accelerator? {
 }
 
 /**
- * Runs the golden pictures, which [goldens] has by path. The input is compared first: where it differs, preprocessing does.
+ * Runs the golden pictures, which [goldens] has by path, null where one cannot be read. The input is compared first: where it differs, preprocessing does.
  * What an output may differ by: 2 steps in an int8 file that XNNPACK computes (bit-equal on all processors that were
  * measured; 1 between LiteRT 2.3, which exports, and TFLite 2.16), 10 where TFLite's own kernels compute some of it (7 measured),
  * 4 on other accelerators; 1e-3 of the largest output in float32, and 10 steps of 128 where integers lie between float ends
  * (0.04 measured). The best label is the same, or one whose golden answer is as near to the best as that.
  */
-fun tryOut(session: Session, on: Accelerator, contract: Contract, goldens: Map<String, Picture>): Trial {
+fun tryOut(session: Session, on: Accelerator, contract: Contract, goldens: Map<String, Picture?>): Trial {
     if (session.nodes == session.nodesBefore && on !is Accelerator.Cpu) return Trial.Unused(session.refused)
     return try {
         Examination(session, contract, allowed(on, session.nodes <= XNNPACK_NODES, contract)).of(goldens)
@@ -68,14 +71,19 @@ private class Examination(private val session: Session, private val contract: Co
     private val output = direct(contract.output.sizeBytes)
     private val unit = if (contract.output.scale == 0f) "of the largest output" else "steps"
 
-    fun of(goldens: Map<String, Picture>): Trial {
+    fun of(goldens: Map<String, Picture?>): Trial {
         var worst: Double? = null
         for (one in contract.golden) {
             val off = off(one, goldens[one.picture] ?: continue)
             wrong(one, off)?.let { return it }
             worst = maxOf(worst ?: 0.0, off ?: 0.0)
         }
-        return if (worst == null) Trial.Unchecked(median()) else Trial.Right(median(), worst)
+        val unreadable = goldens.entries.find { it.value == null }
+        return when {
+            unreadable != null -> Trial.Unreadable(median(), unreadable.key)
+            worst == null -> Trial.Unchecked(median())
+            else -> Trial.Right(median(), worst)
+        }
     }
 
     /** How far the answer to a golden picture is off; null where the input made of it is not the one it was exported with. */

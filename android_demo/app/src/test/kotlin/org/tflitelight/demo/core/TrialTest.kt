@@ -112,6 +112,14 @@ class TrialTest {
     }
 
     @Test
+    fun `a golden picture that cannot be read is named, and hides nothing that is wrong`() {
+        fun trial(says: DoubleArray) = tryOut(Lying(says, 1, Tensor.Type.UINT8), gpu, contract(Tensor.Type.UINT8), pictures + ("1.png" to null))
+        assertEquals("1.png", (trial(answer) as Trial.Unreadable).picture)
+        assertTrue(trial(doubleArrayOf(30.0, 200.0, 180.0)) is Trial.Wrong)
+        assertEquals(cpu, fastest(mapOf(cpu to Trial.Unreadable(3.0, "1.png"), gpu to trial(answer))))
+    }
+
+    @Test
     fun `Auto takes the fastest that is right, and the fastest CPU where nothing could be checked`() {
         val (right, unchecked) = listOf(Trial.Right(3.0, 0.0), Trial.Unchecked(3.0))
         val other = Accelerator.Cpu(1)
