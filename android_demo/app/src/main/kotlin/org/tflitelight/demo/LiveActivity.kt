@@ -81,7 +81,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private fun start(state: State.Ready) {
         val surface = preview.texture.surfaceTexture ?: return
         if (camera != null) return
-        val lenses = failing(::tell) { demo.eyes.lenses(state.model.leastSide) } ?: return
+        val lenses = failing(::tell) { demo.eyes.lenses(state.model.contract.image.leastSide) } ?: return
         val lens = lenses.find { it.front == front } ?: lenses.firstOrNull()
         if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())
         content.notice(null)

@@ -10,9 +10,6 @@ import org.tflitelight.demo.core.sha256
 
 /** A model that has been read: its contract, its bytes for the runtime, and the golden pictures that lie with it, null where one cannot be read. */
 class Model(val file: ModelFile, val contract: Contract, val bytes: ByteBuffer, val digest: String, val goldens: Map<String, Picture?>) {
-    /** Of a camera's picture, pixels, so that nothing has to be enlarged. */
-    val leastSide get() = contract.image.size
-
     val sizeKb get() = bytes.capacity() / 1000
 
     /** The part of an upright picture that the model is shown, in shares of its sides. */

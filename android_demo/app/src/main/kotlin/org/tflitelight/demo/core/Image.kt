@@ -1,5 +1,7 @@
 package org.tflitelight.demo.core
 
+import kotlin.math.ceil
+
 /** A part of a picture, pixels; right and bottom are beyond it. */
 data class Box(val left: Int, val top: Int, val right: Int, val bottom: Int) {
     val width get() = right - left
@@ -19,6 +21,9 @@ data class Image(
     enum class Resize { CROP, STRETCH }
 
     enum class Channels { RGB, BGR }
+
+    /** Pixels that a picture's shorter side has so that nothing has to be enlarged. */
+    val leastSide get() = if (resize == Resize.CROP) ceil(size / crop).toInt() else size
 
     /** The part of a picture that is resized. */
     fun box(width: Int, height: Int): Box {

@@ -55,6 +55,17 @@ class PreprocessTest {
     }
 
     @Test
+    fun `of a picture with the least side nothing is enlarged, and of one with 3 pixels less something is`() {
+        val image = Vector.all("frames")[0].contract.image
+        for (size in 32..1024) for (crop in listOf(1.0, 0.875, 0.5, 0.3)) {
+            val cropped = image.copy(size = size, resize = Image.Resize.CROP, crop = crop)
+            assertTrue("$size, $crop", cropped.leastSide.let { cropped.box(it * 4 / 3, it).width } >= size)
+            assertTrue("$size, $crop", (cropped.leastSide - 3).let { cropped.box(it * 4 / 3, it).width } < size)
+            assertEquals(size, cropped.copy(resize = Image.Resize.STRETCH).leastSide)
+        }
+    }
+
+    @Test
     fun `a frame is prepared in 5 ms without allocating a byte`() {
         val case = Vector.all("frames").last()
         val (preprocess, frame, into) = Triple(Preprocess(case.contract), frame(case), direct(case.contract.input.sizeBytes))
