@@ -6,6 +6,7 @@ import android.widget.ProgressBar
 import android.widget.TextView
 import kotlin.math.roundToInt
 import org.tflitelight.demo.core.Label
+import org.tflitelight.demo.core.Problem
 
 /** The three best labels as bars, what ran the model, and how long it took. */
 class Answers(private val view: View) {
@@ -29,6 +30,8 @@ class Answers(private val view: View) {
         for (place in 0 until bars.childCount) show(bars.getChildAt(place), best.getOrNull(place))
         view.findViewById<TextView>(R.id.times).say(times)
     }
+
+    fun show(problem: Problem) = show(emptyList(), "${problem.message} ${problem.hint}")
 
     fun clear() = show(emptyList(), "")
 

@@ -103,8 +103,8 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
         val answer =
             try {
                 engine.answer(frame) ?: return
-            } catch (_: Problem) { // of this frame; the next one may be better
-                return runOnUiThread { answers.clear() }
+            } catch (problem: Problem) { // of this frame; the next one may be better
+                return runOnUiThread { answers.show(problem) }
             }
         runOnUiThread { show(answer) }
     }

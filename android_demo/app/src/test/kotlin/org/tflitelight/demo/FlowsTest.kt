@@ -284,6 +284,28 @@ class FlowsTest {
     }
 
     @Test
+    fun `a model that answers the camera with no number says so, until it answers with one`() {
+        allowCamera()
+        var broken = false
+        app.runtime = Changed { _, real ->
+            object : Session by real {
+                override fun run(input: ByteBuffer, output: ByteBuffer) {
+                    real.run(input, output)
+                    if (broken) output.putFloat(0, Float.NaN)
+                }
+            }
+        }
+        app.engine.use(opened("other", "answers/cropped_float32.tflite"))
+        val screen = live()
+        for (state in listOf(true, false)) {
+            broken = state
+            eyes.see()
+            assertEquals(screen.shown(), state, "The model's answer to this picture is no number. Choose another picture, or another model." in screen.shown())
+            assertEquals(screen.shown(), !state, "ms inference" in screen.shown())
+        }
+    }
+
+    @Test
     @Suppress("DEPRECATION")
     fun `a phone turned upside down turns its frames, too`() {
         allowCamera()
