@@ -22,9 +22,16 @@ class BenchmarkActivity : Screen(R.layout.list, R.string.benchmark) {
 
     override fun onCreate(state: Bundle?) {
         super.onCreate(state)
-        wanted = state == null && intent.getBooleanExtra("run", false)
-        if (wanted) chosen = asked()?.also(engine::use)
+        wanted = state?.getBoolean("wanted") ?: intent.getBooleanExtra("run", false)
+        if (wanted) chosen = asked()
+        if (state == null) chosen?.let(engine::use)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON) // a dark phone runs slower
+    }
+
+    /** The screen may be turned before the model is open. */
+    override fun onSaveInstanceState(state: Bundle) {
+        super.onSaveInstanceState(state)
+        state.putBoolean("wanted", wanted)
     }
 
     /** Of the models of the name that was asked for, a bundled and a pushed one, say, that with the digest. */

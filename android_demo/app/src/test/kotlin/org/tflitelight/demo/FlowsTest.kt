@@ -11,6 +11,7 @@ import java.io.ByteArrayInputStream
 import java.io.File
 import java.io.FileNotFoundException
 import java.nio.ByteBuffer
+import java.util.concurrent.CountDownLatch
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
@@ -380,6 +381,23 @@ class FlowsTest {
         open<BenchmarkActivity>(Intent().putExtra("run", true).putExtra("model", "notes"))
         val found = Json.parse(File(app.getExternalFilesDir(null), "benchmark.json").readText()) as Map<*, *>
         assertEquals(mapOf("model" to "notes", "problem" to "notes.tflite is not a TensorFlow Lite model.", "hint" to "Choose a .tflite file."), found)
+    }
+
+    @Test
+    fun `a benchmark that was asked for begins though the screen is turned before the model is open, and once`() {
+        app.runtime = Changed { _, real -> real }
+        val (asked, state, opening) = Triple(Intent().putExtra("run", true), Bundle(), CountDownLatch(1))
+        app.engine.handler.post(opening::await)
+        Robolectric.buildActivity(BenchmarkActivity::class.java, asked).setup().saveInstanceState(state).pause().stop().destroy()
+        opening.countDown()
+        val turned = Robolectric.buildActivity(BenchmarkActivity::class.java, asked).create(state).start().restoreInstanceState(state).resume()
+        settle()
+        val saved = File(app.getExternalFilesDir(null), "benchmark.json")
+        assertTrue(saved.delete())
+        turned.saveInstanceState(state).pause().stop().destroy()
+        Robolectric.buildActivity(BenchmarkActivity::class.java, asked).create(state).start().restoreInstanceState(state).resume()
+        settle()
+        assertFalse(saved.exists())
     }
 
     @Test
