@@ -44,7 +44,6 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
 
     override fun onResume() {
         super.onResume()
-        rate.clear()
         displays.registerDisplayListener(this, null)
         engine.listen(::show)
         if (!allowed() && !asked) ask()
@@ -81,6 +80,7 @@ class LiveActivity : Screen(R.layout.live, R.string.app_name), TextureView.Surfa
     private fun start(state: State.Ready) {
         val surface = preview.texture.surfaceTexture ?: return
         if (camera != null) return
+        rate.clear()
         val lenses = failing(::tell) { demo.eyes.lenses(state.model.contract.image.leastSide) } ?: return
         val lens = lenses.find { it.front == front } ?: lenses.firstOrNull()
         if (lens == null) return content.notice(R.string.camera_none, R.string.camera_none_hint, pick())

@@ -270,6 +270,20 @@ class FlowsTest {
     }
 
     @Test
+    fun `the time in which cameras are switched counts as no frame's`() {
+        allowCamera()
+        val screen = live()
+        repeat(2) { eyes.see() }
+        screen.shows("frames per second")
+        shadowOf(screen).clickMenuItem(R.id.switch_camera)
+        settle()
+        for (counted in listOf(false, true)) {
+            eyes.see()
+            assertEquals(screen.shown(), counted, "frames per second" in screen.shown())
+        }
+    }
+
+    @Test
     fun `the camera is closed when the screen is left, and the front one stays chosen`() {
         allowCamera()
         val controller = open<LiveActivity>()
