@@ -310,7 +310,10 @@ def test_a_teacher_that_answers_with_no_numbers_is_named() -> None:
         list(objective.labelled(batches))
 
 
-def test_a_classifier_saved_by_keras_is_a_teacher(student: Path, home: Path) -> None:
+def test_a_classifier_saved_by_keras_is_a_teacher(
+    student: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     model = chain.fitted(open_run(home / "runs" / "teacher"))
     model.save("teacher.h5")
     Path("labels.txt").write_text("pattern0\npattern1\npattern2\n")

@@ -417,6 +417,10 @@ def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> No
             "net.tflite cannot be used, image.std",
         ),
         (
+            written(classifier(), ({1: {0: np.full(1, 0.5, "f"), 1: np.full(1, 0.25, "f")}},)),
+            "mean and std are of pixels of 0..1, but pixels are 0..255 here.",
+        ),
+        (
             written(classifier((1, 3, 32, 32))),
             "takes [1, 3, 32, 32] (channels first), not one square RGB picture",
         ),

@@ -244,8 +244,8 @@ def test_folders_that_cannot_be_trained_on_are_refused(
         shutil.copytree(photos / "sign0", tmp_path / "twice" / copy)
     shutil.copytree(photos / "sign1", tmp_path / "twice" / "sign1")
     message = refuse(tmp_path / "twice")
-    assert "class sign0 has no picture to train on: " in message
-    assert ", of another class; and so on.\n" in message
+    assert "class 'sign0' has no picture to train on: " in message
+    assert ", of another class.\n" in message
     for path in sorted((photos / "sign1").iterdir())[2:]:
         path.write_bytes(b"\xff\xd8\xff broken")
     assert "class 'sign1' has 2 pictures, too few to split" in refuse(photos)

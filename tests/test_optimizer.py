@@ -89,16 +89,18 @@ def test_adamw_takes_weight_decay_off_beside_its_step() -> None:
 
 
 @pytest.mark.parametrize("chosen", ["adamw", "sgd", "nesterov", "rmsprop"])
-@pytest.mark.parametrize("name", ["stem_conv/bias", "stem_norm/beta", "stem_norm/gamma"])
+@pytest.mark.parametrize(
+    "name", ["stem_conv/bias", "stem_norm/beta", "stem_norm/gamma", "stem_conv/bias/replica_1"]
+)
 def test_biases_and_norms_do_not_decay(chosen: str, name: str) -> None:
     assert step(settings(optimizer=chosen), 2.0, [0.0], name) == 2.0
 
 
 @pytest.mark.parametrize("chosen", ["adamw", "sgd", "nesterov", "rmsprop"])
 def test_depthwise_kernels_decay_unless_spared(chosen: str) -> None:
-    name = "block1_spatial_depthwise/depthwise_kernel"
-    assert step(settings(optimizer=chosen), 2.0, [0.0], name) < 2.0
-    assert step(settings(optimizer=chosen, decay_depthwise=False), 2.0, [0.0], name) == 2.0
+    for name in ("spatial/depthwise_kernel", "spatial/depthwise_kernel/replica_12"):
+        assert step(settings(optimizer=chosen), 2.0, [0.0], name) < 2.0
+        assert step(settings(optimizer=chosen, decay_depthwise=False), 2.0, [0.0], name) == 2.0
     pointwise = "block1_expand_conv/kernel"
     assert step(settings(optimizer=chosen, decay_depthwise=False), 2.0, [0.0], pointwise) < 2.0
 

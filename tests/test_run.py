@@ -13,6 +13,7 @@ from conftest import TINY, Call, as_json, as_lines, complaint, invoke
 from PIL import Image as Pillow
 
 from tflite_light import contract, files, recipe
+from tflite_light.compress.prune import Prune
 from tflite_light.data._examples import write_photographs
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
@@ -565,6 +566,34 @@ def test_a_link_is_written_through_and_a_pipe_into(tmp_path: Path) -> None:
     assert os.read(reader, 99) == b"through"
     os.close(reader)
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("problem", "hint"),
+    [
+        ("compress.prune.sparsity: 0.5 cannot be reached.", "Lower it. Then train anew: a run"),
+        ("x.jpg cannot be read any more (gone).", "Lower it."),
+    ],
+)
+def test_a_stage_that_cannot_keep_its_promise_in_a_run_says_to_train_anew(
+    problem: str, hint: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, planned = Prune.plan, list[bool]()
+
+    def refusing(stage: Prune, model: Any, data: Any) -> Any:
+        planned.append(data is not None)
+        if planned[-1]:
+            raise UserError(problem, "Lower it.")
+        return plan(stage, model, data)
+
+    monkeypatch.setattr(Prune, "plan", refusing)
+    tiny.write_text(TINY.replace("epochs: 3", "epochs: 1"))
+    with pytest.raises(UserError) as raised:
+        conductor.start(tiny, runs=tmp_path / "runs")
+    assert planned == [False, True]
+    assert raised.value.problem == problem
+    assert raised.value.hint.startswith(hint)
+    assert ("train anew" in raised.value.hint) == problem.startswith("compress.")
 
 
 @pytest.mark.parametrize("outliers", ["false", "true"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
+from tflite_light.compress._assignment import _moments
 from tflite_light.compress._directions import factorized
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
@@ -250,8 +251,11 @@ def test_norms_are_measured_without_what_training_drops(noise: Any) -> None:
     assert getattr(used, "rate", None) == 0.5 or used.stddev == 0.5
 
 
-@pytest.mark.parametrize("axis", [1, 2])
-def test_norms_along_rows_are_measured_and_bind_no_channels(axis: int) -> None:
+@pytest.mark.parametrize(
+    ("axis", "shape"),
+    [(1, [SIZE // 2]), (2, [SIZE // 2]), ([1, 3], [1, SIZE // 2, 1, SIZE // 2])],
+)
+def test_norms_along_rows_are_measured_and_bind_no_channels(axis: Any, shape: list[int]) -> None:
     """They were measured along channels, which ended in a traceback behind the fit."""
 
     def body(image: Any) -> Any:
@@ -259,7 +263,13 @@ def test_norms_along_rows_are_measured_and_bind_no_channels(axis: int) -> None:
         return dense(pooled(conv(LAYERS.ReLU()(x), 16)))
 
     model = built(body)
-    assert model.get_layer("rows").moving_mean.shape == [SIZE // 2]
+    norm = model.get_layer("rows")
+    assert norm.moving_mean.shape == shape
+    inputs = keras.Model(model.input, norm.input)(pictures())
+    mean, variance = _moments(norm, inputs)
+    over = [axis for axis in range(4) if axis not in norm.axis]
+    assert np.allclose(tf.squeeze(mean), tf.reduce_mean(inputs, over), atol=1e-6)
+    assert np.allclose(tf.squeeze(variance), tf.math.reduce_variance(inputs, over), atol=1e-6)
     measure(model, [pictures()])
     assert lag(model, [pictures()]) < 1e-3
     standard = standardise(model, [pictures()])

@@ -14,7 +14,7 @@ import numpy as np
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.abreast import Pair, abreast
 from tflite_light.graph.in_turn import Array, in_turn
-from tflite_light.graph.statistics import averaged_axes
+from tflite_light.graph.statistics import mean_for
 from tflite_light.graph.uses import is_norm
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import tf
@@ -53,11 +53,18 @@ def assign(
 def _follow(norm: Any, pairs: list[Pair]) -> None:
     """Give a batch norm statistics by which its answers keep their mean and variance."""
     (mean, variance), (now, varies) = (
-        tf.nn.moments(tf.concat(side, 0), averaged_axes(norm)) for side in zip(*pairs, strict=True)
+        _moments(norm, tf.concat(side, 0)) for side in zip(*pairs, strict=True)
     )
     share = (varies + norm.epsilon) / (variance + norm.epsilon)
     norm.moving_mean.assign(now + (norm.moving_mean - mean) * tf.sqrt(share))
     norm.moving_variance.assign((norm.moving_variance + norm.epsilon) * share - norm.epsilon)
+
+
+def _moments(norm: Any, values: Any) -> tuple[Any, Any]:
+    """Mean and variance of what comes into a norm."""
+    mean = mean_for(norm, values)
+    shape = [values.shape[axis] if axis in norm.axis else 1 for axis in range(values.shape.rank)]
+    return mean, mean_for(norm, (values - tf.reshape(mean, shape)) ** 2)
 
 
 def _reassign(

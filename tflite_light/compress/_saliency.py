@@ -33,7 +33,7 @@ def by_scale(model: Any, coupling: Coupling) -> Numbers:
     scaled = [norm for norm in norms(model) if norm.scale and is_norm_of_channels(norm)]
     if not scaled:
         raise UserError(
-            "compress.channels.score: scale needs batch norms, and this network has none.",
+            "compress.channels.score: scale needs batch norms of channels; this network has none.",
             "Write `--set compress.channels.score=taylor`.",
         )
     scores = np.zeros(coupling.traced.count)

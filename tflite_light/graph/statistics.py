@@ -28,9 +28,10 @@ def norms(model: Any) -> list[Any]:
     return [one for one in model.layers if is_norm(one) and one.name not in several]
 
 
-def averaged_axes(norm: Any) -> list[int]:
-    """Of its input: all but that which its statistics lie along."""
-    return [axis for axis in range(norm.input_spec.ndim) if axis not in norm.axis]
+def mean_for(norm: Any, values: Any) -> Any:
+    """Of what comes into a norm, or its squares, along the axes and in the shape of its means."""
+    averaged = [axis for axis in range(norm.input_spec.ndim) if axis not in norm.axis]
+    return tf.reshape(tf.reduce_mean(values, averaged), norm.moving_mean.shape)
 
 
 def held(model: Any) -> set[str]:
@@ -75,8 +76,8 @@ def lag(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> f
 
 def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> None:
     """Set each batch norm's mean and variance to their averages over the batches, in place; those
-    of `fixed` names are used as they are. Nothing is dropped, as in a file: what was drawn would be
-    another after a resume."""
+    of `fixed` names are used as they are. Keras' own layers drop nothing, as in a file: what was
+    drawn would be another after a resume."""
     stay = [norm for norm in norms(model) if norm.name in fixed]
     moved = [norm for norm in norms(model) if norm.name not in fixed]
     momenta, seen = [norm.momentum for norm in moved], 0
@@ -122,13 +123,12 @@ def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats
     if not norms(model):
         return []
     inputs = keras.Model(model.input, [norm.input for norm in norms(model)])
-    averaged = [averaged_axes(norm) for norm in norms(model)]
 
     def moments(images: Any) -> Any:
         """Means, and means of squares."""
         found = tf.nest.flatten(inputs(images))  # a model of one output gives no list
-        pairs = zip(found, averaged, strict=True)
-        return [(tf.reduce_mean(one, axes), tf.reduce_mean(one**2, axes)) for one, axes in pairs]
+        pairs = zip(norms(model), found, strict=True)
+        return [(mean_for(norm, one), mean_for(norm, one**2)) for norm, one in pairs]
 
     compiled, seen = tf.function(moments, reduce_retracing=True), 0
     sums: list[Any] = []

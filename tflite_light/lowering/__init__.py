@@ -74,5 +74,6 @@ def _rewrites(target: Target, like: Like | None) -> "list[Callable[[Editor], Non
         relu.rewrite,
     ]
     if target in ("any", "cpu"):
-        found += [stem.rewrite, padding.rewrite, ghosts.rewrite]
+        ghosts_too = partial(ghosts.rewrite, floats=like == "int8")
+        found += [stem.rewrite, padding.rewrite, ghosts_too]
     return [*found, edges.rewrite] if target == "cpu" else found

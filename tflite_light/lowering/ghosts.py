@@ -17,18 +17,24 @@ from tflite_light.lowering import TOGETHER
 from tflite_light.tflite.editing import Array, Editor
 
 
-def rewrite(editor: Editor) -> None:
+def rewrite(editor: Editor, floats: bool = False) -> None:
+    """Of int8 files; with `floats` also of float ones, whose form is then that of int8."""
+    type_ = np.float32 if floats and not _has_integers(editor) else np.int8
     for one in [one for one in editor.operators if editor.kind(one) == "CONCATENATION"]:
         producers = editor.producers()
         if len(one.inputs) == 2 and all(int(index) in producers for index in one.inputs):
             makers = [producers[int(index)] for index in one.inputs]
             for at, (plain, cheap) in enumerate((makers, makers[::-1])):
-                if _is_ghost(editor, plain, cheap, one):
+                if _is_ghost(editor, plain, cheap, one, type_):
                     _join(editor, plain, cheap, one, first=at == 0)
                     break
 
 
-def _is_ghost(editor: Editor, plain: Any, cheap: Any, joining: Any) -> bool:
+def _has_integers(editor: Editor) -> bool:
+    return any(tensor.type == schema.TensorType.INT8 for tensor in editor.graph.tensors)
+
+
+def _is_ghost(editor: Editor, plain: Any, cheap: Any, joining: Any, type_: Any) -> bool:
     kinds = editor.kind(plain), editor.kind(cheap)
     if kinds != ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return False
@@ -38,34 +44,41 @@ def _is_ghost(editor: Editor, plain: Any, cheap: Any, joining: Any) -> bool:
         return False
     if readers[int(cheap.outputs[0])] != [joining]:
         return False
+    none = schema.ActivationFunctionType.NONE
     return (
         editor.shape(whole)[-1] <= TOGETHER
         and joining.builtinOptions.axis in (-1, 3)
-        and _in_the_same_steps(editor, [made, int(cheap.outputs[0]), whole])
-        and _is_by_channel(editor, plain)
+        and joining.builtinOptions.fusedActivationFunction == none
+        and _in_the_same_steps(editor, [made, int(cheap.outputs[0]), whole], type_)
+        and _is_by_channel(editor, plain, type_)
+        and _is_by_channel(editor, cheap, type_)
         and _keeps_places(editor, cheap)
         and cheap.builtinOptions.fusedActivationFunction
-        in (schema.ActivationFunctionType.NONE, plain.builtinOptions.fusedActivationFunction)
+        in (none, plain.builtinOptions.fusedActivationFunction)
     )
 
 
-def _in_the_same_steps(editor: Editor, tensors: list[int]) -> bool:
-    """Of int8 with one scale and zero point; `joining` has no activation where that is so."""
-    if not all(editor.dtype(index) == np.int8 and len(editor.scales(index)) for index in tensors):
+def _in_the_same_steps(editor: Editor, tensors: list[int], type_: Any) -> bool:
+    """Of one type, and integers of one scale and zero point."""
+    if not all(editor.dtype(index) == type_ for index in tensors):
+        return False
+    if type_ == np.float32:
+        return True
+    if not all(len(editor.scales(index)) for index in tensors):
         return False
     steps = [editor.tensor(index).quantization for index in tensors]
     return len({(float(one.scale[0]), int(one.zeroPoint[0])) for one in steps}) == 1
 
 
-def _is_by_channel(editor: Editor, one: Any) -> bool:
-    """int8 weights with a scale for each channel, and biases; no groups."""
+def _is_by_channel(editor: Editor, one: Any, type_: Any) -> bool:
+    """Weights, integers with a scale for each channel, and biases; no groups."""
     kernel = editor.weight(one, 1)
-    if kernel is None or kernel.dtype != np.int8 or editor.weight(one, 2) is None:
+    if kernel is None or kernel.dtype != type_ or editor.weight(one, 2) is None:
         return False
     depthwise = editor.kind(one) == "DEPTHWISE_CONV_2D"
     reads_all = depthwise or kernel.shape[3] == editor.shape(int(one.inputs[0]))[3]
-    scales = editor.scales(int(one.inputs[1]))
-    return reads_all and len(scales) == editor.shape(int(one.outputs[0]))[3]
+    scales = len(editor.scales(int(one.inputs[1])))
+    return reads_all and (type_ == np.float32 or scales == editor.shape(int(one.outputs[0]))[3])
 
 
 def _keeps_places(editor: Editor, cheap: Any) -> bool:
@@ -73,8 +86,7 @@ def _keeps_places(editor: Editor, cheap: Any) -> bool:
     options, kernel = cheap.builtinOptions, editor.weight(cheap, 1)
     sides = () if kernel is None else kernel.shape[1:3]
     return (
-        _is_by_channel(editor, cheap)
-        and editor.shape(int(cheap.inputs[0])) == editor.shape(int(cheap.outputs[0]))
+        editor.shape(int(cheap.inputs[0])) == editor.shape(int(cheap.outputs[0]))
         and (options.strideH, options.strideW) == (1, 1)
         and options.padding == schema.Padding.SAME
         and all(side % 2 for side in sides)
@@ -92,30 +104,30 @@ def _join(editor: Editor, plain: Any, cheap: Any, joining: Any, *, first: bool) 
         editor.set_weight(plain, place, values[twice], twice)
     doubled = editor.activation((*sides, 2 * channels), f"{editor.name(old)}/twice", like=old)
     plain.outputs = [doubled]
-    for place, passing in ((1, _passing(editor, cheap)), (2, np.zeros(channels, np.int32))):
-        _beside(editor, cheap, place, passing, first=first)
+    for place in (1, 2):
+        _beside(editor, cheap, place, first=first)
     cheap.inputs, cheap.outputs = [doubled, *cheap.inputs[1:]], [whole]
     editor.operators.remove(joining)
 
 
-def _passing(editor: Editor, cheap: Any) -> Array:
-    """A kernel that passes channels on."""
-    kernel = editor.weight(cheap, 1)
-    assert kernel is not None
-    found = np.zeros_like(kernel)
-    found[:, kernel.shape[1] // 2, kernel.shape[2] // 2] = 1
-    return found
-
-
-def _beside(editor: Editor, cheap: Any, place: int, passing: Array, *, first: bool) -> None:
-    """Gives an operator `passing` values, of scale 1, beside those that it has."""
+def _beside(editor: Editor, cheap: Any, place: int, *, first: bool) -> None:
+    """Gives a kernel or biases that pass channels on, of scale 1, beside what is there."""
     old = int(cheap.inputs[place])
     values, scales = editor.values(old), editor.scales(old)
     assert values is not None
-    unit = 1.0 if place == 1 else editor.scales(int(cheap.inputs[0]))[0]
-    pair = [passing, values], [np.full(len(scales), unit), scales]
-    both, steps = pair if first else (pair[0][::-1], pair[1][::-1])
-    axis = values.ndim - 1
+    axis, order = values.ndim - 1, 1 if first else -1
+    both = [_passing(values), values][::order]
     new = editor.constant(np.concatenate(both, axis), editor.name(old), like=old)
-    editor.set_scales(new, np.concatenate(steps), axis)
+    if len(scales):
+        unit = 1.0 if place == 1 else editor.scales(int(cheap.inputs[0]))[0]
+        steps = [np.full(len(scales), unit), scales][::order]
+        editor.set_scales(new, np.concatenate(steps), axis)
     cheap.inputs = [*cheap.inputs[:place], new, *cheap.inputs[place + 1 :]]
+
+
+def _passing(values: Array) -> Array:
+    """Of the shape of these: a kernel with a 1 in the middle, or biases of 0."""
+    found = np.zeros_like(values)
+    if values.ndim > 1:
+        found[:, values.shape[1] // 2, values.shape[2] // 2] = 1
+    return found

@@ -80,7 +80,8 @@ def _contract(path: Path, found: Found, file: File, model: TFLiteModel, size: in
         "output": model.output,
         "output_is": "probabilities" if gives_chances(file.graphs[0]) else "logits",
     }
-    return Contract.model_validate(fields, context=AS_WRITTEN)
+    given = (mean, std) == _pixel(model.input)  # and no mean or std that anybody has written
+    return Contract.model_validate(fields, context=AS_WRITTEN if given else None)
 
 
 def _size(path: Path, input_: Tensor) -> int:
@@ -101,7 +102,7 @@ def _normalisation(path: Path, found: Found, input_: Tensor) -> tuple[Any, Any]:
     The pixel itself is what a uint8 input wants that says nothing, and what MediaPipe gives to any;
     metadata that come within a step of it mean it.
     """
-    pixel = (float(input_.zero_point),) * 3, (1 / (input_.scale or 1),) * 3
+    pixel = _pixel(input_)
     if found.mean is None or found.std is None:
         if input_.dtype == "uint8":
             return pixel
@@ -119,6 +120,11 @@ def _normalisation(path: Path, found: Found, input_: Tensor) -> tuple[Any, Any]:
         )
     mean, std = (tuple(values * (3 // len(values))) for values in (found.mean, found.std))
     return pixel if input_.dtype == "uint8" and stated.is_pixel(mean, std, input_) else (mean, std)
+
+
+def _pixel(input_: Tensor) -> tuple[Any, Any]:
+    """Mean and std by which an input is given pixels as they are."""
+    return (float(input_.zero_point),) * 3, (1 / (input_.scale or 1),) * 3
 
 
 def _labels(path: Path, found: Found, content: bytes) -> list[str]:

@@ -159,8 +159,7 @@ def _require_left(
     for name, label in pictures:
         if label >= 0 and label not in kept:
             raise UserError(
-                f"class {classes[label]} has no picture to train on: {name}: {left_out[name]}; "
-                "and so on.",
+                f"class {classes[label]!r} has no picture to train on: {name}: {left_out[name]}.",
                 "Put its pictures right, or remove the class.",
             )
 

@@ -71,6 +71,8 @@ def _plan(run: Run, stage: Stage, model: Any, data: Data) -> Plan:
     try:
         return chain.plan(run.recipe, stage, model, data)
     except UserError as error:
+        if not error.problem.startswith("compress."):  # a picture that is gone, say
+            raise
         again = "Then train anew: a run keeps its recipe."
         raise UserError(error.problem, f"{error.hint} {again}") from error
 
@@ -90,13 +92,13 @@ def _fit(
     """Train `wrapped`, which a phase has made of `model`, in place; the phase's history."""
     stage = run.stages.get(phase)
     per_epoch = steps_per_epoch(data.train, run.recipe.training.batch_size)
-    trained = chain.to_train(run, phase, model, wrapped, per_epoch)
+    trainee = chain.to_train(run, phase, model, wrapped, per_epoch)
     with Display(phase, *epochs_around(run, phase)) as display:
         history = train_phase(
-            trained,
+            trainee,
             replace(
                 phase_of(run, phase, len(data.train), teacher),
-                callbacks=_callbacks(run, stage, trained, wrapped, data)
+                callbacks=_callbacks(run, stage, trainee, wrapped, data)
                 if stage
                 else [_second_look(run, phase, data)],
                 facts=chain.facts(run, phase),
@@ -109,8 +111,8 @@ def _fit(
             run.places(phase),
             display,
         )
-    if trained is not wrapped:
-        wrapped.set_weights(trained.get_weights())
+    if trainee is not wrapped:
+        wrapped.set_weights(trainee.get_weights())
     return history
 
 
@@ -131,9 +133,9 @@ def _second_look(run: Run, phase: str, data: Data) -> Any:
     return keras.callbacks.LambdaCallback(on_epoch_end=look)
 
 
-def _callbacks(run: Run, stage: Stage, trained: Any, wrapped: Any, data: Data) -> list[Any]:
+def _callbacks(run: Run, stage: Stage, trainee: Any, wrapped: Any, data: Data) -> list[Any]:
     """The stage's own; and a judge of each epoch's file, where one is made of what it leaves."""
-    callbacks = stage.callbacks(trained, run.read_plan(stage.key))
+    callbacks = stage.callbacks(trainee, run.read_plan(stage.key))
     modes = [mode for mode in run.recipe.export if mode.accepts_qat_model]
 
     def accuracy(model: Any) -> float:

@@ -99,7 +99,7 @@ def require_divisible(batch_size: int, pictures: int) -> None:
         near = " or ".join(str(one) for one in (below, below + whole) if 0 < one <= pictures)
         raise UserError(
             f"train.batch_size: {size} pictures cannot be given to {whole} devices in equal parts.",
-            f"Set it to {near}, or any other multiple of {whole}, of {pictures} at most."
+            f"Set it to {near}, or any other multiple of {whole} that is {pictures} at most."
             if near
             else "Train on fewer devices, or on more pictures.",
         )

@@ -7,8 +7,9 @@ from tflite_light.recipe.train import Stairs, Train
 from tflite_light.stack import keras, tf
 
 Fall = Callable[[Any], Any]
-NORMS_AND_BIASES = r"(^|/)(bias|beta|gamma)(:0)?$"  # never decayed, by the names of variables
-DEPTHWISE = r"(^|/)depthwise_kernel(:0)?$"
+_END = r"(/replica_\d+)?(:0)?$"  # of a variable's name; each device has one of its own
+NORMS_AND_BIASES = r"(^|/)(bias|beta|gamma)" + _END  # never decayed
+DEPTHWISE = r"(^|/)depthwise_kernel" + _END
 
 
 class Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
