@@ -74,6 +74,5 @@ def _rewrites(target: Target, like: Like | None) -> "list[Callable[[Editor], Non
         relu.rewrite,
     ]
     if target in ("any", "cpu"):
-        ghosts_too = partial(ghosts.rewrite, floats=like == "int8")
-        found += [stem.rewrite, padding.rewrite, ghosts_too]
+        found += [stem.rewrite, padding.rewrite, partial(ghosts.rewrite, floats=like == "int8")]
     return [*found, edges.rewrite] if target == "cpu" else found

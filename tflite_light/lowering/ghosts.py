@@ -18,8 +18,8 @@ from tflite_light.tflite.editing import Array, Editor
 
 
 def rewrite(editor: Editor, floats: bool = False) -> None:
-    """Of int8 files; with `floats` also of float ones, whose form is then that of int8."""
-    type_ = np.float32 if floats and not _has_integers(editor) else np.int8
+    """Of int8 files; with `floats` of float ones, whose form is then that of int8."""
+    type_ = np.float32 if floats else np.int8
     for one in [one for one in editor.operators if editor.kind(one) == "CONCATENATION"]:
         producers = editor.producers()
         if len(one.inputs) == 2 and all(int(index) in producers for index in one.inputs):
@@ -28,10 +28,6 @@ def rewrite(editor: Editor, floats: bool = False) -> None:
                 if _is_ghost(editor, plain, cheap, one, type_):
                     _join(editor, plain, cheap, one, first=at == 0)
                     break
-
-
-def _has_integers(editor: Editor) -> bool:
-    return any(tensor.type == schema.TensorType.INT8 for tensor in editor.graph.tensors)
 
 
 def _is_ghost(editor: Editor, plain: Any, cheap: Any, joining: Any, type_: Any) -> bool:
