@@ -4,6 +4,7 @@ import io
 import shutil
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import pillow_heif
 import pytest
 from conftest import Call, complaint, encoded, photograph
 from PIL import Image as Pillow
+from PIL import ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from tflite_light.contract import Image
+from tflite_light.measure.predict import _encoded
 from tflite_light.pipeline import formats
 from tflite_light.pipeline.decode import decode, upright
 from tflite_light.pipeline.preprocess import crop_and_resize
@@ -96,6 +99,46 @@ def test_every_format_is_turned_upright(kind: str, orientation: int) -> None:
     turned = decode(encoded(photograph(), "PNG", exif=exif))
     assert found.shape == turned.shape
     assert np.abs(found.astype(int) - turned).max() <= OFF.get(kind, 0)
+
+
+def as_opened(picture: Pillow.Image) -> Pillow.Image:
+    return picture
+
+
+def as_loaded(picture: Pillow.Image) -> Pillow.Image:
+    picture.load()
+    return picture
+
+
+def as_turned(picture: Pillow.Image) -> Pillow.Image:
+    turned: Pillow.Image = ImageOps.exif_transpose(picture)
+    return turned
+
+
+def as_turned_in_place(picture: Pillow.Image) -> Pillow.Image:
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture
+
+
+def as_changed_and_back(picture: Pillow.Image) -> Pillow.Image:
+    """Turned counterclockwise, with EXIF in memory alone that turns it clockwise again."""
+    changed = as_turned(picture).transpose(Pillow.Transpose.ROTATE_90)
+    changed.getexif()[0x0112] = 6
+    return changed
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "BMP"])
+@pytest.mark.parametrize(
+    "handed", [as_opened, as_loaded, as_turned, as_turned_in_place, as_changed_and_back]
+)
+def test_pictures_in_memory_are_turned_as_their_files(
+    kind: str, handed: Callable[[Pillow.Image], Pillow.Image]
+) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    content = encoded(photograph(), kind, exif=exif.tobytes(), **KINDS[kind])
+    found = handed(Pillow.open(io.BytesIO(content)))
+    assert np.array_equal(decode(_encoded(found)), decode(content))
 
 
 RGB_16 = PIXELS.astype(np.uint16) * 256 + 7

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from tflite_light.contract import Contract, Image
 from tflite_light.measure.goldens import Values
 from tflite_light.measure.sampling import samplings_of
-from tflite_light.pipeline.decode import Pixels, decode
+from tflite_light.pipeline.decode import Pixels, decode, turn_of
 from tflite_light.pipeline.preprocess import normalise
 from tflite_light.tflite.ends import quantise
 
@@ -75,6 +75,7 @@ def mistaken(content: bytes, agreed: Contract) -> Iterator[tuple[Names, Values]]
 
 def _decoded(content: bytes) -> dict[Names, Pixels]:
     opened, made = Pillow.open(io.BytesIO(content)), {}
+    turn = turn_of(opened)
     clear = opened.convert("RGBA")
     black = Pillow.new("RGBA", opened.size, "black")
     kinds: dict[Names, Pillow.Image] = {(): opened}
@@ -82,8 +83,8 @@ def _decoded(content: bytes) -> dict[Names, Pixels]:
         kinds["transparency ignored",] = clear.convert("RGB")
         kinds["transparency on black",] = Pillow.alpha_composite(black, clear).convert("RGB")
     for name, picture in kinds.items():
-        made[name] = _upright(picture, opened.getexif())
-    if opened.getexif():
+        made[name] = _upright(picture, turn)
+    if turn:
         made |= {("EXIF ignored", *name): _upright(kinds[name], Pillow.Exif()) for name in kinds}
     return made
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags
 from PIL import Image as Pillow
 
 from tflite_light import contract
@@ -20,7 +19,7 @@ from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.confidence import rejects
 from tflite_light.measure.runners import TFLiteModel, probabilities
-from tflite_light.pipeline.decode import Pixels, decode, orientation, upright
+from tflite_light.pipeline.decode import Pixels, decode, turn_of, upright
 from tflite_light.pipeline.examples import reason, unreadable
 from tflite_light.pipeline.listing import Listed
 from tflite_light.pipeline.preprocess import Floats
@@ -32,7 +31,6 @@ from tflite_light.tflite.ends import dequantise
 from tflite_light.tflite.file import File
 from tflite_light.wording import several
 
-_ORIENTATION = ExifTags.Base.Orientation
 _WHERE = "Keep the .json that was written beside the file, or export the model again."
 _NOT_IN_PNG = ("CMYK", "YCbCr", "HSV")  # converted as a file of that mode is
 
@@ -218,9 +216,7 @@ def _require_read(found: Iterable[Prediction]) -> list[Prediction]:
 
 def _encoded(picture: Pillow.Image) -> bytes:
     """As a PNG, so that it is decoded as any other: turned upright, transparency on white."""
-    content, turn = io.BytesIO(), Pillow.Exif()
-    if (found := orientation(picture)) in range(2, 9):
-        turn[_ORIENTATION] = found
+    content, turn = io.BytesIO(), turn_of(picture)
     try:
         picture = picture.convert("RGB") if picture.mode in _NOT_IN_PNG else picture
         picture.save(content, "PNG", exif=turn, compress_level=0)

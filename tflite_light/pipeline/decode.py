@@ -24,6 +24,7 @@ EXIF, SEGMENT = b"Exif\0\0", 65_533  # what its block in a JPEG begins with, and
 _METADATA = re.compile(  # names of a JPEG's segments that say nothing of its pixels
     rb"(?<=\xff[\xe1-\xed]..)(?:Exif\0\0|MPF\0|ICC_PROFILE\0|Photoshop 3\.0\0|FPXR\0)", re.DOTALL
 )
+_ASKED_TOO = "xmp", "XML:com.adobe.xmp", "Raw profile type exif"  # by Pillow, beside EXIF
 _KIND_OF_PAGE, _REDUCED, _MASK = ExifTags.Base.NewSubfileType, 1, 4
 _WHITE_IS_ZERO = 0  # of a TIFF's photometric interpretations
 _NOT_WHOLE = {2, 3, 5, 6}  # of its sample formats: signed, float, complex of either
@@ -95,7 +96,8 @@ def _opened(content: bytes) -> Pillow.Image:
         picture = Pillow.open(io.BytesIO(bare), formats=[kind])
         if EXIF in content:
             picture.info["exif"] = content[content.index(EXIF) :][:SEGMENT]
-    picture.info.pop("xmp", None)  # by which Pillow turns TIFFs that have no tag of their own
+    if kind == "TIFF":
+        picture.info.pop("xmp", None)  # by which Pillow turns those that have no tag of their own
     return picture
 
 
@@ -105,18 +107,30 @@ def _in_turn(picture: Pillow.Image) -> AbstractContextManager[Any]:
 
 
 def orientation(picture: Pillow.Image) -> int | None:
-    """By EXIF, or a TIFF's own tags, alone: a whole number, as the app reads it. Pillow's `getexif`
-    also asks XMP and a PNG's text, which phones and browsers do not; its `exif_transpose` writes
-    the other tags anew, and fails on damaged ones."""
+    """By EXIF alone: a whole number, as the app reads it. TIFFs have none left: Pillow turns them.
+
+    Its `getexif`, which also knows what was changed in memory, asks XMP and a PNG's text, too, as
+    phones and browsers do not; its `exif_transpose` writes the other tags anew, and fails on
+    damaged ones.
+    """
     try:
-        if (tags := getattr(picture, "tag_v2", None)) is None:
-            picture.load()  # a PNG's EXIF may lie behind its pixels
+        picture.load()  # a PNG's EXIF may lie behind its pixels
+        tags = picture.getexif()
+        if any(picture.info.get(name) for name in _ASKED_TOO):
             tags = Pillow.Exif()
             tags.load(picture.info.get("exif", b""))
         found = tags.get(ExifTags.Base.Orientation)
     except Exception:  # as above
         return None
     return found if isinstance(found, int) else None
+
+
+def turn_of(picture: Pillow.Image) -> Pillow.Exif:
+    """EXIF of its orientation and nothing else, to be saved with its pixels."""
+    exif = Pillow.Exif()
+    if (found := orientation(picture)) in _UPRIGHT:
+        exif[ExifTags.Base.Orientation] = found
+    return exif
 
 
 def _to_first_page(picture: Pillow.Image) -> None:
