@@ -364,6 +364,12 @@ def test_a_picture_that_went_before_it_was_read_is_named(tmp_path: Path) -> None
     )
 
 
+def test_no_dataset_has_a_tuner_that_its_end_would_wait_for() -> None:
+    examples = Synthetic(count=40, number_of_classes=2, side=40).load(SMALL).train
+    for dataset in (training(examples, 2, 8, Augment(), 0, range(2)), evaluation(examples, 2)):
+        assert dataset.options().autotune.enabled is False
+
+
 GONE = "cannot be read any more (No such file or directory)."
 HINT = "Put it back as it was, then run the command again; a training goes on with `--resume`."
 

@@ -125,7 +125,7 @@ def training(
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     under_way = 1 + -(-8 * CORES // part)  # pictures enough for all cores
     batches = numbers.flat_map(order).map(picked, under_way).map(batch).prefetch(4)
-    return _with_threads_of_its_own(batches, under_way)
+    return _untuned(batches, threads=under_way + 2)
 
 
 def views(
@@ -149,10 +149,18 @@ def _shuffled(count: int, seed: int, epoch: Any) -> Any:
     return tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, epoch])
 
 
-def _with_threads_of_its_own(batches: Any, under_way: int) -> Any:
-    """TensorFlow's threads would wait for pictures, and none be left for the training's step."""
+def _untuned(batches: Any, threads: int | None = None) -> Any:
+    """Without TensorFlow's tuning of `AUTOTUNE`s, of which there are none here: who closes a
+    dataset may wait for the tuner's next turn, which comes as late again as the data took. One of
+    three validations of streamed pictures lost 0.6 s behind 0.6 s.
+
+    With `threads` of its own where TensorFlow's would wait for pictures, and none be left for the
+    training's step.
+    """
     options = tf.data.Options()
-    options.threading.private_threadpool_size = under_way + 2
+    options.autotune.enabled = False
+    if threads:
+        options.threading.private_threadpool_size = threads
     return batches.with_options(options)
 
 
@@ -184,7 +192,7 @@ def evaluation(examples: Examples, classes: int, shares: tuple[range, int] = ALL
     )
     dataset = tf.data.Dataset.from_generator(batches, output_signature=signature)
     kept = examples.cached is not None and 4 * 3 * size**2 * len(examples) <= MOST_FLOATS
-    return (dataset.cache() if kept else dataset).prefetch(2)
+    return _untuned((dataset.cache() if kept else dataset).prefetch(2))
 
 
 def evaluation_steps(examples: Examples, shares: tuple[range, int] = ALL) -> int:
