@@ -17,9 +17,8 @@ from PIL import ImageOps
 from PIL.TiffImagePlugin import AppendingTiffWriter
 
 from tflite_light.contract import Image
-from tflite_light.measure.predict import _encoded
 from tflite_light.pipeline import formats
-from tflite_light.pipeline.decode import decode, upright
+from tflite_light.pipeline.decode import decode, in_memory, upright
 from tflite_light.pipeline.preprocess import crop_and_resize
 from tflite_light.sockets import load
 
@@ -138,7 +137,7 @@ def test_pictures_in_memory_are_turned_as_their_files(
     exif[0x0112] = 6
     content = encoded(photograph(), kind, exif=exif.tobytes(), **KINDS[kind])
     found = handed(Pillow.open(io.BytesIO(content)))
-    assert np.array_equal(decode(_encoded(found)), decode(content))
+    assert np.array_equal(in_memory(found), decode(content))
 
 
 RGB_16 = PIXELS.astype(np.uint16) * 256 + 7
@@ -174,6 +173,8 @@ TIFFS: dict[str, tuple[bytes, Any, int]] = {
 def test_tiffs_of_every_kind_give_the_pixels_that_went_in(kind: str) -> None:
     content, expected, off = TIFFS[kind]
     assert np.abs(decode(content).astype(float) - expected).max() <= off
+    opened = Pillow.open(io.BytesIO(content))
+    assert np.array_equal(in_memory(opened), decode(content))
 
 
 def test_grey_of_12_bits_keeps_its_upper_eight() -> None:

@@ -1,6 +1,5 @@
 """What is on a picture, by a file and its contract."""
 
-import io
 import math
 import queue
 from collections import Counter
@@ -19,7 +18,7 @@ from tflite_light.errors import UserError
 from tflite_light.measure import foreign, goldens, stated, trial
 from tflite_light.measure.confidence import rejects
 from tflite_light.measure.runners import TFLiteModel, probabilities
-from tflite_light.pipeline.decode import Pixels, decode, turn_of, upright
+from tflite_light.pipeline.decode import Pixels, in_memory, upright
 from tflite_light.pipeline.examples import reason, unreadable
 from tflite_light.pipeline.listing import Listed
 from tflite_light.pipeline.preprocess import Floats
@@ -32,7 +31,6 @@ from tflite_light.tflite.file import File
 from tflite_light.wording import several
 
 _WHERE = "Keep the .json that was written beside the file, or export the model again."
-_NOT_IN_PNG = ("CMYK", "YCbCr", "HSV")  # converted as a file of that mode is
 
 Picture = str | Path | Pillow.Image | np.ndarray[Any, Any]
 
@@ -79,7 +77,7 @@ class Predictor:
         """
         if isinstance(picture, str | Path):
             return _require_read([self._named(self.model, str(picture), top)])[0]
-        pixels = decode(_encoded(picture)) if isinstance(picture, Pillow.Image) else picture
+        pixels = _seen(picture) if isinstance(picture, Pillow.Image) else picture
         return self._answers(self.model, "", _checked(pixels), top)
 
     def predict_files(
@@ -214,17 +212,13 @@ def _require_read(found: Iterable[Prediction]) -> list[Prediction]:
     return found
 
 
-def _encoded(picture: Pillow.Image) -> bytes:
-    """As a PNG, so that it is decoded as any other: turned upright, transparency on white."""
-    content, turn = io.BytesIO(), turn_of(picture)
+def _seen(picture: Pillow.Image) -> Pixels:
     try:
-        picture = picture.convert("RGB") if picture.mode in _NOT_IN_PNG else picture
-        picture.save(content, "PNG", exif=turn, compress_level=0)
-    except (OSError, ValueError) as error:
+        return in_memory(picture)
+    except ValueError as error:
         raise UserError(
             f"the picture cannot be read: {error}.", "Give an RGB image, `picture.convert('RGB')`."
         ) from error
-    return content.getvalue()
 
 
 def _checked(picture: Any) -> np.ndarray[Any, Any]:

@@ -65,22 +65,41 @@ def upright(content: bytes) -> "Pixels | Pillow.Image":
     """
     try:
         with _opened(content) as picture, _in_turn(picture):
-            _to_first_page(picture)
-            _require_unsigned(picture)
-            picture.load()
-            clear = where_clear(content, picture)
-            turn = _UPRIGHT.get(orientation(picture))
-            seen = clear is not None or picture.has_transparency_data
-            if turn is None and picture.mode == "RGB" and not seen:
-                return picture
-            pixels = _pixels(picture)
-            if clear is not None:
-                pixels = np.where(clear[..., None], np.uint8(255), pixels)
+            return _upright(picture, content)
     except UnidentifiedImageError:
         raise ValueError(f"not a {formats.NAMES} picture, or of a rare kind") from None
     except Exception as error:  # a damaged file makes Pillow's parsers raise almost anything
-        raise ValueError(str(error) or type(error).__name__) from error
+        raise ValueError(_reason(error)) from error
+
+
+def in_memory(picture: Pillow.Image) -> Pixels:
+    """Likewise a picture that Pillow has opened, made or changed; ValueError as of `decode`.
+
+    Its file is gone: a PNG's transparent colour is compared with samples of 8 bits, by Pillow.
+    """
+    try:
+        return np.asarray(_upright(picture, b""))
+    except Exception as error:  # as above
+        raise ValueError(_reason(error)) from error
+
+
+def _upright(picture: Pillow.Image, content: bytes) -> "Pixels | Pillow.Image":
+    _to_first_page(picture)
+    _require_unsigned(picture)
+    picture.load()
+    clear = where_clear(content, picture) if content else None
+    turn = _UPRIGHT.get(orientation(picture))
+    seen = clear is not None or picture.has_transparency_data
+    if turn is None and picture.mode == "RGB" and not seen:
+        return picture
+    pixels = _pixels(picture)
+    if clear is not None:
+        pixels = np.where(clear[..., None], np.uint8(255), pixels)
     return pixels if turn is None else turn(pixels)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 def _opened(content: bytes) -> Pillow.Image:
