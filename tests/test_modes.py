@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,42 @@ def test_a_relu_stays_in_float_with_the_pooling_that_sets_its_range(
     images = np.concatenate(list(examples.inputs(range(16))))
     off = [error(content, network, images) for content in (one, two)]
     assert off[1] < off[0] / 2, off
+
+
+def _pooled(x: Any) -> Any:
+    return keras.layers.GlobalAveragePooling2D()(x)
+
+
+def _of_channels(x: Any) -> Any:
+    pair = tf.reduce_max(x, -1, keepdims=True), tf.reduce_mean(x, -1, keepdims=True)
+    return tf.concat(pair, -1)
+
+
+PICKED: dict[str, Callable[[Any], Any]] = {
+    "the largest pixel beside the mean": lambda x: keras.layers.Concatenate()(
+        [keras.layers.GlobalMaxPooling2D()(x), keras.layers.Dense(8)(_pooled(x))]
+    ),
+    "the largest channel beside their mean, as in CBAM": lambda x: _pooled(
+        x * (1 + tf.reduce_sum(_of_channels(x), -1, keepdims=True))
+    ),
+    "a clipped copy": lambda x: _pooled(x * (1 + tf.clip_by_value(x, -0.1, 0.1))),
+    "a choice": lambda x: _pooled(x * (1 + tf.where(x > -0.2, x, 0.1))),
+}
+
+
+@pytest.mark.parametrize("form", PICKED)
+def test_what_picks_values_cuts_none_off_for_others_that_read_them(
+    form: str, examples: Examples, batch: Any
+) -> None:
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    spread = keras.initializers.RandomUniform(-3, 1)
+    x = keras.layers.Conv2D(8, 3, 2, "same", bias_initializer=spread)(image)
+    network = keras.Model(image, keras.layers.Dense(3, name="logits")(PICKED[form](x)))
+    content = Int8(calibration_images=50).convert(network, examples)
+    expected = network.predict(batch, verbose=0)
+    noise = TFLiteModel(content).logits([batch]) - expected
+    assert noise.std() < 0.2 * expected.std(axis=0).mean()
 
 
 def test_operators_are_called_after_layers(

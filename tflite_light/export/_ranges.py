@@ -14,6 +14,7 @@ from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.moving import SAME_SCALE
 from tflite_light.tflite.watching import Watched
 
+_PICKING = {"MAXIMUM", "MINIMUM", "REDUCE_MAX", "REDUCE_MIN", "SELECT", "SELECT_V2"}
 _BINS = 2048  # of a tensor's range
 _LOOKED = 20_000  # values of a picture's tensor, spread over it
 _SHARES = np.linspace(0.3, 1, 71)  # of the whole range
@@ -57,14 +58,24 @@ def covering(content: bytes) -> bytes:
 
     An average has the scale of what it reads, and the converter gives both the range of the
     average, which is narrower: it cuts off what is read. ShuffleNet v1's signal to noise, trained
-    on signs, rises from 7 to 20 dB.
+    on signs, rises from 7 to 20 dB. What picks values, such as a maximum, leaves out some as well:
+    that matters where others read them, too, as in CBAM's gates (from 8 to 35 dB).
     """
     editor = Editor(content)
     spans, widened = dict(_spans(editor)), set[int]()
+    readers = editor.readers()
     for one in editor.operators:
         made, read = int(one.outputs[0]), [int(index) for index in one.inputs]
         kind = editor.kind(one)
-        if kind == "AVERAGE_POOL_2D" or (kind in SAME_SCALE and widened.intersection(read)):
+        hands_on = kind in SAME_SCALE or kind in _PICKING
+        if (
+            kind == "AVERAGE_POOL_2D"
+            or (hands_on and widened.intersection(read))
+            or (
+                kind in _PICKING
+                and any(len(readers[index]) > 1 for index in read if index in spans)
+            )
+        ):
             every = [spans[index] for index in (made, *read) if index in spans]
             low = min(float(span.min[0]) for span in every)
             high = max(float(span.max[0]) for span in every)
