@@ -471,6 +471,113 @@ def test_zeros_are_promised_of_all_kernels_those_inside_layers_too() -> None:
     assert plan["zeros"] <= covered / total + 1e-6
 
 
+class Weighing(keras.layers.Layer):  # type: ignore[misc]
+    """A product with a weight that is not called a kernel."""
+
+    def build(self, shape: Any) -> None:
+        self.factors = self.add_weight("factors", (shape[-1], 64))
+
+    def call(self, values: Any) -> Any:
+        return tf.matmul(values, self.factors)
+
+
+def used_twice(image: Any) -> Any:
+    """A file has a kernel for each norm that it is multiplied by."""
+    layer, x = LAYERS.DepthwiseConv2D(5, padding="same"), conv(conv(image, 32), 32)
+    for _ in range(2):
+        x = normed(layer(x))
+    return dense(pooled(conv(x, 32)))
+
+
+def drawn_kernel() -> Any:
+    return np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+
+
+COUNTED: dict[str, Callable[[Any], Any]] = {
+    "used twice": used_twice,
+    "pruned and used twice": lambda image: dense(pooled(both(conv(image, 32)))),
+    "transposed, and another name": lambda image: dense(
+        Weighing()(pooled(LAYERS.Conv2DTranspose(32, 3)(conv(conv(image, 32), 16))))
+    ),
+    "another name": lambda image: dense(Weighing()(pooled(conv(conv(image, 32), 32)))),
+    "a constant": lambda image: dense(pooled(tf.matmul(conv(conv(image, 32), 32), drawn_kernel()))),
+}
+
+
+def both(values: Any) -> Any:
+    layer = LAYERS.Conv2D(32, 3, padding="same")
+    return normed(layer(normed(layer(values))))
+
+
+def normed(values: Any) -> Any:
+    """By other numbers each time, as a training leaves them."""
+    layer = LAYERS.BatchNormalization()
+    made = layer(values)
+    for weight in (layer.gamma, layer.moving_variance):
+        weight.assign(tf.random.uniform(weight.shape, 0.5, 2))
+    return made
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4"])
+@pytest.mark.parametrize("form", COUNTED)
+def test_zeros_are_promised_of_all_weights_that_the_file_has(form: str, pattern: str) -> None:
+    stage = Prune(sparsity=0.4) if pattern == "unstructured" else Prune(pattern=pattern)
+    model = built(COUNTED[form])
+    plan = stage.plan(model, None)
+    pruned = stage.wrap(model, plan, 1)
+    for name, share in plan["sparsity"].items():
+        kernel = pruned.get_layer(name).kernel
+        groups = stage._pattern.pruned(kernel.shape, share)
+        kernel.assign(kernel * stage._pattern.mask(kernel.numpy(), groups))
+    file = File(convert(converter_for(pruned)))
+    assert [broken for one in stage.promises(plan) if (broken := one.shortfall(file))] == []
+    more = 0.05 if form.startswith("pruned") else 0.001  # its kernel may be there once or twice
+    assert plan["zeros"] <= file.zeros() < plan["zeros"] + more
+
+
+class Gate(keras.layers.Layer):  # type: ignore[misc]
+    """It holds layers that Keras names."""
+
+    def __init__(self, **how: Any):
+        super().__init__(**how)
+        self.down, self.up = LAYERS.Dense(4), LAYERS.Dense(16)
+
+    def call(self, values: Any) -> Any:
+        return values * self.up(self.down(values))
+
+
+def test_what_layers_hold_is_called_alike_in_every_copy() -> None:
+    """A checkpoint is read by another process, which has made fewer copies."""
+    model = built(lambda image: dense(pooled(Gate()(conv(image, 16)))))
+    names = [*checkpoint.variables_of(copied(model))]
+    assert "gate/dense/kernel" in names
+    for _ in range(2):
+        assert [*checkpoint.variables_of(copied(copied(model)))] == names
+        assert [*checkpoint.variables_of(thin(model, {}))] == names
+
+
+def test_what_keras_cannot_make_again_is_said() -> None:
+    model = built(
+        lambda image: dense(pooled(tf.einsum("bhwc,cd->bhwd", conv(image, 32), drawn_kernel())))
+    )
+    with pytest.raises(UserError, match=r"cannot make this network again: .*'tf.einsum'"):
+        copied(model)
+
+
+class Naming(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, **how: Any):
+        super().__init__(**how)
+        self.factor = tf.Variable(1.0, name="factor")
+
+    def call(self, values: Any) -> Any:
+        return values * self.factor
+
+
+def test_variables_of_one_name_are_refused_before_the_training() -> None:
+    with pytest.raises(UserError, match="several of its variables are called factor"):
+        built(lambda image: dense(pooled(Naming()(Naming()(conv(image))))))
+
+
 def test_weights_of_layers_made_of_layers_are_taken_over(tmp_path: Path) -> None:
     model = built(composite)
     arrays: dict[str, Any] = checkpoint.weights_of(model)

@@ -8,9 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from tflite_light.compress import Plan, Stage
 from tflite_light.compress._layers import is_pointwise, weighty
 from tflite_light.compress._patterns import Pattern
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.graph.copied import copied
-from tflite_light.graph.kernels import kernels
 from tflite_light.graph.uses import require_flat
 from tflite_light.parts import Epochs
 from tflite_light.progress import say
@@ -102,9 +101,7 @@ class Prune(Stage):
         if dense and data is None:
             say(f"prune: {some(dense)} stay dense: channels make no whole groups of {self.pattern}")
         shapes = {layer.name: list(layer.kernel.shape) for layer in layers}
-        every = {id(one): one for layer in model.submodules for one in kernels(layer)}
-        total = sum(math.prod(kernel.shape) for kernel in every.values())
-        zeros, each = self._shares(shapes, total)
+        zeros, each = self._shares(shapes, *_counted(model, list(shapes)))
         sparsity = dict.fromkeys(shapes, each)
         return {"zeros": zeros, "sparsity": sparsity, "shapes": shapes, "dense": dense}
 
@@ -157,17 +154,18 @@ class Prune(Stage):
             "Exclude fewer layers, write `only: all`, or leave the stage out.",
         )
 
-    def _shares(self, shapes: dict[str, list[int]], total: int) -> tuple[float, float]:
-        """The share of zeros among all weights, and in each pruned layer."""
+    def _shares(self, shapes: dict[str, list[int]], total: int, within: int) -> tuple[float, float]:
+        """The share of zeros among all weights, of which `within` are pruned, and in each layer
+        that is."""
         if not self._pattern.most:
-            return self._promised_zeros, self._each(self._promised_zeros, shapes, total)
+            return self._promised_zeros, self._each(self._promised_zeros, shapes, total, within)
         each = 1 - self._pattern.most / self._pattern.inputs
-        return sum(self._pattern.pruned(one, each) for one in shapes.values()) / total, each
+        pruned = sum(self._pattern.pruned(one, each) for one in shapes.values())
+        return pruned * within / (total * sum(map(math.prod, shapes.values()))), each
 
-    def _each(self, zeros: float, shapes: dict[str, list[int]], total: int) -> float:
+    def _each(self, zeros: float, shapes: dict[str, list[int]], total: int, within: int) -> float:
         """Sparsity of each pruned layer, so that all kernels together reach the promise."""
-        within = sum(map(math.prod, shapes.values()))
-        each = zeros * total / within
+        each = zeros * total / max(within, 1)
         if each >= 1:
             lower = math.floor(90 * within / total) / 100
             raise UserError(
@@ -183,3 +181,16 @@ class Prune(Stage):
                     f"Lower it, or write `exclude: [{name}]`.",
                 )
         return each
+
+
+def _counted(model: Any, names: list[str]) -> tuple[int, int]:
+    from tflite_light.graph.scaling import counted
+
+    try:
+        return counted(model, names)
+    except Unmade as error:
+        raise UserError(
+            f"compress.prune: {error.problem}",
+            "Build the network without such layers: it can have no file, whose weights the stage "
+            "counts.",
+        ) from error

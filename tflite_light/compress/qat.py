@@ -12,7 +12,7 @@ from tflite_light.compress._structure import keeping
 from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import lint
-from tflite_light.graph.copied import copied
+from tflite_light.graph.copied import cloned, copied
 from tflite_light.graph.fusing import folded
 from tflite_light.graph.kernels import kernels
 from tflite_light.graph.lint import internal
@@ -71,7 +71,7 @@ class QAT(Stage):
         return [name for name in super().covers(model, plan) if name not in plan["excluded"]]
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
-        annotated = keras.models.clone_model(folded(model), clone_function=_annotated)
+        annotated = cloned(folded(model), _annotated)
         configs = vars(internal("default_8bit.default_8bit_quantize_configs"))
         scheme = internal("default_8bit.default_8bit_quantize_scheme").Default8BitQuantizeScheme()
         with tfmot.quantization.keras.quantize_scope(configs):

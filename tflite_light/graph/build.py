@@ -41,7 +41,14 @@ def build(architecture: Architecture, size: int, classes: int, seed: int) -> Any
             f"{architecture.where}: its answers are probabilities: they add up to 1.",
             "Let it end in its logits: training and files make probabilities of these.",
         )
-    return fused(model)
+    model = fused(model)
+    if twice := checkpoint.names_twice(model):
+        raise UserError(
+            f"{architecture.where}: several of its variables are called {twice[0]}.",
+            "Give them names of their own, or make them by `self.add_weight` in the layer's "
+            "`build`: a checkpoint knows them by their names.",
+        )
+    return model
 
 
 def _adds_up_to_one(model: Any, size: int) -> bool:

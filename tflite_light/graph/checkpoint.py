@@ -7,6 +7,7 @@ import json
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,20 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def variables_of(model: Any) -> dict[str, Any]:
     """All variables of a model by name, such as `stem_conv/kernel`."""
-    variables = {variable.name.removesuffix(":0"): variable for variable in model.weights}
-    if len(variables) != len(model.weights):
-        raise ValueError(f"variables of {model.name} share names")
-    return variables
+    if twice := names_twice(model):
+        raise ValueError(f"variables of {model.name} share names: {twice}")
+    return {_name(variable): variable for variable in model.weights}
+
+
+def names_twice(model: Any) -> list[str]:
+    """Names that several variables have, as some may that layers of one's own make themselves."""
+    counts = Counter(map(_name, model.weights))
+    return [name for name, count in counts.items() if count > 1]
+
+
+def _name(variable: Any) -> str:
+    name: str = variable.name
+    return name.removesuffix(":0")
 
 
 def weights_of(model: Any) -> Arrays:

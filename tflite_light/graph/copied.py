@@ -1,9 +1,11 @@
 """A network again, to be changed while the given one stays as it is."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from tflite_light.errors import UserError
 from tflite_light.stack import keras
 
 
@@ -42,14 +44,38 @@ def network_config(model: Any) -> dict[str, Any]:
 def of_config(model: Any, config: Mapping[str, Any]) -> Any:
     """A model by a config like that of another, without its weights."""
     kinds = {type(layer).__name__: type(layer) for layer in model.layers}
-    return keras.Model.from_config(config, custom_objects=kinds)
+    with _said():
+        keras.backend.reset_uids()  # as in `cloned`
+        return keras.Model.from_config(config, custom_objects=kinds)
 
 
 def copied(model: Any, twin: Callable[[Any], Any] = again) -> Any:
     """The same network with weights of its own; `twin` makes another layer of each."""
-    copy = keras.models.clone_model(model, clone_function=twin)
+    with _said():
+        copy = cloned(model, twin)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def cloned(model: Any, twin: Callable[[Any], Any]) -> Any:
+    """The same network of the layers that `twin` makes, without its weights.
+
+    Keras numbers what layers hold, and TF-MOT its own layers, by process: checkpoints name them, so
+    that they must not depend on the networks that were made before.
+    """
+    keras.backend.reset_uids()
+    return keras.models.clone_model(model, clone_function=twin)
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"Keras cannot make this network again: {str(error).splitlines()[0]}",
+            "Put that step into a layer of your own, a class that is a keras.layers.Layer.",
+        ) from error
 
 
 def in_precision(model: Any, policy: str) -> Callable[[Any], Any]:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from tflite_light.graph.copied import config_of
+from tflite_light.graph.copied import cloned, config_of
 from tflite_light.stack import keras
 
 _FLAT = 1e-4  # a narrower range is of activations that no picture, or none for long, gave a value
@@ -43,7 +43,7 @@ def unquantised(model: Any) -> Any:
     """
     if not is_quantised(model):
         return model
-    bare = keras.models.clone_model(model, clone_function=_bare)
+    bare = cloned(model, _bare)
     trained = {variable.name: variable for variable in model.weights}
     for variable in bare.weights:
         variable.assign(trained[variable.name])

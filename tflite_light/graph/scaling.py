@@ -1,13 +1,17 @@
-"""What the converter multiplies kernels by: batch norms and constants around them."""
+"""What the converter makes of kernels: what it multiplies them by, and how often it keeps them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
 
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import copied
+from tflite_light.graph.kernels import kernels, kernels_among
+from tflite_light.graph.uses import shared, uses
+from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 from tflite_light.tflite.graph import Weight
 
@@ -24,6 +28,50 @@ def scaled(model: Any, names: Sequence[str]) -> dict[str, Scaled]:
     zeros and ones at random places, by which they are known in the file, and all other weights
     random numbers, as a batch norm that begins with ones would multiply nothing.
     """
+    return {name: _scaled(found) for name, found in _converted(model, names)[1].items()}
+
+
+def counted(model: Any, names: Sequence[str]) -> tuple[int, int]:
+    """How many weights a file multiplies by, and how many of them are kernels of the named layers;
+    these are counted once, others as often as the file may have them.
+
+    Where layers are used several times, or functions and layers of one's own may have constants,
+    or weights by other names, the converter is asked as by `scaled`.
+    """
+    layers = [model, *model.submodules]
+    known = {id(one): one for layer in layers for one in kernels(layer)}
+    sizes = {name: prod(model.get_layer(name).kernel.shape) for name in names}
+    if not _odd(model, set(known)):
+        return sum(prod(one.shape) for one in known.values()), sum(sizes.values())
+    every, named = _converted(model, names)
+    within = sum(sizes[name] for name, found in named.items() if found)
+    others = _size(every) - sum(map(_size, named.values()))
+    return others + within, within
+
+
+def _size(weights: Sequence[Weight]) -> int:
+    return sum(one.values.size for one in weights)
+
+
+def _odd(model: Any, known: set[int]) -> bool:
+    """Whether a file may have other weights than these kernels, each once."""
+    own = [
+        layer
+        for layer in model.layers
+        if not type(layer).__module__.startswith("tf_keras.") or type(layer) is keras.layers.Lambda
+    ]
+    constants = [
+        one
+        for node in uses(model)
+        for one in tf.nest.flatten((node.call_args, node.call_kwargs))
+        if isinstance(one, np.ndarray | tf.Tensor | tf.Variable) and len(one.shape) > 1
+    ]
+    others = {id(one) for one in kernels_among(model.weights, model)} - known
+    return bool(shared(model) or own or constants or others)
+
+
+def _converted(model: Any, names: Sequence[str]) -> tuple[list[Weight], dict[str, list[Weight]]]:
+    """All weights of a probe's file, and those of each named layer."""
     probe, draw = copied(model), np.random.default_rng(0)
     for variable in probe.weights:
         if variable.dtype.is_floating:
@@ -31,11 +79,17 @@ def scaled(model: Any, names: Sequence[str]) -> dict[str, Scaled]:
     for name in names:
         kernel = probe.get_layer(name).kernel
         kernel.assign(draw.random(kernel.shape) < _ONES)
-    found = defaultdict(list)
-    for weight in File(convert(converter_for(probe))).weights():
+    every, found = [*File(convert(converter_for(probe))).weights()], defaultdict(list)
+    for weight in every:
         found[_places(weight.values)].append(weight)
-    ours = {name: np.moveaxis(probe.get_layer(name).kernel.numpy(), -1, 0) for name in names}
-    return {name: _scaled(found[_places(kernel)]) for name, kernel in ours.items()}
+    ours = {name: _as_stored(probe.get_layer(name)) for name in names}
+    return every, {name: found[_places(kernel)] for name, kernel in ours.items()}
+
+
+def _as_stored(layer: Any) -> Any:
+    """A kernel with its output channels first."""
+    transposed = isinstance(layer, keras.layers.Conv2DTranspose)
+    return np.moveaxis(layer.kernel.numpy(), -2 if transposed else -1, 0)
 
 
 def _places(kernel: Any) -> tuple[int, bytes]:

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light.graph.copied import config_of
+from tflite_light.graph.copied import cloned, config_of
 from tflite_light.graph.tracing import Traced, kind, trace
-from tflite_light.stack import keras
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Kept = Mapping[str, Sequence[int]]  # convolution or dense layer -> the output channels that stay
@@ -22,9 +21,7 @@ def thin(model: Any, kept: Kept) -> Any:
     """
     traced = trace(model)
     masks = _Masks(traced, staying(traced, kept))
-    thinned = keras.models.clone_model(
-        model, clone_function=lambda layer: type(layer).from_config(_config(layer, masks))
-    )
+    thinned = cloned(model, lambda layer: type(layer).from_config(_config(layer, masks)))
     for layer in model.layers:
         thinned.get_layer(layer.name).set_weights(_weights(layer, masks))
     return thinned

@@ -16,7 +16,6 @@ from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import Wanted
 from tflite_light.runs.folder import FIT, Run
 from tflite_light.runs.record import completed, own_digests
-from tflite_light.stack import keras
 from tflite_light.tflite.promises import Promise
 from tflite_light.training import distribution
 
@@ -106,7 +105,6 @@ def to_train(run: Run, phase: str, model: Any, wrapped: Any, steps: int) -> Any:
         if not stage or stage.yields == "float":
             copy = copied(wrapped, in_precision(wrapped, policy))
         else:
-            keras.backend.reset_uids()  # TF-MOT numbers its layers, and the journal goes by names
             copy = wrap(run, stage, copied(model), steps)
         copy.set_weights(distribution.agreed_arrays(wrapped.get_weights()))
     return copy
