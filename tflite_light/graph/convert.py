@@ -77,19 +77,23 @@ def trained(model: Any, ends: str) -> bytes:
 
 def calibrated(converter: Any, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
     """A float file whose tensors have the smallest and largest value that they took."""
+    from tensorflow.lite.python.optimize import calibrator
+
+    from tflite_light.graph.calibrating import Calibrator
+
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = batches
     converter._experimental_calibrate_only = True
-    return convert(converter)
+    with patch.object(calibrator, "Calibrator", Calibrator):
+        return convert(converter)
 
 
 def recalibrated(content: bytes, batches: Callable[[], Iterable[list[Any]]]) -> bytes:
     """A float file whose weights were changed, with the ranges that its tensors now have."""
-    from tensorflow.lite.python.optimize.calibrator import Calibrator
+    from tflite_light.graph.calibrating import Calibrator
 
     with quiet():
-        made: bytes = Calibrator(content).calibrate(batches)
-    return made
+        return Calibrator(content).calibrate(batches)
 
 
 def quantised(
