@@ -1,13 +1,14 @@
 """The operators of a float file and of an integer one that are the same of a network."""
 
 import itertools
+import warnings
 from typing import Any
 
 import numpy as np
 
 from tflite_light.errors import UserError
 from tflite_light.lowering import Like, Target, lowered
-from tflite_light.tflite.editing import Editor
+from tflite_light.tflite.editing import Array, Editor
 from tflite_light.tflite.moving import MOVED
 from tflite_light.tflite.patches import WEIGHTED
 
@@ -19,7 +20,8 @@ _ALSO = {
 }
 _KINDS = (_COMPARED | _ALSO, _COMPARED)
 _MOVING = MOVED.keys() - {"RESHAPE"}
-_ALIKE = 0.9  # least share of equal signs in weights of one network; of two it is about 0.5
+_ALIKE = 0.9  # least share of weights that agree
+_MANY, _ROUNDED = 32, 2  # steps; adaptive rounding goes up to one, and scales are fitted
 
 
 def matched(float_: bytes, content: bytes) -> tuple[Editor, Editor, list[tuple[Any, Any]]]:
@@ -129,17 +131,36 @@ def _pairs(before: Editor, after: Editor, kinds: set[str]) -> list[tuple[Any, An
 
 
 def _require_same_weights(before: Editor, after: Editor, pairs: list[tuple[Any, Any]]) -> None:
-    """By signs: neither rounding nor scaling channels changes those of what does not become 0."""
     shares = []
     for old, new in pairs:
         if kind_of(before, old) in WEIGHTED:
             real, made = before.weight(old, 1), after.weight(new, 1)
             if real is not None and made is not None and real.size == made.size:
-                signs = np.sign(real).ravel() * np.sign(made).ravel()
-                shares.append(float((signs[signs != 0] > 0).mean()) if signs.any() else 1.0)
+                shares.append(_kept(real.reshape(made.shape), made))
     share = float(np.median(shares)) if shares else 1.0
     if share < _ALIKE:
         raise UserError(
-            f"the file has other weights than this network: {share:.2f} of them have its signs.",
+            f"the file has other weights than this network: {share:.2f} of them agree.",
             "Give the run, or the recipe, that the file was exported from.",
         )
+
+
+def _kept(real: Array, steps: Array) -> float:
+    """The share of weights that rounding alone parts, whatever channels were multiplied by.
+
+    Those of many steps tell: the same network half an epoch later has a third of them. Of few
+    steps, as with `weight_bits: 4`, signs have to do.
+    """
+    alike = np.sign(real) * np.sign(steps)
+    many = (np.abs(steps) >= _MANY) & (alike > 0)
+    signs = float((alike[alike != 0] > 0).mean()) if alike.any() else 1.0
+    if not many.any():
+        return signs
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # channels without any
+        ratios = np.log(np.divide(real, steps, where=many, out=np.full(real.shape, np.nan)))
+        for axis in (0, -1) * 2:
+            others = tuple(np.delete(np.arange(ratios.ndim), axis))
+            ratios -= np.nanmedian(ratios, axis=others, keepdims=True)
+    off = np.abs(np.expm1(ratios[many]) * steps[many])
+    return min(signs, float((off <= _ROUNDED).mean()))
