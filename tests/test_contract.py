@@ -7,6 +7,7 @@ import shutil
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -432,6 +433,19 @@ def test_a_predictor_takes_paths_images_and_arrays(made: Path) -> None:
     for wrong in (np.zeros((40, 40, 3), np.float32), np.zeros((40, 40), np.uint8), [[1]]):
         with pytest.raises(UserError, match=r"Give uint8 RGB \[height, width, 3\]"):
             predictor.predict(wrong)  # type: ignore[arg-type]
+
+
+def test_a_predictor_answers_many_threads_as_it_answers_one(made: Path) -> None:
+    predictor, draw = Predictor(str(made / "int8.tflite")), np.random.default_rng(0)
+    pictures = [draw.integers(0, 256, (40, 40, 3), np.uint8) for _ in range(20)]
+    expected = [predictor.predict(one, top=3) for one in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        assert [
+            *pool.map(lambda one: predictor.predict(one, top=3), pictures * 50)
+        ] == expected * 50
+    for ask in (predictor.predict, predictor.predict_files):
+        with pytest.raises(UserError, match=r"^top is 0\."):
+            ask("x.png", top=0)
 
 
 def test_a_picture_given_twice_is_answered_twice(made: Path, call: Call) -> None:

@@ -73,8 +73,10 @@ class Predictor:
         """The `top` likeliest labels of a picture, the likeliest first.
 
         A picture is the path of a file, a Pillow image, or uint8 RGB [height, width, 3]. Raises
-        UserError when it is none of them or cannot be read.
+        UserError when it is none of them or cannot be read. Threads that share a predictor wait
+        for each other.
         """
+        _require_some(top)
         if isinstance(picture, str | Path):
             return _require_read([self._named(self.model, str(picture), top)])[0]
         pixels = _seen(picture) if isinstance(picture, Pillow.Image) else picture
@@ -87,6 +89,7 @@ class Predictor:
 
         Raises UserError when any picture cannot be read; they are all tried first.
         """
+        _require_some(top)
         return _require_read(self.stream((Listed(str(path)) for path in several(paths)), top))
 
     def stream(self, pictures: Iterable[Listed], top: int = 1) -> Iterator[Prediction]:
@@ -210,6 +213,11 @@ def _require_read(found: Iterable[Prediction]) -> list[Prediction]:
     if problems := [f"{one.picture} ({one.problem})" for one in found if one.problem]:
         raise unreadable(problems)
     return found
+
+
+def _require_some(top: int) -> None:
+    if top < 1:
+        raise UserError(f"top is {top}.", "Ask for 1 label or more.")
 
 
 def _seen(picture: Pillow.Image) -> Pixels:

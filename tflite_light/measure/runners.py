@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import threading
 from collections.abc import Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -43,7 +44,8 @@ def runtime() -> str:
 
 
 class TFLiteModel:
-    """A file's content run by LiteRT with XNNPACK, one picture at a time as on a phone."""
+    """A file's content run by LiteRT with XNNPACK, one picture at a time as on a phone; threads
+    that share one wait for each other."""
 
     traces = False
 
@@ -51,6 +53,7 @@ class TFLiteModel:
         from ai_edge_litert.interpreter import Interpreter
 
         self.content, threads = content, threads or os.cpu_count()
+        self._free = threading.Lock()
         with quiet():  # it announces XNNPACK
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -76,9 +79,10 @@ class TFLiteModel:
         Raises Unmade where the file's operators do not fit its tensors.
         """
         try:
-            self._interpreter.set_tensor(self._input["index"], values[None])
-            self._interpreter.invoke()
-            answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
+            with self._free:
+                self._interpreter.set_tensor(self._input["index"], values[None])
+                self._interpreter.invoke()
+                answer: np.ndarray[Any, Any] = self._interpreter.get_tensor(self._output["index"])
         except (RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split()).rstrip(".")
             problem = f"the file stops while it runs: {reason}."
