@@ -4,6 +4,7 @@ import gzip
 import io
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from conftest import ROOT, Call, as_json, complaint, pack, photograph, unpack
 from tflites import KINDS, OP, TYPE, Writer
 
 from tflite_light import contract
+from tflite_light.graph.convert import convert, converter_for
 from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.foreign import gives_chances
 from tflite_light.measure.predict import Predictor
 from tflite_light.runs.describing import description, misfit
 from tflite_light.runs.evaluating import evaluate_file
+from tflite_light.stack import keras, tf
 from tflite_light.tflite import metadata, tables
 from tflite_light.tflite.attaching import attach
 from tflite_light.tflite.file import File
@@ -296,6 +299,29 @@ def test_what_is_a_probability_already_is_not_made_one_again(call: Call, picture
     assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=True)), abs=1e-4)
 
 
+BEHIND: dict[str, Callable[[Any], Any]] = {
+    "one class dropped": lambda shares: shares[:, 1:],
+    "another order": lambda shares: tf.gather(shares, [2, 0, 1], axis=1),
+    "the mean of two": lambda shares: (shares + shares[:, ::-1]) / 2,
+    "clipped": lambda shares: tf.clip_by_value(shares, 1e-7, 1.0),
+}
+
+
+@pytest.mark.parametrize("form", BEHIND)
+def test_probabilities_are_known_whatever_is_behind_them(
+    form: str, call: Call, picture: Path
+) -> None:
+    image = keras.layers.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    network = keras.Model(image, BEHIND[form](tf.nn.softmax(pooled)))
+    size = network.output_shape[1]
+    content = written(convert(converter_for(network)), labels="\n".join(LABELS.split()[:size]))
+    found = ask(call, content, picture)
+    chances = np.array([shares((means(picture) - 100) / 50)], np.float32)
+    expected = map(float, np.asarray(BEHIND[form](chances))[0])
+    assert found == pytest.approx(dict(zip(LABELS.split(), expected, strict=False)), abs=1e-4)
+
+
 def test_a_measurement_takes_probabilities_as_they_are(call: Call, picture: Path) -> None:
     """As sure as `predict` says, on a report's page, too."""
     content = written(classifier(softmax=True))
@@ -406,7 +432,7 @@ def test_evaluate_takes_a_file_of_another_tool(call: Call, tmp_path: Path) -> No
         (written(classifier(), labels=None), "of the output): names.txt is not in the file."),
         (
             written(classifier(), labels="cat\ndog\n"),
-            "has 2 labels, but the file answers with 3 classes.",
+            "net.tflite answers with 3 classes, but its metadata have 2 labels.",
         ),
         (
             written(classifier(), ({1: {0: np.zeros(2, np.float32), 1: np.ones(2, np.float32)}},)),

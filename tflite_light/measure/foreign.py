@@ -4,30 +4,35 @@ They know nothing of how a picture is cut out and resized: MediaPipe stretches t
 bilinearly, and so it is done here.
 """
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from tflite_light import contract
 from tflite_light.classes import printable
 from tflite_light.contract import Contract, Tensor
 from tflite_light.contract.image import AS_WRITTEN
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.measure import stated
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.progress import say
+from tflite_light.tflite.ends import dequantise
 from tflite_light.tflite.file import File
 from tflite_light.tflite.graph import Graph
 from tflite_light.tflite.metadata import Found
+from tflite_light.tflite.moving import MOVED
 from tflite_light.tflite.storage import integers
+from tflite_light.wording import count
 
 _WRITER = (
     "Add it by the metadata writer of MediaPipe or tflite-support, or export the model by "
     "tflite-light."
 )
 _CHANCES = ("SOFTMAX", "LOGISTIC")  # what makes probabilities
-_SAME = ("DEQUANTIZE", "QUANTIZE", "RESHAPE", "SQUEEZE")  # what leaves values as they are
+_SAME = {"DEQUANTIZE", "QUANTIZE", "SQUEEZE", *MOVED}  # what leaves values as they are
 
 
 def contract_of(path: Path, file: File, model: TFLiteModel) -> Contract:
@@ -65,20 +70,37 @@ def gives_chances(graph: Graph) -> bool:
         op, inputs = makers.get(index, ("", []))
         if op not in _SAME or not inputs:
             return op in _CHANCES
-        index = inputs[0]
+        index = next((one for one in inputs if not graph.is_constant(one)), -1)
     return False
+
+
+def _add_up(model: TFLiteModel) -> bool:
+    """Whether its answers add up to 1 on noise: probabilities, whatever makes them."""
+    draw, shape = np.random.default_rng(0), (4, *model.input.shape[1:])
+    noise = draw.uniform(-1, 1, shape).astype(np.float32)
+    if model.input.dtype != "float32":
+        kind = np.iinfo(model.input.dtype)
+        noise = draw.integers(kind.min, kind.max + 1, shape, kind.dtype)
+    try:
+        raw = [model.answer(one) for one in noise]
+    except Unmade:
+        return False  # which whoever asks it next is told
+    answers = dequantise(np.stack(raw), model.output)
+    off = 1e-3 + answers.shape[-1] * (model.output.scale or 0) / 2
+    return bool(answers.min() >= 0 and np.abs(answers.sum(axis=-1) - 1).max() <= off)
 
 
 def _contract(path: Path, found: Found, file: File, model: TFLiteModel, size: int) -> Contract:
     mean, std = _normalisation(path, found, model.input)
+    chances = gives_chances(file.graphs[0]) or _add_up(model)
     image = {"size": size, "resize": "stretch", "mean": mean, "std": std}
     fields = {
         "model": path.stem,
         "image": image,
-        "labels": _labels(path, found, file.content),
+        "labels": _labels(path, found, file.content, model.output),
         "input": model.input,
         "output": model.output,
-        "output_is": "probabilities" if gives_chances(file.graphs[0]) else "logits",
+        "output_is": "probabilities" if chances else "logits",
     }
     given = (mean, std) == _pixel(model.input)  # and no mean or std that anybody has written
     return Contract.model_validate(fields, context=AS_WRITTEN if given else None)
@@ -127,12 +149,18 @@ def _pixel(input_: Tensor) -> tuple[Any, Any]:
     return (float(input_.zero_point),) * 3, (1 / (input_.scale or 1),) * 3
 
 
-def _labels(path: Path, found: Found, content: bytes) -> list[str]:
+def _labels(path: Path, found: Found, content: bytes, output: Tensor) -> list[str]:
     labels = stated.labels(path, found, content)
     if labels is None:
         absent = f": {found.labels} is not in the file" if found.labels else ""
         what = "a file of type TENSOR_AXIS_LABELS of the output"
         raise _lacking(path, f"Its metadata lack the labels ({what}){absent}")
+    if len(labels) != (classes := math.prod(output.shape)):
+        raise UserError(
+            f"{path} answers with {classes} classes, but its metadata have "
+            f"{count(len(labels), 'label')}.",
+            _WRITER,
+        )
     return [printable(label) for label in labels]
 
 
