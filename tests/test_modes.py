@@ -13,7 +13,7 @@ from tflites import OP, TYPE, Writer
 
 from tflite_light import contract
 from tflite_light.compress.qat import QAT
-from tflite_light.errors import UserError
+from tflite_light.errors import Unmade, UserError
 from tflite_light.export import _ranges
 from tflite_light.export.dynamic_range import DynamicRange
 from tflite_light.export.float16 import Float16
@@ -169,6 +169,42 @@ def _pooled(x: Any) -> Any:
 def _of_channels(x: Any) -> Any:
     pair = tf.reduce_max(x, -1, keepdims=True), tf.reduce_mean(x, -1, keepdims=True)
     return tf.concat(pair, -1)
+
+
+def test_layers_that_the_converter_rounds_all_the_same_are_named(
+    examples: Examples, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keras.utils.set_random_seed(0)
+    image = keras.layers.Input((32, 32, 3))
+    x = keras.layers.Conv2D(8, 3, 2, "same", name="up_before")(image)
+    x = keras.layers.Conv2DTranspose(8, 3, 2, "same", name="up")(x)
+    network = keras.Model(image, keras.layers.Dense(3, name="logits")(_pooled(x)))
+    layers = by_kernels(network)
+
+    def made(float_layers: Any) -> list[str]:
+        mode = Int8(float_layers=float_layers, calibration_images=50)
+        content = mode.convert(network, examples)
+        mode.check(File(content), layers)
+        return in_float(content)
+
+    with pytest.raises(Unmade, match="the converter rounds TRANSPOSE_CONV of up all the same"):
+        made(["up", "logits"])
+    assert made(["up*"]) == ["CONV_2D"]
+    said = "TRANSPOSE_CONV of up stay in integers: the converter rounds them"
+    assert said in capsys.readouterr().err
+    assert "TRANSPOSE_CONV" not in made(2)
+    assert "up stays in float" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("axes", [[1], [1, 2]])
+def test_int16x8_refuses_sums_that_it_would_cut_off(axes: list[int], examples: Examples) -> None:
+    image = keras.layers.Input((32, 32, 3))
+    x = tf.reduce_sum(keras.layers.Conv2D(8, 3, 2, "same", name="before")(image), axes)
+    x = x if axes == [1, 2] else tf.reduce_mean(x, 1)
+    network = keras.Model(image, keras.layers.Dense(3, name="logits")(x))
+    mode = Int16x8(calibration_images=20)
+    with pytest.raises(UserError, match=r"the int16x8 file would cut off .*Sum"):
+        mode.check(File(mode.convert(network, examples)))
 
 
 PICKED: dict[str, Callable[[Any], Any]] = {

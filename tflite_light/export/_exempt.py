@@ -1,7 +1,7 @@
 """Operators of an int8 file that stay in float: by their layers' names, or those harmed most."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import log10
 from typing import Any
 
@@ -37,7 +37,30 @@ def named(content: bytes, patterns: Sequence[str], place: str, layers: Sequence[
                 "Its layers are part of others there, such as a batch norm of its convolution: "
                 "name those.",
             )
-    return {output for one in every if one.fits(patterns) for output in one.outputs}
+    kept = {output for one in every if one.fits(patterns) for output in one.outputs}
+    ignored = _rounded(content, kept)
+    rounded = [one for one in every if not {*one.outputs}.isdisjoint(ignored)]
+    for pattern in patterns:
+        fitting = [one for one in every if one.fits([pattern])]
+        if all(one in rounded for one in fitting):
+            raise Unmade(
+                f"{place}: the converter rounds {some([str(one) for one in fitting])} all the "
+                "same.",
+                "Name the layers before and behind, or export float32.",
+            )
+    if rounded:
+        say(f"{some([str(one) for one in rounded])} stay in integers: the converter rounds them")
+    return kept
+
+
+def _rounded(content: bytes, kept: Collection[str]) -> list[str]:
+    """Those that are written in integers though they are to stay in float: the converter pays no
+    heed for some kinds of operators, such as transposed convolutions."""
+    made = operators(File(quantised(content, "int8", kept)))
+    real = {name for one in made if one.is_float and one.kind not in CASTS for name in one.outputs}
+    editor = Editor(content)
+    ends = {editor.name(int(index)) for index in editor.graph.outputs}  # which get other names
+    return sorted({*kept} - real - ends)
 
 
 def harmed(
@@ -69,21 +92,30 @@ def harmed(
             f"{place}: TFLite has no integers for {some([known[one] for one in sorted(kept)])}.",
             f"Write {len(kept)} at least, or export float32.",
         )
-    for name, noise, steps in sorted(rounding_noise(content, batches), key=lambda one: -one[1]):
-        output = _writer(name, first)
-        if output is None or output in kept:
-            continue
-        together = [output]
-        if _is_by_steps(editor.kind(writers[output]), noise, steps):
-            found = freed(editor, writers[output])
-            together = [editor.name(int(one.outputs[0])) for one in found]
-        if len(kept.union(together)) <= most:
-            names = [(known[one].layers or (one,))[0] for one in together]
-            rest = f", and so do {', '.join(names[1:])}, which read it" if names[1:] else ""
-            decibels = -10 * log10(max(noise, 1e-12))
-            say(f"{names[0]} stays in float: as int8 it has {decibels:.0f} dB{rest}")
-            kept |= set(together)
-    return kept
+    ranked, ignored = sorted(rounding_noise(content, batches), key=lambda one: -one[1]), set[str]()
+    while True:
+        chosen, notes = set(kept), list[str]()
+        for name, noise, steps in ranked:
+            output = _writer(name, first)
+            if output is None or output in chosen | ignored:
+                continue
+            together = [output]
+            if _is_by_steps(editor.kind(writers[output]), noise, steps):
+                found = freed(editor, writers[output])
+                together = [editor.name(int(one.outputs[0])) for one in found]
+            if ignored.isdisjoint(together) and len(chosen.union(together)) <= most:
+                names = [(known[one].layers or (one,))[0] for one in together]
+                rest = f", and so do {', '.join(names[1:])}, which read it" if names[1:] else ""
+                decibels = -10 * log10(max(noise, 1e-12))
+                notes.append(f"{names[0]} stays in float: as int8 it has {decibels:.0f} dB{rest}")
+                chosen |= set(together)
+        rounded = {first[name] for name in _rounded(content, chosen)}
+        if rounded <= ignored:
+            break
+        ignored |= rounded
+    for note in notes:
+        say(note)
+    return chosen
 
 
 def _without_integers(content: bytes, first: Mapping[str, str]) -> set[str]:

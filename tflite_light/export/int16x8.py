@@ -57,7 +57,7 @@ class Int16x8(Mode):
         return convert(converter_for(gathered(unquantised(model))))
 
     def check(self, file: "File", layers: Sequence[str] = ()) -> None:
-        from tflite_light.tflite.layers import blank, rangeless
+        from tflite_light.tflite.layers import blank, clipped_sums, rangeless
 
         super().check(file, layers)
         if dead := rangeless(file):
@@ -67,6 +67,12 @@ class Int16x8(Mode):
                 "Look whether the training has failed: these layers tell nothing.",
             )
 
+        if sums := clipped_sums(file):
+            raise UserError(
+                f"the {self.stem} file would cut off {some(sums)}: the converter gives sums the "
+                "range of what is added.",
+                "Write a mean times the count instead (tf.reduce_mean), or export another kind.",
+            )
         if zeros := blank(file):
             raise UserError(
                 f"the {self.stem} file would compute with {some(zeros)}, whose values are all "

@@ -100,6 +100,19 @@ def blank(file: File) -> list[str]:
     ]
 
 
+def clipped_sums(file: File) -> list[str]:
+    """Of an integer file, the sums that are written in the steps of what is added."""
+    return [
+        graph.name_of(integers(record.outputs)[0])
+        for graph in file.graphs
+        for kind, record in graph.operators
+        if kind == "SUM" and not graph.is_float(record)
+        if np.array_equal(
+            *(_scales(graph.tensors[integers(end)[0]]) for end in (record.inputs, record.outputs))
+        )
+    ]
+
+
 def _scales(tensor: Any) -> Any:
     scales = tensor.quantization.scale
     return [] if scales is None else scales
