@@ -272,6 +272,14 @@ def test_a_file_of_another_tool_is_run_by_its_metadata(call: Call, picture: Path
     )
 
 
+def test_floats_stand_for_themselves_whatever_scale_a_file_gives_them(
+    call: Call, picture: Path
+) -> None:
+    steps = schema.QuantizationParametersT(scale=[0.5], zeroPoint=[3])
+    found = [ask(call, written(classifier(scale=one)), picture) for one in (None, steps)]
+    assert found[0] == found[1]
+
+
 def test_labels_of_another_tool_leave_the_terminal_and_the_columns_alone(
     call: Call, picture: Path
 ) -> None:

@@ -17,7 +17,9 @@ def end(details: dict[str, Any]) -> Tensor:
     (scale, zero_point), kind = details["quantization"], np.dtype(details["dtype"]).name
     if kind not in ("float32", "int8", "uint8"):
         raise ValueError(f"{details['name']} is {kind}, where float32, int8 and uint8 are known")
-    if kind != "float32" and not scale:  # integers that stand for themselves
+    if kind == "float32":  # which stands for itself, whatever scale a file gives it
+        scale = zero_point = 0
+    elif not scale:  # and so do integers without one
         scale = 1
     if not 0 <= scale < np.inf:
         raise ValueError(f"{details['name']} has the scale {scale}")
