@@ -3,9 +3,9 @@
 XNNPACK has no int8 RELU, so TFLite's own does it, value by value, and what XNNPACK runs falls into
 pieces around it. It has sums of two scales with a ReLU in them, and so have GPUs and NNAPI. The
 values are the same to the bit, but where the converter gave the ReLU coarser steps than it reads:
-there TFLite's own is up to a step high, the sum is not. Xception has 11 (14 pieces become 3), ShuffleNet v1 three; on a Xeon
-with int8 dot products that is 32.6 ms made 18.0, and 6.8 made 3.2 (timed with a QUANTIZE in its
-place, which takes as long).
+there TFLite's own is up to a step high, the sum is not. Xception has 11 (14 pieces become 3),
+ShuffleNet v1 three; on a Xeon with int8 dot products that is 32.6 ms made 18.0, and 6.8 made 3.2
+(timed with a QUANTIZE in its place, which takes as long).
 """
 
 import numpy as np
