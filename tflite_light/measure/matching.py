@@ -20,8 +20,8 @@ _ALSO = {
 }
 _KINDS = (_COMPARED | _ALSO, _COMPARED)
 _MOVING = MOVED.keys() - {"RESHAPE"}
-_ALIKE = 0.75  # least share of weights that agree; adaptive rounding leaves 0.88
-_MANY, _ROUNDED = 32, 2  # steps; adaptive rounding goes up to one, and scales are fitted
+_ALIKE = 0.75  # least share of weights that agree; of weights a fifth larger or smaller a third do
+_MANY, _ROUNDED = 32, 4  # steps; adaptive rounding goes up to one, and scales are fitted
 
 
 def matched(float_: bytes, content: bytes) -> tuple[Editor, Editor, list[tuple[Any, Any]]]:
