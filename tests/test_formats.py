@@ -140,6 +140,16 @@ def test_pictures_in_memory_are_turned_as_their_files(
     assert np.array_equal(in_memory(found), decode(content))
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_exif_that_was_changed_in_memory_counts_beside_xmp(kind: str) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+    content = encoded(photograph(), kind, xmp=xmp, **KINDS[kind])
+    opened, changed = (Pillow.open(io.BytesIO(content)) for _ in range(2))
+    assert np.array_equal(in_memory(opened), decode(content))
+    changed.getexif()[0x0112] = 3
+    assert np.array_equal(in_memory(changed), decode(content)[::-1, ::-1])
+
+
 RGB_16 = PIXELS.astype(np.uint16) * 256 + 7
 WITH_HALF = np.dstack([PIXELS, np.full((40, 60), 128, np.uint8)])
 TIFFS: dict[str, tuple[bytes, Any, int]] = {

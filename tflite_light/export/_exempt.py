@@ -29,6 +29,8 @@ def named(content: bytes, patterns: Sequence[str], place: str, layers: Sequence[
     `place` is where the recipe has the patterns, `layers` are those of the network. Raises Unmade
     where a pattern fits none.
     """
+    if not patterns:
+        return set()
     every = list(operators(File(content), layers))
     for pattern in patterns:
         if not any(one.fits([pattern]) for one in every):

@@ -21,7 +21,7 @@ _ALSO = {
 _KINDS = (_COMPARED | _ALSO, _COMPARED)
 _MOVING = MOVED.keys() - {"RESHAPE"}
 _ALIKE = 0.75  # least share of weights that agree; of weights a fifth larger or smaller a third do
-_MANY, _ROUNDED = 32, 4  # steps; adaptive rounding goes up to one, and scales are fitted
+_MANY, _ROUNDED = 32, 4  # steps; adaptive rounding moves some by more than two
 
 
 def matched(float_: bytes, content: bytes) -> tuple[Editor, Editor, list[tuple[Any, Any]]]:

@@ -134,14 +134,21 @@ def orientation(picture: Pillow.Image) -> int | None:
     """
     try:
         picture.load()  # a PNG's EXIF may lie behind its pixels
-        tags = picture.getexif()
-        if any(picture.info.get(name) for name in _ASKED_TOO):
+        found = picture.getexif().get(ExifTags.Base.Orientation)
+        if any(picture.info.get(name) for name in _ASKED_TOO) and found == _as_opened(picture):
             tags = Pillow.Exif()
             tags.load(picture.info.get("exif", b""))
-        found = tags.get(ExifTags.Base.Orientation)
+            found = tags.get(ExifTags.Base.Orientation)
     except Exception:  # as above
         return None
     return found if isinstance(found, int) else None
+
+
+def _as_opened(picture: Pillow.Image) -> Any:
+    """What Pillow makes of all that it asks, where nothing was changed in memory."""
+    bare = Pillow.new("L", (1, 1))
+    bare.info = {**picture.info}
+    return bare.getexif().get(ExifTags.Base.Orientation)
 
 
 def turn_of(picture: Pillow.Image) -> Pillow.Exif:
