@@ -350,6 +350,10 @@ def test_a_label_that_is_no_class_is_refused(label: int, call: Call, tmp_path: P
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"labels": [0, 1, 2]}, "it gives 60 names and 3 labels."),
+    "outliers": ({"labels": [0, -2] * 30}, "the label of p1 is -2, the place of no class; outliers"),
+    "no group": ({"groups": ["anna", None] * 30}, "the group of p1 is None, the name of no group."),
+    "lost group": ({"groups": [1.0, np.nan] * 30}, "the group of p1 is nan, the name of no group."),
+    "empty group": ({"groups": ["", "anna"] * 30}, "the group of p0 is '', the name of no group."),
     "few groups": ({"groups": ["anna"]}, "it gives 60 names and 1 group."),
     "one-hot": ({"labels": np.eye(60, dtype=int)}, "the label of p0 is array([1, 0"),
     "column": ({"labels": np.zeros((60, 1), int)}, "the label of p0 is array([0]), no whole number."),
@@ -388,6 +392,35 @@ def test_what_a_source_gives_amiss_is_named(mistake: str) -> None:
     assert error.value.problem.startswith(f"data {source.key}: ")
     assert problem in error.value.problem
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("classes", "parts", "problem"),
+    [
+        ("abc", ["train", "validation", "test"], "it gives pictures under 'validation', which"),
+        (
+            "abc",
+            [ALL, "test"],
+            "it gives pictures under 'all' beside test, which would be left out.",
+        ),
+        ("aba", [ALL], "two classes are called 'a'."),
+        (["é", "e\u0301", "c"], [ALL], "two classes are called 'é'."),
+    ],
+)
+def test_what_a_source_gives_beside_the_parts_is_refused(
+    classes: list[str], parts: list[Any], problem: str
+) -> None:
+    class Given(Source):
+        def scan(self) -> Scan:
+            pictures = given().scan()[1][ALL]
+            return [*classes], {
+                part: replace(pictures, names=[f"{part} {name}" for name in pictures.names])
+                for part in parts
+            }
+
+    with pytest.raises(UserError) as error:
+        Given().require_usable()
+    assert error.value.problem.startswith(f"data {Given().key}: {problem}")
 
 
 def test_a_source_may_give_arrays_of_numpy_and_whatever_holds_bytes() -> None:
