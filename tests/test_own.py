@@ -465,3 +465,29 @@ def test_layers_that_a_network_holds_stay_in_every_phase_and_in_a_run_that_goes_
     for name in whole.files:
         if name != "note.json":
             assert np.array_equal(whole[name], again[name]), name
+
+
+UNMADE = {  # the end of a kind of file's `convert`, and what is said of it
+    "raises": ("1 / 0", "my_mode.py, line 17, in convert: ZeroDivisionError: division by zero."),
+    "nothing": ("None", "my_mode: its `convert` gives NoneType, not the bytes of a file."),
+    "no file": ("b'abc' * 9", "my_mode: what its `convert` gives is no TFLite file, or damaged: "),
+    "half": (
+        "convert(converter_for(tf.keras.Model(model.input, model.get_layer('pool').output)))",
+        "mine_my_mode.tflite answers with 8 numbers, not one for each of the 3 classes.",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", UNMADE)
+def test_a_kind_of_file_that_fails_costs_its_own_file_alone(
+    end: str, call: Call, tmp_path: Path
+) -> None:
+    code, problem = UNMADE[end]
+    mode = FILES["my_mode.py"].replace("return convert(converter)", f"return {code}")
+    recipe = SMALL.replace("[float32]", "[./my_mode.py, float32]")
+    write(tmp_path, recipe, my_net=NET, my_mode=mode)
+    result = call("export", "mine.yaml", "--out", "app")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert Path("app/mine_float32.tflite").exists()
+    assert not Path("app/mine_my_mode.tflite").exists()

@@ -141,7 +141,7 @@ def _callbacks(run: Run, stage: Stage, trainee: Any, wrapped: Any, data: Data) -
     def accuracy(model: Any) -> float:
         if model is not wrapped:
             wrapped.set_weights(model.get_weights())  # which all workers read together
-        found = accuracy_as(modes[0], wrapped, data) if distribution.writes() else 0.0
+        found = accuracy_as(modes, wrapped, data) if distribution.writes() else 0.0
         return float(distribution.agreed(found))
 
     if stage.yields == "quantised" and modes:
