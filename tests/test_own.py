@@ -491,3 +491,56 @@ def test_a_kind_of_file_that_fails_costs_its_own_file_alone(
     assert problem in result.stderr
     assert Path("app/mine_float32.tflite").exists()
     assert not Path("app/mine_my_mode.tflite").exists()
+
+
+STAGED = """model: {./my_net.py: {width: 4}}
+data: synthetic
+train: {}
+compress: [./my_stage.py]
+"""
+DECIDED = {  # what a stage gives instead of its plan, or beside it, and what is said of it
+    "number": ({"plan": "{'a': __import__('numpy').int64(1)}"}, "a run cannot keep what its `plan` "
+               "gives: Object of type int64 is not JSON serializable."),
+    "nothing": ({"plan": "None"}, "a run cannot keep what its `plan` gives: NoneType is no dict"),
+    "keys": ({"plan": "{'a': {1: 2}}", "promises": "plan['a'][1]"}, "in promises: KeyError: 1."),
+    "texts": ({"promises": "['zeros']"}, "its `promises` gives 'zeros', which is no promise."),
+    "promised": ({"promises": "None"}, "its `promises` gives None, which is no promise."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECIDED)
+def test_what_a_run_cannot_keep_of_a_stage_is_said_before_it(
+    case: str, call: Call, tmp_path: Path
+) -> None:
+    changes, problem = DECIDED[case]
+    decided = changes.get("plan", "{}")
+    stage = FILES["my_stage.py"].replace('{"layers": len(model.layers)}', decided)
+    stage += f"\n    def promises(self, plan):\n        return {changes.get('promises', '[]')}\n"
+    write(tmp_path, STAGED, my_net=NET, my_stage=stage)
+    assert problem in complaint(call("check", "mine.yaml", "--graph"))
+    assert problem in complaint(call("train", "mine.yaml"))
+    assert not Path("runs").exists()
+
+
+BREAKING = """
+
+class _Breaking:
+    name = "odd"
+    figure = 1
+
+    def shortfall(self, file):
+        return file.odd
+"""
+
+
+def test_a_promise_that_cannot_be_looked_for_ends_no_run(call: Call, tmp_path: Path) -> None:
+    stage = f"{FILES['my_stage.py']}\n    def promises(self, plan):\n        return [_Breaking()]\n"
+    recipe = SMALL.replace("classes: 3", "data: {synthetic: {count: 60, side: 32}}") + (
+        "train: {epochs: 1}\ncompress: [{./my_stage.py: {epochs: 1}}]\n"
+    )
+    write(tmp_path, recipe, my_net=NET, my_stage=stage + BREAKING)
+    result = call("train", "mine.yaml")
+    assert result.exit_code == 2
+    assert "in shortfall: AttributeError: 'File' object has no attribute 'odd'." in result.stderr
+    assert "The run is finished without" in result.stderr
+    assert Path("runs/mine/metrics.json").exists()

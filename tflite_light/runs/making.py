@@ -112,7 +112,13 @@ def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
 def _require_kept(promises: Sequence[Promise], file: File, path: Path) -> None:
     """Raises UserError where a file is not what the stages promise."""
     for promise in promises:
-        if lack := promise.shortfall(file):
+        try:
+            lack = promise.shortfall(file)
+        except Exception as error:
+            if place := own.blame(error):
+                raise UserError(f"{place}.", _OWN) from error
+            raise
+        if lack:
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
 
 

@@ -55,6 +55,7 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
+        chain.promised(stage, plan)
         step = Step(stage, model, plan)
         yield step
         model = step.model if stage.yields == "quantised" else step.result
