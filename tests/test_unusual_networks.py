@@ -720,7 +720,7 @@ def _gate(x: Any) -> Any:
         fused,
         lambda model: thin(model, {"first": range(4, 8)}),
         lambda model: factorized(model, {"second": 2}),
-        lambda model: copied(model, in_precision(model, "mixed_bfloat16")),
+        lambda model: in_precision(model, "mixed_bfloat16"),
     ],
     ids=["copied", "gathered", "fused", "thinned", "factorized", "in precision"],
 )
@@ -744,6 +744,31 @@ def test_functions_of_the_user_s_own_are_those_of_every_copy(again: Callable[[An
     if again in (copied, gathered, fused):
         np.testing.assert_allclose(made(pictures()), model(pictures()), atol=1e-6)
     assert np.isfinite(made(pictures())).all()
+
+
+def test_layers_within_layers_compute_in_the_precision_of_the_layer() -> None:
+    """Keras makes them by its policy of the process, which stays as it was."""
+
+    model = built(lambda image: dense(pooled(Gate(name="gate")(conv(image, 16)))))
+    twin = in_precision(model, "mixed_bfloat16")
+    inner = [
+        layer for layer in twin.get_layer("gate").submodules if isinstance(layer, LAYERS.Dense)
+    ]
+    assert [layer.compute_dtype for layer in inner] == ["bfloat16", "bfloat16"]
+    assert twin(pictures()).dtype == "float32"
+    np.testing.assert_allclose(twin(pictures()), model(pictures()), atol=0.05)
+    assert keras.mixed_precision.global_policy().name == "float32"
+
+
+def test_a_layer_that_cannot_compute_in_another_precision_is_refused() -> None:
+    model = built(lambda image: dense(pooled(Naming()(conv(image)))))
+    with pytest.raises(UserError) as error:
+        in_precision(model, "mixed_bfloat16")
+    assert error.value.problem.startswith(
+        "train.precision: the network cannot compute in mixed_bfloat16: Exception encountered when "
+        'calling layer "naming" (type Naming).'
+    )
+    assert keras.mixed_precision.global_policy().name == "float32"
 
 
 def test_the_norm_that_keras_has_for_several_devices_is_one() -> None:

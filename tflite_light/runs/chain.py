@@ -131,7 +131,7 @@ def to_train(run: Run, phase: str, model: Any, wrapped: Any, steps: int) -> Any:
         return wrapped
     with distribution.strategy().scope():
         if not stage or stage.yields == "float":
-            copy = copied(wrapped, in_precision(wrapped, policy))
+            copy = copied(wrapped) if policy == "float32" else in_precision(wrapped, policy)
         else:
             copy = wrap(run, stage, copied(model), steps)
         copy.set_weights(distribution.agreed_arrays(wrapped.get_weights()))
