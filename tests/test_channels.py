@@ -35,7 +35,7 @@ from tflite_light.models.tiny import Tiny
 from tflite_light.models.xception import Xception
 from tflite_light.pipeline.examples import Data
 from tflite_light.sockets import load
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File
 
 SHAPE = (32, 32, 3)
@@ -289,6 +289,33 @@ def test_what_does_nothing_in_a_file_holds_no_channels(idle: Any) -> None:
     plan = Channels(keep=0.4).plan(model, None)
     assert plan["widths"]["wide"][1] < 32
     assert of_model.network(model).operators[1].kind == FREE
+
+
+KNOWING = tf.constant([*range(16)], tf.float32)
+ACTIVATIONS: dict[str, Any] = {  # with the channels that they make of 16
+    "crelu": (tf.nn.crelu, 32),
+    "glu": (lambda x: x[..., :8] * tf.sigmoid(x[..., 8:]), 8),
+    "softmax": ("softmax", 16),
+    "knowing": (lambda x: x * KNOWING, 16),
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("apart", [False, True])
+def test_activations_that_mix_channels_hold_those_they_read(name: str, apart: bool) -> None:
+    """`check --graph` ended in a traceback, or a softmax went over fewer."""
+    activation, made = ACTIVATIONS[name]
+    x = keras.layers.ReLU()(keras.layers.Conv2D(32, 3, name="wide")(image := keras.Input(SHAPE)))
+    x = keras.layers.Conv2D(16, 3, activation=None if apart else activation, name="odd")(x)
+    x = keras.layers.Activation(activation, name="apart")(x) if apart else x
+    assert x.shape[-1] == made
+    model = keras.Model(image, classify(keras.layers.Conv2D(32, 3, name="narrow")(x), 4))
+    plan = Channels(keep=0.8 if apart else 0.9).plan(model, None)
+    assert set(plan["widths"]) == {"wide", "narrow"} if apart else {"narrow"}
+    thinned = Channels().wrap(model, plan, 1)
+    assert thinned.get_layer("odd").output_shape == model.get_layer("odd").output_shape
+    with pytest.raises(UserError, match=r"read by (odd \(Conv2D|apart \(Activation)\), which the"):
+        Channels(keep=0.05).plan(model, None)
 
 
 def test_what_holds_channels_is_named() -> None:

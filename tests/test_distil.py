@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tflite_light.measure.accuracy import Measured
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import picture_errors, training
+from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import normalise, translated
 from tflite_light.recipe.distil import Distil
 from tflite_light.report.measured import show
@@ -26,6 +28,7 @@ from tflite_light.runs.teacher import open_teacher
 from tflite_light.stack import keras, tf
 from tflite_light.training import history
 from tflite_light.training.distillation import Distillation, correlation, divergence
+from tflite_light.training.phase import _weighed
 
 STUDENT = """
 model: {tiny: {width: 4}}
@@ -150,6 +153,17 @@ def test_accuracy_and_class_weights_go_by_the_label() -> None:
     assert plain["accuracy"] == weighted["accuracy"] == [0.5]
     assert plain["loss"] == pytest.approx([(hard[1] + hard[0]) / 2], rel=1e-4)
     assert weighted["loss"] == pytest.approx([hard[1] / 2], rel=1e-4)
+
+
+def test_a_mixture_weighs_by_the_shares_of_its_classes() -> None:
+    """It had the weight of its greater class alone; what is of no class weighs 1."""
+    train = Pictures([*"abcdefgh"], [0] * 6 + [1] * 2, lambda index: b"")
+    data: Any = SimpleNamespace(classes=["a", "b"], train=train)
+    targets = tf.constant([[1, 0, -9], [0, 1, 0], [0.75, 0.25, 0], [0, 0.5, 0.5], [0, 0, 1.0]])
+    batches = _weighed(tf.data.Dataset.from_tensors((targets, targets)), data)
+    ((_, kept, weights),) = batches
+    assert np.array_equal(kept, targets)
+    np.testing.assert_allclose(weights, [2 / 3, 2, 1, 1.5, 1], rtol=1e-6)
 
 
 def test_inputs_become_those_of_the_teacher_s_contract() -> None:

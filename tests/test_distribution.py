@@ -22,7 +22,7 @@ from tflite_light.contract import Image
 from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.graph.copied import copied, in_precision
+from tflite_light.graph.copied import in_precision
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import evaluation, evaluation_steps, training
 from tflite_light.recipe.train import Train
@@ -206,7 +206,7 @@ def test_check_says_that_qat_is_float32(call: Call, tmp_path: Path) -> None:
 
 def test_a_network_in_another_precision_has_the_same_variables_and_float32_logits() -> None:
     model = load("models", "mobilenet_v2")().build((32, 32, 3), 4)
-    twin = copied(model, in_precision(model, "mixed_bfloat16"))
+    twin = in_precision(model, "mixed_bfloat16")
     assert checkpoint.variables_of(twin).keys() == checkpoint.variables_of(model).keys()
     assert {layer.compute_dtype for layer in twin.layers[1:-1]} == {"bfloat16"}
     pictures = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 3)).astype(np.float32)

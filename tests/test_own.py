@@ -350,6 +350,10 @@ def test_a_label_that_is_no_class_is_refused(label: int, call: Call, tmp_path: P
 PIXELS = np.random.default_rng(0).integers(0, 256, (60, 32, 32, 3), np.uint8)
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "short": ({"labels": [0, 1, 2]}, "it gives 60 names and 3 labels."),
+    "outliers": ({"labels": [0, -2] * 30}, "the label of p1 is -2, the place of no class; outliers"),
+    "no group": ({"groups": ["anna", None] * 30}, "the group of p1 is None, the name of no group."),
+    "lost group": ({"groups": [1.0, np.nan] * 30}, "the group of p1 is nan, the name of no group."),
+    "empty group": ({"groups": ["", "anna"] * 30}, "the group of p0 is '', the name of no group."),
     "few groups": ({"groups": ["anna"]}, "it gives 60 names and 1 group."),
     "one-hot": ({"labels": np.eye(60, dtype=int)}, "the label of p0 is array([1, 0"),
     "column": ({"labels": np.zeros((60, 1), int)}, "the label of p0 is array([0]), no whole number."),
@@ -388,6 +392,35 @@ def test_what_a_source_gives_amiss_is_named(mistake: str) -> None:
     assert error.value.problem.startswith(f"data {source.key}: ")
     assert problem in error.value.problem
     assert error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("classes", "parts", "problem"),
+    [
+        ("abc", ["train", "validation", "test"], "it gives pictures under 'validation', which"),
+        (
+            "abc",
+            [ALL, "test"],
+            "it gives pictures under 'all' beside test, which would be left out.",
+        ),
+        ("aba", [ALL], "two classes are called 'a'."),
+        (["é", "e\u0301", "c"], [ALL], "two classes are called 'é'."),
+    ],
+)
+def test_what_a_source_gives_beside_the_parts_is_refused(
+    classes: list[str], parts: list[Any], problem: str
+) -> None:
+    class Given(Source):
+        def scan(self) -> Scan:
+            pictures = given().scan()[1][ALL]
+            return [*classes], {
+                part: replace(pictures, names=[f"{part} {name}" for name in pictures.names])
+                for part in parts
+            }
+
+    with pytest.raises(UserError) as error:
+        Given().require_usable()
+    assert error.value.problem.startswith(f"data {Given().key}: {problem}")
 
 
 def test_a_source_may_give_arrays_of_numpy_and_whatever_holds_bytes() -> None:
@@ -432,3 +465,82 @@ def test_layers_that_a_network_holds_stay_in_every_phase_and_in_a_run_that_goes_
     for name in whole.files:
         if name != "note.json":
             assert np.array_equal(whole[name], again[name]), name
+
+
+UNMADE = {  # the end of a kind of file's `convert`, and what is said of it
+    "raises": ("1 / 0", ", in convert: ZeroDivisionError: division by zero."),
+    "nothing": ("None", "my_mode: its `convert` gives NoneType, not the bytes of a file."),
+    "no file": ("b'abc' * 9", "my_mode: what its `convert` gives is no TFLite file, or damaged: "),
+    "half": (
+        "convert(converter_for(tf.keras.Model(model.input, model.get_layer('pool').output)))",
+        "mine_my_mode.tflite answers with 8 numbers, not one for each of the 3 classes.",
+    ),
+}
+
+
+@pytest.mark.parametrize("end", UNMADE)
+def test_a_kind_of_file_that_fails_costs_its_own_file_alone(
+    end: str, call: Call, tmp_path: Path
+) -> None:
+    code, problem = UNMADE[end]
+    mode = FILES["my_mode.py"].replace("return convert(converter)", f"return {code}")
+    recipe = SMALL.replace("[float32]", "[./my_mode.py, float32]")
+    write(tmp_path, recipe, my_net=NET, my_mode=mode)
+    result = call("export", "mine.yaml", "--out", "app")
+    assert result.exit_code == 2
+    assert problem in result.stderr
+    assert Path("app/mine_float32.tflite").exists()
+    assert not Path("app/mine_my_mode.tflite").exists()
+
+
+STAGED = """model: {./my_net.py: {width: 4}}
+data: synthetic
+train: {}
+compress: [./my_stage.py]
+"""
+DECIDED = {  # what a stage gives instead of its plan, or beside it, and what is said of it
+    "number": ({"plan": "{'a': __import__('numpy').int64(1)}"}, "a run cannot keep what its `plan` "
+               "gives: Object of type int64 is not JSON serializable."),
+    "nothing": ({"plan": "None"}, "a run cannot keep what its `plan` gives: NoneType is no dict"),
+    "keys": ({"plan": "{'a': {1: 2}}", "promises": "plan['a'][1]"}, "in promises: KeyError: 1."),
+    "texts": ({"promises": "['zeros']"}, "its `promises` gives 'zeros', which is no promise."),
+    "promised": ({"promises": "None"}, "its `promises` gives None, which is no promise."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DECIDED)
+def test_what_a_run_cannot_keep_of_a_stage_is_said_before_it(
+    case: str, call: Call, tmp_path: Path
+) -> None:
+    changes, problem = DECIDED[case]
+    decided = changes.get("plan", "{}")
+    stage = FILES["my_stage.py"].replace('{"layers": len(model.layers)}', decided)
+    stage += f"\n    def promises(self, plan):\n        return {changes.get('promises', '[]')}\n"
+    write(tmp_path, STAGED, my_net=NET, my_stage=stage)
+    assert problem in complaint(call("check", "mine.yaml", "--graph"))
+    assert problem in complaint(call("train", "mine.yaml"))
+    assert not Path("runs").exists()
+
+
+BREAKING = """
+
+class _Breaking:
+    name = "odd"
+    figure = 1
+
+    def shortfall(self, file):
+        return file.odd
+"""
+
+
+def test_a_promise_that_cannot_be_looked_for_ends_no_run(call: Call, tmp_path: Path) -> None:
+    stage = f"{FILES['my_stage.py']}\n    def promises(self, plan):\n        return [_Breaking()]\n"
+    recipe = SMALL.replace("classes: 3", "data: {synthetic: {count: 60, side: 32}}") + (
+        "train: {epochs: 1}\ncompress: [{./my_stage.py: {epochs: 1}}]\n"
+    )
+    write(tmp_path, recipe, my_net=NET, my_stage=stage + BREAKING)
+    result = call("train", "mine.yaml")
+    assert result.exit_code == 2
+    assert "in shortfall: AttributeError: 'File' object has no attribute 'odd'." in result.stderr
+    assert "The run is finished without" in result.stderr
+    assert Path("runs/mine/metrics.json").exists()

@@ -170,4 +170,4 @@ def test_an_epoch_s_file_that_does_not_run_is_told_in_words(
 ) -> None:
     monkeypatch.setattr(quantised, "_FLAT", 0.0)  # so that the dead unit's range stays
     with pytest.raises(UserError, match=r"^int8\.tflite was converted but does not run: "):
-        accuracy_as(Int8(), with_dead_unit, data)
+        accuracy_as([Int8()], with_dead_unit, data)

@@ -57,10 +57,11 @@ class Source(Located):
         """What `scan` found when it was first needed, checked, outliers labelled OUTLIER; the
         option `skip_broken` is put into it.
         """
-        from tflite_light.data._given import checked
+        from tflite_light.data._given import checked, require_whole
 
         names, given = self.scan()
-        classes, skip = [str(name) for name in names], getattr(self, "skip_broken", False)
+        classes, skip = [plain(str(name)) for name in names], getattr(self, "skip_broken", False)
+        require_whole(self.where, classes, given)
         found = {
             name: replace(checked(self.where, part), skip_broken=skip)
             for name, part in given.items()

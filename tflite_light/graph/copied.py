@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tflite_light.errors import UserError
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 
 def config_of(layer: Any) -> dict[str, Any]:
@@ -78,13 +78,36 @@ def _said() -> Iterator[None]:
         ) from error
 
 
-def in_precision(model: Any, policy: str) -> Callable[[Any], Any]:
-    """A twin of each layer that computes by a Keras policy, such as `mixed_bfloat16`; the last one,
-    whose logits the loss takes, in float32."""
+def in_precision(model: Any, policy: str) -> Any:
+    """A copy that computes by a Keras policy, such as `mixed_bfloat16`; its last layer, whose
+    logits the loss takes, in float32. Raises UserError where a layer cannot."""
     last = model.layers[-1].name
 
     def twin(layer: Any) -> Any:
-        inner = layer.name != last and not isinstance(layer, keras.layers.InputLayer)
-        return again(layer, {"dtype": policy} if inner else {})
+        if layer.name == last or isinstance(layer, keras.layers.InputLayer):
+            with _policy("float32"):
+                return again(layer)
+        return again(layer, {"dtype": policy})
 
-    return twin
+    try:
+        with _policy(policy):
+            copy = cloned(model, twin)
+    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(
+            f"train.precision: the network cannot compute in {policy}: "
+            f"{str(error).splitlines()[0]}",
+            "Leave it out; or let layers of your own cast their variables to `self.compute_dtype`.",
+        ) from error
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+@contextlib.contextmanager
+def _policy(policy: str) -> Iterator[None]:
+    """What layers that are made without a policy compute by: those that others hold, too."""
+    was = keras.mixed_precision.global_policy()
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(was)

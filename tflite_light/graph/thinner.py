@@ -96,8 +96,8 @@ def _weights(layer: Any, masks: _Masks) -> list[Any]:
     """A layer's weights; all but kernels have the output's channels along their last axis, as the
     slopes of a PReLU have, or one for all."""
     weights = layer.get_weights()
-    if not weights:
-        return []
+    if masks.is_whole(layer):  # whose kernel may have fewer outputs than the layer, as with CReLU
+        return list(weights)
     inputs, outputs = (
         mask.reshape(-1, mask.shape[-1])[0] for mask in (masks.input(layer), masks.output(layer))
     )

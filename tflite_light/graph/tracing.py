@@ -100,9 +100,9 @@ def _output(layer: Any, traced: Traced) -> Ids:
     known = inputs and all(
         np.array_equal(one, np.broadcast_to(vector(one), one.shape)) for one in inputs
     )
-    if known and kind(layer) in MIXING:
+    if known and kind(layer) in MIXING and _activates_alone(layer):
         channels = traced.own[layer.name] = traced.new(shape[-1])
-    elif known and kind(layer) in PASSING and _has_channels_last(layer):
+    elif known and kind(layer) in PASSING and _has_channels_last(layer) and _activates_alone(layer):
         channels = np.repeat(vector(inputs[0]), getattr(layer, "depth_multiplier", 1))
     elif known and kind(layer) in MERGING:
         widest = max(one.shape[-1] for one in inputs)
@@ -121,6 +121,22 @@ def _output(layer: Any, traced: Traced) -> Ids:
 def _has_channels_last(layer: Any) -> bool:
     last = getattr(layer, "data_format", "channels_last") == "channels_last"
     return last and (is_norm_of_channels(layer) or not is_norm(layer))
+
+
+def _activates_alone(layer: Any) -> bool:
+    """Whether its activation makes each channel of that channel alone, which a softmax or a gated
+    linear unit does not."""
+    if (activation := getattr(layer, "activation", None)) is None:
+        return True
+    made = getattr(layer, "filters", None) or getattr(layer, "units", None)
+    number = made or layer.input_shape[-1] * getattr(layer, "depth_multiplier", 1)
+    drawn = np.random.default_rng(0).normal(size=(*[1] * (len(layer.input_shape) - 1), number))
+    values = tf.constant(drawn, tf.float32)
+    try:
+        whole, some = activation(values), activation(values[..., ::2])
+    except (TypeError, ValueError, tf.errors.OpError):  # it knows how many there are
+        return False
+    return whole.shape == values.shape and np.allclose(whole[..., ::2], some, atol=1e-6)
 
 
 def _moved(layer: Any, traced: Traced) -> Ids:

@@ -1,5 +1,6 @@
 """A run's models, each made from the one before: its phase's graph, plan and weights."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,25 @@ def promises(run: Run) -> list[Promise]:
     return [
         promise
         for key, stage in run.stages.items()
-        for promise in stage.promises(run.read_plan(key))
+        for promise in promised(stage, run.read_plan(key))
     ]
+
+
+def promised(stage: Stage, plan: Plan) -> list[Promise]:
+    """What a stage promises by a plan. Raises UserError where that is no list of promises."""
+    found: Any = stage.promises(plan)
+    for one in found if isinstance(found, list | tuple) else [found]:
+        if not (
+            isinstance(getattr(one, "name", None), str)
+            and isinstance(getattr(one, "figure", None), int | float)
+            and callable(getattr(one, "shortfall", None))
+        ):
+            raise UserError(
+                f"compress.{stage.key}: its `promises` gives {one!r}, which is no promise.",
+                "Give a list of values with `name`, `figure` (a number of Python's) and "
+                "`shortfall`, such as tflite_light.tflite.promises.Zeros.",
+            )
+    return list(found)
 
 
 def build(recipe: Recipe, classes: list[str]) -> Any:
@@ -79,10 +97,20 @@ def build(recipe: Recipe, classes: list[str]) -> Any:
 
 
 def plan(recipe: Recipe, stage: Stage, model: Any, data: Data | None) -> Plan:
+    """What a stage decides, as a run reads it: tuples are lists, and all keys texts."""
     before = recipe.compress[: recipe.compress.index(stage)]
-    return stage.plan(model, data) | {
-        "kept": sorted({name for one in before for name in one.gives})
-    }
+    found: Any = stage.plan(model, data)
+    try:
+        if not isinstance(found, dict):
+            raise TypeError(f"{type(found).__name__} is no dictionary")
+        decided: Plan = json.loads(json.dumps(found))
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"compress.{stage.key}: a run cannot keep what its `plan` gives: {error}.",
+            "Give a dictionary of texts, Python's numbers, lists and dictionaries: of NumPy, "
+            "`.item()` and `.tolist()`.",
+        ) from error
+    return decided | {"kept": sorted({name for one in before for name in one.gives})}
 
 
 def wrap(run: Run, stage: Stage, model: Any, steps: int) -> Any:
@@ -103,7 +131,7 @@ def to_train(run: Run, phase: str, model: Any, wrapped: Any, steps: int) -> Any:
         return wrapped
     with distribution.strategy().scope():
         if not stage or stage.yields == "float":
-            copy = copied(wrapped, in_precision(wrapped, policy))
+            copy = copied(wrapped) if policy == "float32" else in_precision(wrapped, policy)
         else:
             copy = wrap(run, stage, copied(model), steps)
         copy.set_weights(distribution.agreed_arrays(wrapped.get_weights()))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tflite_light import files
+from tflite_light import files, own
 from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.graph.naming import by_kernels
@@ -16,25 +16,34 @@ from tflite_light.lowering import lowered
 from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
 from tflite_light.measure.runners import TFLiteModel
-from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.examples import Data, Examples
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.progress import say
 from tflite_light.tflite import BROKEN
 from tflite_light.tflite.file import File
+from tflite_light.tflite.flatbuffer import Damage
 from tflite_light.tflite.promises import Promise
+from tflite_light.wording import first_line
 
 _COMPARED = 16  # pictures on which a rewritten file must answer as before
+_OWN = "It is code of yours: correct it for the next training; a run keeps it as it was."
 
 
 def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: Path) -> bytes:
     """Raises Unmade as `deliver` does, and then keeps the file at `broken(path)`."""
-    converted = mode.convert(model, data.train)
+    content = converted(mode, model, data.train)
     pictures = data.train if len(data.train) else data.test  # an import may have none to train on
     batches = list(pictures.inputs(pictures.sample(_COMPARED)))
-    with _kept_if_broken(converted, path):
-        mode.check(File(converted), by_kernels(unquantised(model)))
-        _require_kept(promises, File(converted), path)
-        answers = runnable(converted, path.name).logits(batches)
+    with blamed(mode), _kept_if_broken(content, path):
+        mode.check(File(content), by_kernels(unquantised(model)))
+        _require_kept(promises, File(content), path)
+        answers = runnable(content, path.name).logits(batches)
+        if answers.shape[1] != len(data.classes):
+            raise UserError(
+                f"{path.name} answers with {answers.shape[1]} numbers, not one for each of the "
+                f"{len(data.classes)} classes.",
+                "Convert the whole network.",
+            )
 
     def keeps(content: bytes) -> bool:
         if any(promise.shortfall(File(content)) for promise in promises):
@@ -44,7 +53,7 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
             say(f"warning: {mode.stem}: a rewrite for its target would change answers; left out")
         return alike
 
-    made = lowered(converted, mode.target, keeps)
+    made = lowered(content, mode.target, keeps)
     with _kept_if_broken(made, path):
         Mode.check(mode, File(made))
         if lack := refused(File(made), mode.target):
@@ -53,6 +62,37 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
                 f"Leave out `export.{mode.key}.target`, or choose another mode or network.",
             )
     return made
+
+
+def converted(mode: Mode, model: Any, examples: Examples) -> bytes:
+    """A mode's file, not looked into. Raises Unmade where one of users' own gives none."""
+    with blamed(mode):
+        content = mode.convert(model, examples)
+    if not mode.file:
+        return content
+    if not isinstance(content, bytes | bytearray | memoryview):
+        found = type(content).__name__
+        raise Unmade(f"{mode.stem}: its `convert` gives {found}, not the bytes of a file.", _OWN)
+    try:
+        File(bytes(content)).check()
+    except Damage as error:
+        problem = f"{mode.stem}: what its `convert` gives is no TFLite file, or damaged: {error}."
+        raise Unmade(problem, _OWN) from error
+    return bytes(content)
+
+
+@contextlib.contextmanager
+def blamed(mode: Mode) -> Iterator[None]:
+    """Whatever goes wrong in a mode of users' own becomes Unmade: it costs its own file alone."""
+    try:
+        yield
+    except Exception as error:
+        if not mode.file or isinstance(error, Unmade):
+            raise
+        if isinstance(error, UserError):
+            raise Unmade(error.problem, error.hint) from error
+        place = own.blame(error) or f"{mode.stem}: {first_line(error)}"
+        raise Unmade(f"{place}.", _OWN) from error
 
 
 def broken(path: Path) -> Path:
@@ -72,7 +112,13 @@ def _kept_if_broken(content: bytes, path: Path) -> Iterator[None]:
 def _require_kept(promises: Sequence[Promise], file: File, path: Path) -> None:
     """Raises UserError where a file is not what the stages promise."""
     for promise in promises:
-        if lack := promise.shortfall(file):
+        try:
+            lack = promise.shortfall(file)
+        except Exception as error:
+            if place := own.blame(error):
+                raise UserError(f"{place}.", _OWN) from error
+            raise
+        if lack:
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tflite_light import recipe as recipes
 from tflite_light.compress import Plan, Stage
+from tflite_light.graph.copied import in_precision
 from tflite_light.measure.kernels import kernels
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
@@ -50,11 +51,14 @@ class Row:
 def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """Each stage with its plan for the untrained model that the stages before it leave.
 
-    Raises UserError where a stage cannot keep its promise, or a mode names layers that are not
-    there when all stages are done.
+    Raises UserError where a stage cannot keep its promise, a mode names layers that are not there
+    when all stages are done, or the network cannot compute in the recipe's precision.
     """
+    if recipe.train and recipe.train.precision != "float32":
+        in_precision(model, recipe.train.precision)
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
+        chain.promised(stage, plan)
         step = Step(stage, model, plan)
         yield step
         model = step.model if stage.yields == "quantised" else step.result

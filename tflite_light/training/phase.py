@@ -163,14 +163,16 @@ def _set_batch_norm_momentum(model: Any, momentum: float | None, steps: int) -> 
 
 
 def _weighed(batches: Any, data: Data) -> Any:
-    """Each picture has the weight of its class; Keras' own `class_weight` is for one device."""
+    """Each picture has the weight of its class, a mixture those of its classes by their shares;
+    Keras' own `class_weight` is for one device and knows no shares."""
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
     weights = [len(data.train) / (len(counts) * int(count)) for count in counts]
-    # Behind the labels may stand a teacher's answers, and what marks outliers: they weigh 1.
-    table = tf.constant([*weights, *[1.0] * (len(counts) + 1)], tf.float32)
+    table = tf.constant(weights, tf.float32)
 
     def weigh(inputs: Any, targets: Any) -> tuple[Any, Any, Any]:
-        return inputs, targets, tf.gather(table, tf.argmax(targets, axis=1))
+        shares = targets[:, : len(weights)]  # behind them: a teacher's answers, marks of outliers
+        strange = 1 - tf.reduce_sum(shares, axis=1)  # which is of no class, and weighs 1
+        return inputs, targets, tf.reduce_sum(shares * table, axis=1) + strange
 
     return batches.map(weigh)
 
