@@ -507,7 +507,7 @@ def test_a_file_of_another_run_among_the_exports_is_refused(copy: Path, call: Ca
     (run / "metrics.json").write_text(json.dumps({**metrics, "rows": list(rows.values())}))
     told = complaint(call("evaluate", run))
     assert "int8.tflite is not this run's: metrics.json records another network" in told
-    assert f"hint: Write the files again with `tflite-light export {run}`." in told
+    assert f"hint: Write it again with `tflite-light export {run} --int8`." in told
     (run / "metrics.json").write_text("{}")
     before = (run / "exports" / "int8.json").stat().st_mtime_ns
     for command in ("evaluate", "export"):

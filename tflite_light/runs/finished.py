@@ -1,9 +1,9 @@
 """A finished run again: other files of it, and its accuracy on the same or other pictures."""
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 
 from tflite_light import files
 from tflite_light.contract import Contract
@@ -23,6 +23,7 @@ from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, re
 from tflite_light.runs.folder import Run, open_run, require_finished
 from tflite_light.runs.measuring import measure_phase
 from tflite_light.runs.replacing import packed_beside, require_replaceable
+from tflite_light.sockets import names
 
 
 def export(
@@ -75,9 +76,8 @@ def _exported(
         pictures,
         chain.promises(run),
         run.recipe.license,
+        None if out else run.write_rows,  # a file without its row would be taken for another run's
     )
-    if not out:
-        run.write_rows(list(rows.values()))
     require_made(unmade, rows)
     return rows
 
@@ -165,7 +165,9 @@ def require_own(run: Run, path: Path, agreed: Contract) -> None:
     elif path.stem not in exported or exported[path.stem] not in (None, network):
         problem = "metrics.json records another network, or none"
     if problem:
+        known = [mode for mode in run.recipe.possible_modes() if mode.key in names("export")]
+        kinds = [f"--{mode.key}" for mode in known if mode.stem == path.stem]
+        command = shlex.join(["tflite-light", "export", str(run.folder), *kinds])
         raise UserError(
-            f"{path} is not this run's: {problem}.",
-            f"Write the files again with `tflite-light export {quote(str(run.folder))}`.",
+            f"{path} is not this run's: {problem}.", f"Write it again with `{command}`."
         )
