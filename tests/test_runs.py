@@ -120,6 +120,15 @@ def test_one_run_is_shown_by_name_or_path(runs: Path, call: Call) -> None:
     assert message.startswith("run none does not exist.\nhint: `tflite-light runs --runs runs`")
 
 
+def test_a_file_that_is_gone_is_no_run_s_best(runs: Path, call: Call) -> None:
+    best = listed()["done"]["best_file"]
+    (other,) = {"float32", "int8"} - {best}
+    (runs / f"done/exports/{best}.tflite").unlink()
+    assert listed()["done"]["best_file"] == other
+    shown = call("runs", "show", "done").stdout
+    assert f"files     {other}.tflite\nmissing   {best}.tflite\n" in shown
+
+
 def test_a_renamed_run_is_measured_as_before(runs: Path, call: Call) -> None:
     assert call("runs", "rename", "done", "Ü 2").stdout == "runs/Ü 2 it is\n"
     assert not (runs / "done").exists()

@@ -112,9 +112,13 @@ def evaluate(
     for phase, model in zip(run.phases, chain.models(run), strict=True):
         row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
-    for mode in recipe.possible_modes():
+    known = [*run.exported()]  # files in the order in which they were measured before
+    modes = {mode.stem: mode for mode in recipe.possible_modes()}
+    for mode in sorted(modes.values(), key=lambda mode: [*known, mode.stem].index(mode.stem)):
         path = run.export_path(mode.stem)
         if not path.exists():
+            if mode.stem in known:
+                say(f"{path} is missing, so not measured: `{_again(run, path)}` writes it again")
             continue
         predictor, agreed = open_file(path)
         require_own(run, path, agreed)
@@ -165,9 +169,13 @@ def require_own(run: Run, path: Path, agreed: Contract) -> None:
     elif path.stem not in exported or exported[path.stem] not in (None, network):
         problem = "metrics.json records another network, or none"
     if problem:
-        known = [mode for mode in run.recipe.possible_modes() if mode.key in names("export")]
-        kinds = [f"--{mode.key}" for mode in known if mode.stem == path.stem]
-        command = shlex.join(["tflite-light", "export", str(run.folder), *kinds])
         raise UserError(
-            f"{path} is not this run's: {problem}.", f"Write it again with `{command}`."
+            f"{path} is not this run's: {problem}.", f"Write it again with `{_again(run, path)}`."
         )
+
+
+def _again(run: Run, path: Path) -> str:
+    """What writes a file of a run again."""
+    known = [mode for mode in run.recipe.possible_modes() if mode.key in names("export")]
+    kinds = [f"--{mode.key}" for mode in known if mode.stem == path.stem]
+    return shlex.join(["tflite-light", "export", str(run.folder), *kinds])
