@@ -205,6 +205,12 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
         path.unlink()
     message = refuse(sorted_)
     assert "class 'sign1' has 20 pictures, none of them in test.\nhint: Sort some into" in message
+    for part in ("val", "test"):
+        half = tmp_path / f"without_{part}"
+        shutil.copytree(photos, half / "train")
+        (half / part).mkdir()
+        lacking = f"data {half} has no picture in {part}."
+        assert refuse(half) == f"{lacking}\nhint: Put some of each class there."
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     (tmp_path / "hollow" / "b").mkdir()
     assert "holds 2 class folders without a picture" in refuse(tmp_path / "hollow")
