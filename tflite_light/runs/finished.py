@@ -152,10 +152,10 @@ def _measured(run: Run, source: Source) -> dict[str, Pictures]:
             f"{source.where} has other pictures than {run.folder} was trained on: its part test is "
             "measured on, of which a few may have been trained on"
         )
-        found = {"test": labelled(source, run.classes, "test")}
+        found = {"test": labelled(run.folder, source, run.classes, "test")}
         strange = source.outlier_parts.get("test")
     else:
-        found = {"test": labelled(source, run.classes)}
+        found = {"test": labelled(run.folder, source, run.classes)}
         strange = source.measured(outliers=True)
     return found | ({outlier_part("test"): strange} if strange else {})
 
