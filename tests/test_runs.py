@@ -370,6 +370,19 @@ def test_resume_finds_the_run_of_the_recipe_that_is_asked_for(runs: Path, call: 
             finding.to_resume(Path("half"), "half", runs, asked)
 
 
+def test_resume_names_the_run_that_has_another_name(runs: Path, call: Call) -> None:
+    asked = recipes.load(runs / "half" / "recipe.yaml")
+    with pytest.raises(UserError) as caught:
+        finding.to_resume(Path("tiny.yaml"), "tiny", runs, asked)
+    assert str(caught.value) == (
+        "nothing to resume: no unfinished run of tiny in runs.\n"
+        "hint: runs/half is one of this recipe: `tflite-light train runs/half --resume`"
+    )
+    (runs / "half/metrics.json").write_text("{}")
+    with pytest.raises(UserError, match=r"hint: Start one without `--resume`."):
+        finding.to_resume(Path("tiny.yaml"), "tiny", runs, asked)
+
+
 def test_a_run_s_name_may_hold_a_dot(runs: Path, call: Call, tmp_path: Path) -> None:
     (runs / "done").rename(runs / "v1.2")
     made = as_json(call("train", "runs/v1.2", "--set", "train.epochs=1", "--json"))
