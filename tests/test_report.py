@@ -161,7 +161,7 @@ def test_a_page_takes_no_other_file_s_name(home: Path, run: Path, call: Call) ->
         named = Path(out).with_suffix(".html")
         assert told == f"{out} is no name for a page of HTML.\nhint: Name it {named}.\n"
     told = complaint(call("report", "a.html", "--data", home / "photos", "--force"))
-    assert told == "a.html is what is reported.\nhint: Name another file by `-o`.\n"
+    assert told == "a.html is the file that is read.\nhint: Name another file by `-o`.\n"
     for source, copy in kept.items():
         assert Path(copy).read_bytes() == (run / source).read_bytes()
 

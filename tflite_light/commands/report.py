@@ -10,6 +10,7 @@ from tflite_light.commands._options import (
     force_option,
     reports,
     require_free,
+    require_other,
     require_there,
     strangers_option,
 )
@@ -77,5 +78,4 @@ def _require_page(out: Path, target: Path) -> None:
     if out.suffix.lower() not in (".html", ".htm"):
         hint = f"Name it {out.with_suffix('.html')}." if out.name else "Name it page.html, say."
         raise UserError(f"{out} is no name for a page of HTML.", hint)
-    if out.resolve() == target.resolve():
-        raise UserError(f"{out} is what is reported.", "Name another file by `-o`.")
+    require_other(out, target)
