@@ -137,3 +137,13 @@ def test_a_file_without_rights_is_named_with_what_to_do() -> None:
     assert found
     assert found.problem == "cannot use runs/tiny/.lock: Permission denied."
     assert found.hint == "Give yourself the right to read and write there, or work on a copy."
+
+
+def test_an_empty_argument_is_no_path(call: Call, tiny: Path) -> None:
+    """Of a variable that is not set; it was taken for the folder where the command is typed."""
+    hint = "hint: Is it that of a variable which is not set? This folder is `.`.\n"
+    for option in (["--runs", ""], ["--runs="]):
+        told = complaint(call("train", tiny, "--set", "seed=", *option))
+        assert told == f"the value of `--runs` is empty.\n{hint}"
+    assert complaint(call("runs", "show", "")) == f"an argument is empty.\n{hint}"
+    assert [path.name for path in tiny.parent.iterdir()] == ["tiny.yaml"]

@@ -5,6 +5,7 @@ import errno
 import gc
 import importlib
 import io
+import itertools
 import os
 import pkgutil
 import sys
@@ -46,6 +47,20 @@ class Cli(click.Group):
         found: click.Command = file.command
         found.name = name
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UserError where an argument is empty: as a path it would be the folder where the
+        command is typed."""
+        for before, one in itertools.pairwise(args):
+            joined = one.startswith("--") and "=" in one
+            name, _, value = one.partition("=") if joined else (before, "", one)
+            if not value:
+                whose = f"the value of `{name}`" if name.startswith("-") else "an argument"
+                hint = "Is it that of a variable which is not set? This folder is `.`."
+                raise UserError(f"{whose} is empty.", hint)
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
