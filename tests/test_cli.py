@@ -147,3 +147,13 @@ def test_an_empty_argument_is_no_path(call: Call, tiny: Path) -> None:
         assert told == f"the value of `--runs` is empty.\n{hint}"
     assert complaint(call("runs", "show", "")) == f"an argument is empty.\n{hint}"
     assert [path.name for path in tiny.parent.iterdir()] == ["tiny.yaml"]
+
+
+def test_an_option_of_one_value_is_given_once(call: Call, tiny: Path) -> None:
+    """The last was taken, and the others never said."""
+    told = complaint(call("show", tiny, "-o", "a.png", "-ob.png"))
+    assert told == "`-o` is given more than once.\nhint: It takes one: leave out others.\n"
+    told = complaint(call("train", tiny, "--runs", "a", "--runs=b"))
+    assert told.startswith("`--runs` is given more than once.")
+    asked = ("--set", "seed=1", "--set", "train.epochs=2", "--json", "--json")
+    assert call("check", tiny, *asked).exit_code == 0

@@ -9,6 +9,7 @@ import itertools
 import os
 import pkgutil
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -51,16 +52,12 @@ class Cli(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises UserError where an argument is empty: as a path it would be the folder where the
-        command is typed."""
-        for before, one in itertools.pairwise(args):
-            joined = one.startswith("--") and "=" in one
-            name, _, value = one.partition("=") if joined else (before, "", one)
-            if not value:
-                whose = f"the value of `{name}`" if name.startswith("-") else "an argument"
-                hint = "Is it that of a variable which is not set? This folder is `.`."
-                raise UserError(f"{whose} is empty.", hint)
-        return super().resolve_command(ctx, args)
+        """Raises UserError where an argument is empty, or an option is given twice."""
+        _require_filled(args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if command:
+            _require_once(click.Context(command, ctx, name, resilient_parsing=True), rest)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -74,6 +71,28 @@ class Cli(click.Group):
                 raise
             click.echo(f"error: {known}", err=True)
             ctx.exit(2)
+
+
+def _require_filled(args: Sequence[str]) -> None:
+    """An empty path would be the folder where the command is typed."""
+    for before, one in itertools.pairwise(args):
+        joined = one.startswith("--") and "=" in one
+        name, _, value = one.partition("=") if joined else (before, "", one)
+        if not value:
+            whose = f"the value of `{name}`" if name.startswith("-") else "an argument"
+            hint = "Is it that of a variable which is not set? This folder is `.`."
+            raise UserError(f"{whose} is empty.", hint)
+
+
+def _require_once(context: click.Context, args: Sequence[str]) -> None:
+    """Click would take the last of several values without a word."""
+    *_, given = context.command.make_parser(context).parse_args([*args])
+    options = [one for one in given if isinstance(one, click.Option)]
+    single = [one for one in options if not (one.multiple or one.is_flag or one.count)]
+    for one in single:
+        if single.count(one) > 1:
+            name = max(one.opts, key=len)
+            raise UserError(f"`{name}` is given more than once.", "It takes one: leave out others.")
 
 
 def explained(error: Exception) -> UserError | None:
