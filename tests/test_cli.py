@@ -139,13 +139,15 @@ def test_a_file_without_rights_is_named_with_what_to_do() -> None:
     assert found.hint == "Give yourself the right to read and write there, or work on a copy."
 
 
-def test_an_empty_argument_is_no_path(call: Call, tiny: Path) -> None:
-    """Of a variable that is not set; it was taken for the folder where the command is typed."""
-    hint = "hint: Is it that of a variable which is not set? This folder is `.`.\n"
+def test_an_empty_path_is_not_the_working_folder(call: Call, tiny: Path) -> None:
+    """As of a variable that is not set."""
+    hint = "hint: Is it of a variable that is not set? The folder where you are is `.`.\n"
     for option in (["--runs", ""], ["--runs="]):
         told = complaint(call("train", tiny, "--set", "seed=", *option))
-        assert told == f"the value of `--runs` is empty.\n{hint}"
-    assert complaint(call("runs", "show", "")) == f"an argument is empty.\n{hint}"
+        assert told == f"`--runs` is empty.\n{hint}"
+    assert complaint(call("check", "")) == f"`RECIPE` is empty.\n{hint}"
+    assert complaint(call("compare", tiny, "")).endswith(f" is empty.\n{hint}")
+    assert "the folder's name is empty." in complaint(call("pack-data", tiny, "-o", ""))
     assert [path.name for path in tiny.parent.iterdir()] == ["tiny.yaml"]
 
 

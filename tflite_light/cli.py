@@ -5,7 +5,6 @@ import errno
 import gc
 import importlib
 import io
-import itertools
 import os
 import pkgutil
 import sys
@@ -52,11 +51,10 @@ class Cli(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises UserError where an argument is empty, or an option is given twice."""
-        _require_filled(args)
+        """Raises UserError where a path is empty, or an option is given twice."""
         name, command, rest = super().resolve_command(ctx, args)
         if command:
-            _require_once(click.Context(command, ctx, name, resilient_parsing=True), rest)
+            _require_clear(click.Context(command, ctx, name, resilient_parsing=True), rest)
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -73,25 +71,23 @@ class Cli(click.Group):
             ctx.exit(2)
 
 
-def _require_filled(args: Sequence[str]) -> None:
-    """An empty path would be the folder where the command is typed."""
-    for before, one in itertools.pairwise(args):
-        joined = one.startswith("--") and "=" in one
-        name, _, value = one.partition("=") if joined else (before, "", one)
-        if not value:
-            whose = f"the value of `{name}`" if name.startswith("-") else "an argument"
-            hint = "Is it that of a variable which is not set? This folder is `.`."
-            raise UserError(f"{whose} is empty.", hint)
-
-
-def _require_once(context: click.Context, args: Sequence[str]) -> None:
-    """Click would take the last of several values without a word."""
-    *_, given = context.command.make_parser(context).parse_args([*args])
+def _require_clear(context: click.Context, args: Sequence[str]) -> None:
+    """An empty path would be the folder where the command is typed, and of several values of an
+    option click would take the last without a word."""
+    found, _, given = context.command.make_parser(context).parse_args([*args])
+    for one in given:
+        value = found.get(one.name or "")
+        values = value if isinstance(value, tuple | list) else [value]
+        if isinstance(one.type, click.Path) and "" in values:
+            raise UserError(
+                f"{one.get_error_hint(context)} is empty.".replace("'", "`"),
+                "Is it of a variable that is not set? The folder where you are is `.`.",
+            )
     options = [one for one in given if isinstance(one, click.Option)]
     single = [one for one in options if not (one.multiple or one.is_flag or one.count)]
-    for one in single:
-        if single.count(one) > 1:
-            name = max(one.opts, key=len)
+    for option in single:
+        if single.count(option) > 1:
+            name = max(option.opts, key=len)
             raise UserError(f"`{name}` is given more than once.", "It takes one: leave out others.")
 
 

@@ -46,6 +46,8 @@ def pack(recipe: Recipe, folder: str) -> Packed:
 
     The index is written last: without it the folder is no finished pack.
     """
+    if not folder:
+        raise UserError("the folder's name is empty.", "Give `-o` a new folder.")
     folder = folder.rstrip("/") or "/"
     _require_new(folder)
     data = recipe.source.load(recipe.image)
