@@ -137,3 +137,25 @@ def test_a_file_without_rights_is_named_with_what_to_do() -> None:
     assert found
     assert found.problem == "cannot use runs/tiny/.lock: Permission denied."
     assert found.hint == "Give yourself the right to read and write there, or work on a copy."
+
+
+def test_an_empty_path_is_not_the_working_folder(call: Call, tiny: Path) -> None:
+    """As of a variable that is not set."""
+    hint = "hint: Is it of a variable that is not set? The folder where you are is `.`.\n"
+    for option in (["--runs", ""], ["--runs="]):
+        told = complaint(call("train", tiny, "--set", "seed=", *option))
+        assert told == f"`--runs` is empty.\n{hint}"
+    assert complaint(call("check", "")) == f"`RECIPE` is empty.\n{hint}"
+    assert complaint(call("compare", tiny, "")).endswith(f" is empty.\n{hint}")
+    assert "the folder's name is empty." in complaint(call("pack-data", tiny, "-o", ""))
+    assert [path.name for path in tiny.parent.iterdir()] == ["tiny.yaml"]
+
+
+def test_an_option_of_one_value_is_given_once(call: Call, tiny: Path) -> None:
+    """The last was taken, and the others never said."""
+    told = complaint(call("show", tiny, "-o", "a.png", "-ob.png"))
+    assert told == "`-o` is given more than once.\nhint: It takes one: leave out others.\n"
+    told = complaint(call("train", tiny, "--runs", "a", "--runs=b"))
+    assert told.startswith("`--runs` is given more than once.")
+    asked = ("--set", "seed=1", "--set", "train.epochs=2", "--json", "--json")
+    assert call("check", tiny, *asked).exit_code == 0

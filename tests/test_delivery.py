@@ -62,12 +62,36 @@ def test_a_file_that_breaks_a_promise_is_kept_under_another_name(run: Path, call
     assert not (exports / "int8.broken.tflite").exists()
 
 
+def test_an_export_that_is_stopped_leaves_a_run_that_is_whole(
+    run: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver = delivery.deliver
+
+    def stopped(mode: Any, *given: Any) -> Any:
+        if mode.key == "float16":
+            raise KeyboardInterrupt
+        return deliver(mode, *given)
+
+    monkeypatch.setattr(delivery, "deliver", stopped)
+    assert call("export", run, "--float16", "--dynamic_range").exit_code == 1
+    rows = {row["name"]: row for row in json.loads((run / "metrics.json").read_text())["rows"]}
+    agreed = json.loads((run / "exports" / "dynamic_range.json").read_text())
+    assert rows["dynamic_range"]["sha256"] == agreed["flatbuffer"]["sha256"]
+    shown = as_json(call("evaluate", run, "--json"))["rows"]
+    files_ = ["float32", "int8", "dynamic_range"]  # as metrics.json has them
+    assert [row["name"] for row in shown if row["size_bytes"]] == files_
+    assert [row["paired"]["against"] for row in shown if row["paired"]] == ["float32", "float32"]
+
+
 def test_a_broken_file_answers_for_no_run(run: Path, call: Call) -> None:
     exports = run / "exports"
     picture = next((exports / "int8_golden").iterdir())
     (exports / "int8.tflite").rename(exports / "int8.broken.tflite")
     assert "float32.tflite answers" in call("predict", run, picture).stderr
-    names = [row["name"] for row in as_json(call("evaluate", run, "--json"))["rows"]]
+    found = call("evaluate", run, "--json")
+    again = f"`tflite-light export {run} --int8` writes it again\n"
+    assert f"{exports / 'int8.tflite'} is missing, so not measured: {again}" in found.stderr
+    names = [row["name"] for row in as_json(found)["rows"]]
     assert names == ["fit", "prune", "qat", "float32"]
     (exports / "float32.tflite").unlink()
     assert "is not a run with exported files" in complaint(call("predict", run, picture))

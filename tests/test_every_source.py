@@ -39,6 +39,7 @@ from tflite_light.runs.evaluating import labelled, source_at
 from tflite_light.sockets import load, names
 from tflite_light.stack import tf
 
+MODEL = Path("my.tflite")
 NOBODY = 65534  # a user without rights
 
 
@@ -205,6 +206,12 @@ def test_unfit_folders_are_refused(photos: Path, tmp_path: Path) -> None:
         path.unlink()
     message = refuse(sorted_)
     assert "class 'sign1' has 20 pictures, none of them in test.\nhint: Sort some into" in message
+    for part in ("val", "test"):
+        half = tmp_path / f"without_{part}"
+        shutil.copytree(photos, half / "train")
+        (half / part).mkdir()
+        lacking = f"data {half} has no picture in {part}."
+        assert refuse(half) == f"{lacking}\nhint: Put some of each class there."
     (tmp_path / "hollow" / "a").mkdir(parents=True)
     (tmp_path / "hollow" / "b").mkdir()
     assert "holds 2 class folders without a picture" in refuse(tmp_path / "hollow")
@@ -719,7 +726,7 @@ def test_what_a_source_names_and_is_not_there_is_reported_without_reading(tmp_pa
 
 def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -> None:
     """Folders and tables, by the sources' own rules; what was perhaps trained on is called so."""
-    pictures = labelled(source_at(photos, False), ["sign2", "other", "sign1", "sign0"])
+    pictures = labelled(MODEL, source_at(photos, False), ["sign2", "other", "sign1", "sign0"])
     assert Counter(pictures.labels) == {0: 20, 2: 20, 3: 20}
     assert pictures.kind == "test or training pictures"
     shutil.copytree(photos, tmp_path / "set" / "train")
@@ -729,16 +736,16 @@ def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -
     with pytest.raises(
         UserError, match=r"(?s)1 file that is no JPEG.*`--skip-strangers` of evaluate"
     ):
-        labelled(source_at(tmp_path / "set", False), labels)
-    pictures = labelled(source_at(tmp_path / "set", True), labels)
+        labelled(MODEL, source_at(tmp_path / "set", False), labels)
+    pictures = labelled(MODEL, source_at(tmp_path / "set", True), labels)
     assert (pictures.labels, pictures.kind) == ([1] * 20, "test pictures")
     table = write_table(photos, "path;label", "{};{}")["path"]
-    assert len(labelled(source_at(Path(table), False), labels)) == 60
+    assert len(labelled(MODEL, source_at(Path(table), False), labels)) == 60
     shutil.copytree(photos, tmp_path / "alone" / "test")
-    assert labelled(source_at(tmp_path / "alone", False), labels).kind == "test pictures"
+    assert labelled(MODEL, source_at(tmp_path / "alone", False), labels).kind == "test pictures"
     shutil.copytree(photos, tmp_path / "only" / "train")
     with pytest.raises(UserError, match="has train alone"):
-        labelled(source_at(tmp_path / "only", False), labels)
+        labelled(MODEL, source_at(tmp_path / "only", False), labels)
     with pytest.raises(UserError, match="does not exist"):
         source_at(tmp_path / "none", False)
 
@@ -746,11 +753,11 @@ def test_a_file_is_measured_on_what_a_path_holds(photos: Path, tmp_path: Path) -
 def test_a_files_labels_are_matched_by_name_where_that_is_clear(photos: Path) -> None:
     (photos / "sign0").rename(photos / "café")
     labels = [unicodedata.normalize("NFD", "café"), "sign1", "sign2", "sign2"]
-    with pytest.raises(UserError, match="labels 2 and 3 are both 'sign2'"):
-        labelled(source_at(photos, False), labels)
+    with pytest.raises(UserError, match=r"labels 2 and 3 of my\.tflite are both 'sign2'"):
+        labelled(MODEL, source_at(photos, False), labels)
     with pytest.raises(UserError, match=r"sign2 is more than one class: write sign2 \(2\) or"):
-        labelled(source_at(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
-    assert set(labelled(source_at(photos, False), labels[:3]).labels) == {0, 1, 2}
+        labelled(MODEL, source_at(photos, False), [*labels[:2], "sign2 (2)", "sign2 (3)"])
+    assert set(labelled(MODEL, source_at(photos, False), labels[:3]).labels) == {0, 1, 2}
 
 
 def test_classes_that_look_alike_are_said(photos: Path, capsys: Any) -> None:

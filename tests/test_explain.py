@@ -2,7 +2,9 @@
 
 import functools
 import gzip
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -429,6 +431,26 @@ def test_a_network_a_little_later_in_its_training_is_another(
         weight.assign(weight * tf.random.stateless_uniform(weight.shape, (0, 1), 0.8, 1.2))
     with pytest.raises(UserError, match=r"other weights than this network: 0\.[0-7]\d of them"):
         matched(mode.rounded_from(network, examples), content)
+
+
+def test_a_recipe_that_is_still_to_be_trained_is_refused(run: Path, call: Call) -> None:
+    """It has the same signs as the run that began with it, and every figure would be nonsense."""
+    recipe, file = run.parent.parent / "tiny.yaml", run / "exports/int8.tflite"
+    shutil.copy(file, "moved.tflite")
+    own = os.path.relpath(run)
+    for given, named in ((file, own), (Path("moved.tflite"), "runs/NAME")):
+        assert complaint(call("explain", given, "--against", recipe)) == (
+            f"{recipe} has no weights before it is trained, and {given} is compared with what it "
+            f"was exported from.\nhint: Give the run: `--against {named}`.\n"
+        )
+
+
+def test_where_no_layer_has_to_be_in_float_none_is_named(run: Path, call: Call) -> None:
+    command = ("explain", run / "exports/int8.tflite", "--against", run, "--fix")
+    assert complaint(call(*command, "nan")).startswith("fix is nan: no number of points, 0 to 100.")
+    shown = call(*command, "100").stdout
+    assert "no layer in float is needed; int8_fixed.yaml has it so." in shown
+    assert "Kept in float by" not in shown
 
 
 def test_a_file_is_of_the_mode_whose_name_is_longest(tmp_path: Path) -> None:

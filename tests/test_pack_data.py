@@ -71,6 +71,10 @@ def test_packed_pictures_are_the_recipe_s_to_the_bit(
     assert complaint(call("pack-data", "recipe.yaml", "-o", where)) == (
         f"{where} is not empty.\nhint: Give `-o` a new folder.\n"
     )
+    tf.io.gfile.remove(f"{where}/{shards.INDEX}")
+    assert complaint(call("pack-data", "recipe.yaml", "-o", where)).startswith(
+        f"{where} has shards without index.npz, as where packing was stopped.\nhint: Remove them"
+    )
 
 
 def test_outliers_are_packed_as_outliers(call: Call, photos: Path, tmp_path: Path) -> None:

@@ -283,6 +283,12 @@ def test_a_packed_file_is_not_unpacked_onto_itself(call: Call, tmp_path: Path) -
         assert message.startswith(
             "small.bin does not end in .packed.\nhint: Name the .tflite by `-o`."
         )
+    before = Path("small.bin").read_bytes()
+    for command, file in (("unpack", "small.bin"), ("pack", "a.tflite")):
+        message = complaint(call(command, file, "-o", file, "--force"))
+        assert message == f"{file} is the file that is read.\nhint: Name another file by `-o`.\n"
+    assert Path("small.bin").read_bytes() == before
+    assert Path("a.tflite").read_bytes() == FILES["plain"]
 
 
 def test_damage_writes_nothing(call: Call, tmp_path: Path) -> None:

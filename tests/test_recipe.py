@@ -62,6 +62,13 @@ MISTAKES = [
     ("model: tiny\ndata: synthetic\nimage: {mean: [1, 2, 3, 4]}", "image.mean: has too many values"),
     ("model: tiny\ndata: synthetic\nimage: {mean: red}", "image.mean: needs a list of values"),
     ("model: tiny\ndata: synthetic\nimage: {std: 0}", "image.std.0: Input should be greater than 0"),
+    *(
+        (
+            f"model: tiny\ndata: synthetic\nimage: {{{field}}}",
+            "image: mean and std are of pixels of 0..255, of which nothing is left beyond 10000",
+        )
+        for field in ("mean: -1.0e30", "std: [1, 1, 1.0e300]")
+    ),
     ("model: tiny\ndata: synthetic\nimage: {size: 16}", "image.size: Input should be greater than or equal to 32"),
     ("model: tiny\ndata: synthetic\naugment: {mixup: 1e-308}", "augment.mixup: Input should be greater than or equal to 0.000001"),
     ("model: tiny\ndata: synthetic\naugment: {cutmix: 1e-308}", "augment.cutmix: Input should be greater than or equal to 0.000001"),

@@ -148,8 +148,22 @@ def test_what_cannot_be_reported_is_said(run: Path, call: Call) -> None:
     file = run / "exports" / "int8.tflite"
     assert "missing option `--data`" in complaint(call("report", file))
     assert "nowhere does not exist" in complaint(call("report", "nowhere"))
-    Path("there").mkdir()
-    assert "there exists already." in complaint(call("report", run, "-o", "there"))
+    Path("there.html").mkdir()
+    assert "there.html exists already." in complaint(call("report", run, "-o", "there.html"))
+
+
+def test_a_page_takes_no_other_file_s_name(home: Path, run: Path, call: Call) -> None:
+    kept = {"recipe.yaml": "a.yaml", "exports/int8.tflite": "a.html"}
+    for source, copy in kept.items():
+        shutil.copy(run / source, copy)
+    for out in ("a.yaml", "noext"):
+        told = complaint(call("report", run, "-o", out, "--force"))
+        named = Path(out).with_suffix(".html")
+        assert told == f"{out} is no name for a page of HTML.\nhint: Name it {named}.\n"
+    told = complaint(call("report", "a.html", "--data", home / "photos", "--force"))
+    assert told == "a.html is the file that is read.\nhint: Name another file by `-o`.\n"
+    for source, copy in kept.items():
+        assert Path(copy).read_bytes() == (run / source).read_bytes()
 
 
 def test_a_page_is_written_over_only_when_asked(home: Path, run: Path, call: Call) -> None:

@@ -120,6 +120,15 @@ def test_one_run_is_shown_by_name_or_path(runs: Path, call: Call) -> None:
     assert message.startswith("run none does not exist.\nhint: `tflite-light runs --runs runs`")
 
 
+def test_a_file_that_is_gone_is_no_run_s_best(runs: Path, call: Call) -> None:
+    best = listed()["done"]["best_file"]
+    (other,) = {"float32", "int8"} - {best}
+    (runs / f"done/exports/{best}.tflite").unlink()
+    assert listed()["done"]["best_file"] == other
+    shown = call("runs", "show", "done").stdout
+    assert f"files     {other}.tflite\nmissing   {best}.tflite\n" in shown
+
+
 def test_a_renamed_run_is_measured_as_before(runs: Path, call: Call) -> None:
     assert call("runs", "rename", "done", "Ü 2").stdout == "runs/Ü 2 it is\n"
     assert not (runs / "done").exists()
@@ -359,6 +368,19 @@ def test_resume_finds_the_run_of_the_recipe_that_is_asked_for(runs: Path, call: 
         (runs / "half" / "metrics.json").touch()
         with pytest.raises(UserError, match="half-3 was started with another recipe: train"):
             finding.to_resume(Path("half"), "half", runs, asked)
+
+
+def test_resume_names_the_run_that_has_another_name(runs: Path, call: Call) -> None:
+    asked = recipes.load(runs / "half" / "recipe.yaml")
+    with pytest.raises(UserError) as caught:
+        finding.to_resume(Path("tiny.yaml"), "tiny", runs, asked)
+    assert str(caught.value) == (
+        "nothing to resume: no unfinished run of tiny in runs.\n"
+        "hint: runs/half is one of this recipe: `tflite-light train runs/half --resume`"
+    )
+    (runs / "half/metrics.json").write_text("{}")
+    with pytest.raises(UserError, match=r"hint: Start one without `--resume`."):
+        finding.to_resume(Path("tiny.yaml"), "tiny", runs, asked)
 
 
 def test_a_run_s_name_may_hold_a_dot(runs: Path, call: Call, tmp_path: Path) -> None:

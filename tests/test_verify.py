@@ -258,6 +258,30 @@ def test_zero_has_no_sign_that_matters(home: Path, tmp_path: Path, call: Call) -
     assert as_json(call("verify", model, "--inputs", folder, "--json"))["passed"]
 
 
+def test_inputs_that_are_not_given_and_files_of_no_picture_are_said(
+    home: Path, tmp_path: Path, call: Call
+) -> None:
+    model = home / "app" / "signs_int8.tflite"
+    folder = dump(model, tmp_path / "inputs")
+    assert "golden picture" not in call("verify", model, "--inputs", folder).stderr
+    for number in range(2, 8):
+        (folder / f"{number}.npy").unlink()
+    (folder / "1.npy").rename(folder / "01.npy")
+    found = call("verify", model, "--inputs", folder)
+    assert found.exit_code == 0
+    pictures = ", ".join(f"{number}.png" for number in range(1, 8))
+    assert found.stderr.splitlines()[-2:] == [
+        f"{folder} has inputs of 1 of 8 golden pictures: none of {pictures}",
+        f"01.npy in {folder} belongs to no golden picture",
+    ]
+    (folder / "0.bin").write_bytes(b"")
+    message = complaint(call("verify", model, "--inputs", folder))
+    assert message == (
+        f"{folder} has 0.npy and 0.bin, both for signs_int8_golden/0.png.\n"
+        "hint: Keep one of them there.\n"
+    )
+
+
 def test_inputs_in_another_container_or_of_another_length_are_refused(
     home: Path, tmp_path: Path, call: Call
 ) -> None:

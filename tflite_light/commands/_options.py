@@ -104,6 +104,12 @@ def require_free(path: Path, force: bool, content: bytes | None = None, option: 
         )
 
 
+def require_other(out: Path, given: Path) -> None:
+    """Raises UserError where what a command makes of a file would be written over that file."""
+    if out.resolve() == given.resolve():
+        raise UserError(f"{out} is the file that is read.", "Name another file by `-o`.")
+
+
 def mode_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One flag for each part of the export socket; the function gets `modes`, the chosen keys."""
     keys = names("export")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free
+from tflite_light.commands._options import force_option, reports, require_free, require_other
 from tflite_light.tflite import PACKED
 
 
@@ -27,6 +27,7 @@ def command(path: Path, out: Path | None, force: bool) -> dict[str, Any]:
     from tflite_light.tflite.packed.rivals import rivals
 
     out = out or path.with_name(path.name + PACKED)
+    require_other(out, path)
     content = file.read(path)
     made = packed.pack(content)
     sizes = {"size_bytes": len(content.content), "packed_bytes": len(made)} | rivals(content)

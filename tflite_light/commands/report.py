@@ -10,6 +10,7 @@ from tflite_light.commands._options import (
     force_option,
     reports,
     require_free,
+    require_other,
     require_there,
     strangers_option,
 )
@@ -41,14 +42,15 @@ def command(
     It has accuracy by class, mistakes, learning curves and layers, and needs nothing beside itself.
     """
     require_there(target)
+    own = target / "report.html" if target.is_dir() else target.with_suffix(".html")
+    out = out or own
+    _require_page(out, target)
 
     from tflite_light import files
     from tflite_light.report.html import html
     from tflite_light.runs import finished, folder, record, reporting
     from tflite_light.runs.evaluating import evaluate_file
 
-    own = target / "report.html" if target.is_dir() else target.with_suffix(".html")
-    out = out or own
     files.require_writable(out.parent)
     if target.is_dir():
         run = folder.open_run(target)
@@ -69,3 +71,11 @@ def command(
     files.write(out, html(page))
     click.echo(f"{out} is written: open it in a browser.")
     return {"page": str(out)}
+
+
+def _require_page(out: Path, target: Path) -> None:
+    """Raises UserError where a page would have the name of another kind of file, or be TARGET."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        hint = f"Name it {out.with_suffix('.html')}." if out.name else "Name it page.html, say."
+        raise UserError(f"{out} is no name for a page of HTML.", hint)
+    require_other(out, target)

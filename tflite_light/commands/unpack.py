@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free
+from tflite_light.commands._options import force_option, reports, require_free, require_other
 from tflite_light.errors import UserError
 from tflite_light.tflite import PACKED
 
@@ -26,8 +26,9 @@ def command(path: Path, out: Path | None, force: bool) -> dict[str, Any]:
     from tflite_light.tflite import packed
 
     place = out or path.with_name(path.name.removesuffix(PACKED))
-    if place == path:
+    if not out and place == path:
         raise UserError(f"{path} does not end in {PACKED}.", "Name the .tflite by `-o`.")
+    require_other(place, path)
     content = packed.read(path)
     require_free(place, force, content)
     files.write(place, content)

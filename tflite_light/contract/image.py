@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 from tflite_light.parts import Part
 
 AS_WRITTEN = "as written"  # context of a validation that takes what an older export was made with
+_FARTHEST = 10_000  # that a mean or std may be from pixels of 0..255; usual ones are below 256
 
 
 def _spread(value: Any) -> Any:
@@ -60,7 +61,8 @@ class Image(Part):
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Self:
-        problems = [] if info.context == AS_WRITTEN else [_wrong_unit(self), _idle_crop(self)]
+        checks = (_wrong_unit, _too_far, _idle_crop)
+        problems = [] if info.context == AS_WRITTEN else [check(self) for check in checks]
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
         return self
@@ -100,6 +102,13 @@ def _wrong_unit(image: Image) -> str:
         "mean and std are of pixels of 0..1, but pixels are 0..255 here. Multiply them by 255: "
         f"mean: {_written(mean)}, std: {_written(std)}"
     )
+
+
+def _too_far(image: Image) -> str:
+    """Whether pixels of 0..255 become all but equal, so that nothing can be learnt of them."""
+    if max(map(abs, (*image.mean, *image.std))) <= _FARTHEST:
+        return ""
+    return f"mean and std are of pixels of 0..255, of which nothing is left beyond {_FARTHEST}"
 
 
 def _idle_crop(image: Image) -> str:

@@ -28,6 +28,7 @@ def require_usable(
         )
     require_printable(where, classes)
     _require_labelled(where, classes, parts)
+    _require_filled(where, parts, given)
     _require_enough(where, classes, parts, given)
     if not len(parts["val"]):
         raise UserError(
@@ -83,6 +84,15 @@ def require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
                     f"{where}: {what}{some(sorted(both), 3)} is in both {one} and {other}.",
                     "Keep it in one.",
                 )
+
+
+def _require_filled(where: str, parts: dict[Split, Pictures], given: Set[Given]) -> None:
+    """Raises UserError where a given part has no pictures; a val without test is called so, too."""
+    called: dict[Split, Split] = {} if "test" in given else {"test": "val"}
+    for part in SPLITS:
+        name = called.get(part, part)
+        if name in given and not len(parts[part]):
+            raise UserError(f"{where} has no picture in {name}.", "Put some of each class there.")
 
 
 def _require_enough(

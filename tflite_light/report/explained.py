@@ -31,7 +31,7 @@ def show(found: Explanation) -> None:
         )
     out.print(table)
     out.print(f"\n{found.worst[0].layer} adds most.", soft_wrap=True)
-    if found.mode is not None:
+    if found.mode is not None and found.fixed != {}:  # else none has to be
         fields = _in_a_line(found.mode)
         out.print(f"Kept in float by:\n  export: [int8: {fields}]", soft_wrap=True)
     if found.fixed is not None:

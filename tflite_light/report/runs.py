@@ -49,11 +49,15 @@ def show_one(found: Overview, run: Run | None) -> None:
             "phases": ", ".join(trained),
             "files": ", ".join(path.name for path in files if not path.name.endswith(BROKEN)),
         }
+    rows = run.measured() if run and found.state == "finished" else []
+    exported = [run.export_path(row.name) for row in rows if run and row.size_bytes]
+    if gone := [path.name for path in exported if not path.exists()]:
+        lines["missing"] = ", ".join(gone)
     for name, text in lines.items():
         print(f"{name:<9} {text}".rstrip())
-    if run and found.state == "finished":
+    if rows:
         print()
-        measured.show(run.measured())
+        measured.show(rows)
 
 
 def state(one: Overview) -> str:

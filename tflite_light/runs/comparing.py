@@ -136,7 +136,7 @@ def _opened(path: Path, run: Run | None, source: Source) -> _Contestant:
     model, agreed = open_file(path)
     if run:
         require_own(run, path, agreed)
-    pictures = labelled(source, agreed.labels, "test" if run else None)
+    pictures = labelled(path, source, agreed.labels, "test" if run else None)
     return _Contestant(path, run, model, agreed, pictures)
 
 

@@ -1,7 +1,7 @@
 """One exported file: converted, run, compared, and only then written, contract and all."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,10 +112,15 @@ class Wanted:
 
 
 def deliver_all(
-    files_: Iterable[Wanted], data: Data, promises: Sequence[Promise], license: str | None
+    files_: Iterable[Wanted],
+    data: Data,
+    promises: Sequence[Promise],
+    license: str | None,
+    keep: Callable[[list[Measured]], None] | None = None,
 ) -> tuple[dict[Path, Measured], list[Unmade]]:
     """Each as `deliver` does, and what hindered those that cannot be made; the first is compared
-    with all others."""
+    with all others. `keep` gets the rows so far as soon as a file is there.
+    """
     rows: dict[Path, Measured] = {}
     unmade: list[Unmade] = []
     for one in files_:
@@ -124,7 +129,10 @@ def deliver_all(
             rows[one.path] = deliver(*given, license)
         except Unmade as error:  # hours of training are not lost by a file
             unmade.append(error)
-    pair_files([*rows.values()])
+            continue
+        pair_files([*rows.values()])
+        if keep:
+            keep([*rows.values()])
     return rows, unmade
 
 

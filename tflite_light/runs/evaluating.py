@@ -40,7 +40,7 @@ def evaluate_file(
     if outliers and not (contract.confidence and contract.confidence.threshold is not None):
         hint = f"Export it again, by {FEWEST} val pictures or more."
         raise UserError(f"{path} {NO_THRESHOLD}.", hint)
-    pictures = labelled(source_at(data, skip_strangers), contract.labels)
+    pictures = labelled(path, source_at(data, skip_strangers), contract.labels)
     examples = read({"test": pictures}, contract.image)["test"]
     strange = outliers_at(outliers, contract.image, skip_strangers) if outliers else None
     classes = distinct(str(path), contract.labels)
@@ -79,23 +79,23 @@ def source_at(data: Path, skip_strangers: bool) -> Source:
     )
 
 
-def labelled(source: Source, labels: list[str], part: Split | None = None) -> Pictures:
-    """A part of the source, or what it has to measure others on, with the file's labels in place of
-    its own; names are matched.
+def labelled(model: Path, source: Source, labels: list[str], part: Split | None = None) -> Pictures:
+    """A part of the source, or what it has to measure others on, with the labels of a model (a file
+    or a run) in place of its own; names are matched.
 
     They may be some of the labels, in any order. Raises UserError where they are others.
     """
     known, found = [plain(label) for label in labels], source.classes()
     if strange := [name for name in found if name not in known]:
         raise UserError(
-            f"{source.where} has classes the model does not know: {some(strange)}. "
+            f"{source.where} has classes that {model} does not know: {some(strange)}. "
             f"Its {len(labels)} labels are {some(labels, 10)}.",
             _suggestion(strange[0], known),
         )
     if twice := [name for name in found if known.count(name) > 1]:
         indices = [str(index) for index, name in enumerate(known) if name == twice[0]]
         raise UserError(
-            f"the model's labels {' and '.join(indices)} are both {twice[0]!r}, so the pictures of "
+            f"labels {' and '.join(indices)} of {model} are both {twice[0]!r}, so the pictures of "
             f"{source.where} cannot be told apart by that name.",
             "Export the file again, which makes its labels differ.",
         )

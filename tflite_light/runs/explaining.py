@@ -95,6 +95,8 @@ def explain(
     pictures are at `data` if they were moved. Raises
     UserError where the file is of another network, or no tried layers suffice.
     """
+    if fix is not None and not 0 <= fix <= 100:  # nor NaN, which no comparison would ever end
+        raise UserError(f"fix is {fix:g}: no number of points, 0 to 100.", "Try 1, for instance.")
     path, against = Path(path), Path(against)
     content = tflite.read(path).content
     origin = _origin(path, against, changes, data)
@@ -138,6 +140,12 @@ def _origin(path: Path, against: Path, changes: Sequence[str], moved: str | Path
     if moved:
         raise UserError("`--data` is of a run.", "Change the recipe's data by `--set`.")
     recipe = recipes.load(against, changes)
+    if recipe.train and not (recipe.weights or recipe.model.brings_weights):
+        raise UserError(
+            f"{against} has no weights before it is trained, and {path} is compared with what it "
+            "was exported from.",
+            f"Give the run: `--against {_run_of(path)}`.",
+        )
     model, data = importing.opened(recipe)
     return _Origin(recipe, _mode(recipe, path), model, data)
 
@@ -148,8 +156,14 @@ def _require_no_other_run(path: Path, against: Path) -> None:
     if run and run.folder != against.resolve():
         raise UserError(
             f"{path} is a file of another run than {against}.",
-            f"Give its own: `--against {shlex.quote(os.path.relpath(run.folder))}`.",
+            f"Give its own: `--against {_run_of(path)}`.",
         )
+
+
+def _run_of(path: Path) -> str:
+    """What to type for the run of a file."""
+    run = owner(path.resolve())
+    return shlex.quote(os.path.relpath(run.folder)) if run else "runs/NAME"
 
 
 def _mode(recipe: Recipe, path: Path) -> Mode:

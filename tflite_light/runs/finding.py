@@ -1,5 +1,6 @@
 """Making the folder of a new run, and finding older ones again."""
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -149,10 +150,22 @@ def _unfinished(name: str, runs: Path, recipe: Recipe) -> Run:
             return run
     if others:
         raise others[0]
-    raise UserError(
-        f"nothing to resume: no unfinished run of {name} in {runs}.",
-        "Start one without `--resume`.",
-    )
+    hint = "Start one without `--resume`."
+    if renamed := _of_recipe(runs, recipe):
+        hint = f"{renamed.folder} is one of this recipe: `{renamed.resume_command()}`"
+    raise UserError(f"nothing to resume: no unfinished run of {name} in {runs}.", hint)
+
+
+def _of_recipe(runs: Path, recipe: Recipe) -> Run | None:
+    """The newest unfinished run of a recipe, whatever its name."""
+    folders = [path for path in runs.glob(FOLDERS) if is_run(path)]
+    for folder in sorted(folders, key=_started, reverse=True):
+        with contextlib.suppress(UserError):
+            run = open_run(folder)
+            require_unfinished(run)
+            require_same_recipe(run, recipe)
+            return run
+    return None
 
 
 def _numbers(name: str, runs: Path) -> list[int]:

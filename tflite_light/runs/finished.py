@@ -1,9 +1,9 @@
 """A finished run again: other files of it, and its accuracy on the same or other pictures."""
 
 import contextlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from shlex import quote
 
 from tflite_light import files
 from tflite_light.contract import Contract
@@ -23,6 +23,7 @@ from tflite_light.runs.evaluating import NO_THRESHOLD, labelled, outliers_at, re
 from tflite_light.runs.folder import Run, open_run, require_finished
 from tflite_light.runs.measuring import measure_phase
 from tflite_light.runs.replacing import packed_beside, require_replaceable
+from tflite_light.sockets import names
 
 
 def export(
@@ -75,9 +76,8 @@ def _exported(
         pictures,
         chain.promises(run),
         run.recipe.license,
+        None if out else run.write_rows,  # a file without its row would be taken for another run's
     )
-    if not out:
-        run.write_rows(list(rows.values()))
     require_made(unmade, rows)
     return rows
 
@@ -112,9 +112,13 @@ def evaluate(
     for phase, model in zip(run.phases, chain.models(run), strict=True):
         row, logits[phase] = measure_phase(run, phase, model, val, test, rows)
         rows.append(row)
-    for mode in recipe.possible_modes():
+    known = [*run.exported()]  # files in the order in which they were measured before
+    modes = {mode.stem: mode for mode in recipe.possible_modes()}
+    for mode in sorted(modes.values(), key=lambda mode: [*known, mode.stem].index(mode.stem)):
         path = run.export_path(mode.stem)
         if not path.exists():
+            if mode.stem in known:
+                say(f"{path} is missing, so not measured: `{_again(run, path)}` writes it again")
             continue
         predictor, agreed = open_file(path)
         require_own(run, path, agreed)
@@ -148,10 +152,10 @@ def _measured(run: Run, source: Source) -> dict[str, Pictures]:
             f"{source.where} has other pictures than {run.folder} was trained on: its part test is "
             "measured on, of which a few may have been trained on"
         )
-        found = {"test": labelled(source, run.classes, "test")}
+        found = {"test": labelled(run.folder, source, run.classes, "test")}
         strange = source.outlier_parts.get("test")
     else:
-        found = {"test": labelled(source, run.classes)}
+        found = {"test": labelled(run.folder, source, run.classes)}
         strange = source.measured(outliers=True)
     return found | ({outlier_part("test"): strange} if strange else {})
 
@@ -166,6 +170,12 @@ def require_own(run: Run, path: Path, agreed: Contract) -> None:
         problem = "metrics.json records another network, or none"
     if problem:
         raise UserError(
-            f"{path} is not this run's: {problem}.",
-            f"Write the files again with `tflite-light export {quote(str(run.folder))}`.",
+            f"{path} is not this run's: {problem}.", f"Write it again with `{_again(run, path)}`."
         )
+
+
+def _again(run: Run, path: Path) -> str:
+    """What writes a file of a run again."""
+    known = [mode for mode in run.recipe.possible_modes() if mode.key in names("export")]
+    kinds = [f"--{mode.key}" for mode in known if mode.stem == path.stem]
+    return shlex.join(["tflite-light", "export", str(run.folder), *kinds])

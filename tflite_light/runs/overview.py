@@ -23,8 +23,9 @@ class Overview:
 
     `phase` is the one in which it is, or stopped, after `epoch` of `epochs`; none where only the
     export is left. `top1` is the fitted float network's, before any stage; `best_file` the exported
-    file of the highest top-1, the smallest of equals. `size_bytes` is all that the folder holds,
-    `age_seconds` the time since it was started. A broken run has a `problem`.
+    file of the highest top-1, the smallest of equals, of those that are there. `size_bytes` is all
+    that the folder holds, `age_seconds` the time since it was started. A broken run has a
+    `problem`.
     """
 
     name: str
@@ -89,7 +90,8 @@ def _reached(run: Run) -> dict[str, Any]:
     rows = run.measured()
     if not rows:
         raise UserError(f"{run.metrics_path} is damaged: it has no rows.", "Restore it.")
-    exported = [row for row in rows if row.size_bytes and row.top1 is not None]
+    there = [row for row in rows if row.size_bytes and run.export_path(row.name).exists()]
+    exported = [row for row in there if row.top1 is not None]
     best = min(exported, key=lambda row: (-(row.top1 or 0), row.size_bytes or 0), default=None)
     return known | {
         "state": "finished",

@@ -46,6 +46,8 @@ def pack(recipe: Recipe, folder: str) -> Packed:
 
     The index is written last: without it the folder is no finished pack.
     """
+    if not folder:
+        raise UserError("the folder's name is empty.", "Give `-o` a new folder.")
     folder = folder.rstrip("/") or "/"
     _require_new(folder)
     data = recipe.source.load(recipe.image)
@@ -88,10 +90,18 @@ def _is_list_of(text: str, names: list[str]) -> bool:
 
 
 def _require_new(folder: str) -> None:
-    there = tf.io.gfile.exists(folder)
-    if there and (not tf.io.gfile.isdir(folder) or tf.io.gfile.listdir(folder)):
-        what = "is not empty" if tf.io.gfile.isdir(folder) else "is a file"
-        raise UserError(f"{folder} {what}.", "Give `-o` a new folder.")
+    if not tf.io.gfile.exists(folder):
+        return
+    if not tf.io.gfile.isdir(folder):
+        raise UserError(f"{folder} is a file.", "Give `-o` a new folder.")
+    held = tf.io.gfile.listdir(folder)
+    if any(name.endswith(".tfrecord") for name in held) and shards.INDEX not in held:
+        raise UserError(
+            f"{folder} has shards without {shards.INDEX}, as where packing was stopped.",
+            "Remove them if they are of that, or give `-o` a new folder.",
+        )
+    if held:
+        raise UserError(f"{folder} is not empty.", "Give `-o` a new folder.")
 
 
 def _write(
