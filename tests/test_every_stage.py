@@ -125,7 +125,8 @@ def test_every_combination_ends_in_an_integer_file_that_keeps_its_promises(
     keys: tuple[str, ...], examples: Examples
 ) -> None:
     stages: list[Stage] = [example(key) for key in keys]
-    model, plans = trained(keys, WIDE if {"channels", "factorize"} <= {*keys} else NETWORK)
+    # of 4 channels that are left to the narrow one, one has 3 steps, which count by 7 in what follows
+    model, plans = trained(keys, WIDE if "channels" in keys else NETWORK)
     content = Int8().convert(model, examples)
     assert File(content).float_operators() == []
     require_promises(content, stages, plans)
