@@ -38,7 +38,7 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
         mode.check(File(content), by_kernels(unquantised(model)))
         _require_kept(promises, File(content), path)
         answers = runnable(content, path.name).logits(batches)
-        if answers.shape[1] != len(data.classes):
+        if mode.file and answers.shape[1] != len(data.classes):
             raise UserError(
                 f"{path.name} answers with {answers.shape[1]} numbers, not one for each of the "
                 f"{len(data.classes)} classes.",
