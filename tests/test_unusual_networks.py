@@ -26,14 +26,7 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.statistics import (
-    lag,
-    measure,
-    norms,
-    norms_inside,
-    observed,
-    standardise,
-)
+from tflite_light.graph.statistics import lag, measure, norms, observed, standardise
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
 from tflite_light.graph.trainable import as_before
@@ -43,7 +36,6 @@ from tflite_light.models import Architecture
 from tflite_light.models.keras_file import KerasFile
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.examples import Examples
-from tflite_light.runs.training import _catch_up
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.file import File, share_of_zeros
 from tflite_light.training import phase
@@ -777,42 +769,6 @@ def test_a_layer_that_cannot_compute_in_another_precision_is_refused() -> None:
         'calling layer "naming" (type Naming).'
     )
     assert keras.mixed_precision.global_policy().name == "float32"
-
-
-class Normed(keras.layers.Layer):  # type: ignore[misc]
-    """A convolution and its norm, which may be used twice."""
-
-    def __init__(self, twice: bool = False, **how: Any):
-        super().__init__(**how)
-        self.twice, self.conv = twice, LAYERS.Conv2D(8, 3, use_bias=False)
-        self.norm = LAYERS.BatchNormalization()
-
-    def call(self, values: Any, training: Any = None) -> Any:
-        found = self.norm(self.conv(values), training=training)
-        return self.norm(found, training=training) if self.twice else found
-
-
-def test_norms_inside_of_layers_that_lag_are_measured_anew(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A file answered by chance where the same layers in a row did not."""
-    model = built(lambda image: dense(pooled(Normed()(Normed(twice=True)(image)))))
-    twice, once = (layer for layer in model.layers if isinstance(layer, Normed))
-    assert norms_inside(model) == [once.norm]
-    once.norm.moving_mean.assign(9 * np.ones(8))
-    examples, before = drawn(SIZE), model.get_weights()
-    _catch_up("fit", model, examples, {once.norm.name})
-    assert all(map(np.array_equal, model.get_weights(), before))
-    _catch_up("fit", model, examples, ())
-    assert "fit: batch norms lag behind the weights" in capsys.readouterr().err
-    values = once.conv(twice(next(examples.inputs(range(len(examples)), len(examples)))))
-    np.testing.assert_allclose(once.norm.moving_mean, np.mean(values, (0, 1, 2)), atol=1e-4)
-    np.testing.assert_allclose(once.norm.moving_variance, np.var(values, (0, 1, 2)), rtol=0.05)
-    assert np.array_equal(twice.norm.moving_mean, np.zeros(8))
-    weights = model.get_weights()
-    _catch_up("fit", model, examples, ())
-    assert capsys.readouterr().err == ""
-    assert all(map(np.array_equal, model.get_weights(), weights))
 
 
 def test_the_norm_that_keras_has_for_several_devices_is_one() -> None:

@@ -7,7 +7,6 @@ changed and measured.
 """
 
 import contextlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -29,43 +28,6 @@ def norms(model: Any) -> list[Any]:
     return [one for one in model.layers if is_norm(one) and one.name not in several]
 
 
-def norms_inside(model: Any) -> list[Any]:
-    """The batch norms that layers of one's own hold, but for those that are used several times."""
-    several = shared(model)
-    found = {
-        id(one): one
-        for layer in model.layers
-        if layer.name not in several
-        for one in layer.submodules
-        if is_norm(one)
-    }
-    counts = _calls(model, [*found.values()]) if found else {}
-    return [one for key, one in found.items() if counts[key] == 1]
-
-
-def _calls(model: Any, layers: list[Any]) -> Counter[int]:
-    """How often each of these layers, by its id, is called for one picture."""
-    counts: Counter[int] = Counter()
-
-    def counting(layer: Any) -> Any:
-        call = layer.call
-
-        def counted(*values: Any, **named: Any) -> Any:
-            counts[id(layer)] += 1
-            return call(*values, **named)
-
-        return counted
-
-    for layer in layers:
-        layer.call = counting(layer)
-    try:
-        model(tf.zeros((1, *model.input_shape[1:])), training=False)
-    finally:
-        for layer in layers:
-            del layer.call
-    return counts
-
-
 def mean_for(norm: Any, values: Any) -> Any:
     """Of what comes into a norm, or its squares, along the axes and in the shape of its means."""
     averaged = [axis for axis in range(norm.input_spec.ndim) if axis not in norm.axis]
@@ -74,8 +36,7 @@ def mean_for(norm: Any, values: Any) -> Any:
 
 def held(model: Any) -> set[str]:
     """The batch norms that are not trained, and so used with the statistics that they have."""
-    found = [*norms(model), *norms_inside(model)]
-    return {norm.name for norm in found if not norm.trainable}
+    return {norm.name for norm in norms(model) if not norm.trainable}
 
 
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
@@ -113,30 +74,12 @@ def lag(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> f
     )
 
 
-def lag_inside(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> float:
-    """As `lag`, of the batch norms inside of layers, by what `measure` would make of them."""
-    if not (found := [norm for norm in norms_inside(model) if norm.name not in fixed]):
-        return 0.0
-    before, means = model.get_weights(), [norm.moving_mean.numpy() for norm in found]
-    measure(model, batches, fixed, inside=True)
-    off = [
-        np.abs(mean - norm.moving_mean) / np.sqrt(norm.moving_variance + norm.epsilon)
-        for norm, mean in zip(found, means, strict=True)
-    ]
-    model.set_weights(before)
-    return max(float(np.mean(one)) for one in off)
-
-
-def measure(
-    model: Any, batches: Iterable[Floats], fixed: Collection[str] = (), *, inside: bool = False
-) -> None:
+def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) -> None:
     """Set each batch norm's mean and variance to their averages over the batches, in place; those
-    `inside` of layers where that is asked for. Those of `fixed` names, and all others, are used as
-    they are. Keras' own layers drop nothing, as in a file: what was drawn would be another after a
-    resume."""
-    found = [*norms(model), *(norms_inside(model) if inside else ())]
-    moved = [norm for norm in found if norm.name not in fixed]
-    stay = [one for one in model.submodules if is_norm(one) and all(one is not it for it in moved)]
+    of `fixed` names are used as they are. Keras' own layers drop nothing, as in a file: what was
+    drawn would be another after a resume."""
+    stay = [norm for norm in norms(model) if norm.name in fixed]
+    moved = [norm for norm in norms(model) if norm.name not in fixed]
     momenta, seen = [norm.momentum for norm in moved], 0
     trained = [norm.trainable for norm in stay]
     for norm in stay:

@@ -8,20 +8,11 @@ from tflite_light import files
 from tflite_light.compress import Plan, Stage
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
-from tflite_light.graph.statistics import (
-    LAG,
-    LOOKED,
-    held,
-    lag,
-    lag_inside,
-    norms,
-    norms_inside,
-)
+from tflite_light.graph.statistics import LAG, LOOKED, held, lag, norms
 from tflite_light.graph.statistics import measure as measure_norms
 from tflite_light.graph.trainable import as_before
 from tflite_light.pipeline.batches import steps_per_epoch
 from tflite_light.pipeline.examples import Data, Examples
-from tflite_light.pipeline.preprocess import Floats
 from tflite_light.pipeline.reading import look_again
 from tflite_light.progress import say
 from tflite_light.runs import chain
@@ -56,7 +47,7 @@ def trained(run: Run, data: Data, teacher: Teacher | None) -> Iterator[tuple[str
             continue
         with as_before(model):
             if run.recipe.training.freeze:
-                for norm in (*norms(model), *norms_inside(model)):
+                for norm in norms(model):
                     norm.trainable = False  # as the phase will, for a stage that looks
             if stage and not begun:
                 stage.prepare(wrapped, model, run.read_plan(phase), data.train)
@@ -90,13 +81,9 @@ def _catch_up(phase: str, model: Any, examples: Examples, fixed: Collection[str]
     """Measure batch norms that a training has left behind, a short one or by a high momentum: their
     statistics are a moving average, and answers by them can be chance where the training's own
     were right. Those that the network itself holds `fixed` stay."""
-
-    def batches() -> Iterator[Floats]:
-        return examples.inputs(examples.sample(LOOKED))
-
-    if lag(model, batches(), fixed) > LAG or lag_inside(model, batches(), fixed) > LAG:
+    if lag(model, examples.inputs(examples.sample(LOOKED)), fixed) > LAG:
         say(f"{phase}: batch norms lag behind the weights: their statistics are measured anew")
-        measure_norms(model, batches(), fixed, inside=True)
+        measure_norms(model, examples.inputs(examples.sample(LOOKED)), fixed)
 
 
 def _fit(
