@@ -157,5 +157,9 @@ def test_an_option_of_one_value_is_given_once(call: Call, tiny: Path) -> None:
     assert told == "`-o` is given more than once.\nhint: It takes one: leave out others.\n"
     told = complaint(call("train", tiny, "--runs", "a", "--runs=b"))
     assert told.startswith("`--runs` is given more than once.")
+    Path("kept").mkdir()
+    for twice in (("--runs", ""), ("--runs", "a", "--runs", "b")):
+        complaint(call("runs", "delete", "kept", "--yes", *twice))
+    assert Path("kept").is_dir()
     asked = ("--set", "seed=1", "--set", "train.epochs=2", "--json", "--json")
     assert call("check", tiny, *asked).exit_code == 0

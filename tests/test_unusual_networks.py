@@ -29,6 +29,7 @@ from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.statistics import lag, measure, norms, observed, standardise
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
+from tflite_light.graph.tracing import _activates_alone
 from tflite_light.graph.trainable import as_before
 from tflite_light.measure.kernels import kernels
 from tflite_light.measure.runners import KerasModel, TFLiteModel
@@ -544,6 +545,28 @@ class Gate(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, values: Any) -> Any:
         return values * self.up(self.down(values))
+
+
+def by_largest(values: Any) -> Any:
+    return values / tf.reduce_max(abs(values), -1, keepdims=True)
+
+
+def by_first(values: Any) -> Any:
+    return values * tf.sigmoid(values[..., :1])
+
+
+def counting(values: Any) -> Any:
+    assert values.shape[-1] == 16
+    return values
+
+
+@pytest.mark.parametrize(
+    ("function", "alone"),
+    [(by_largest, False), (by_first, False), (counting, False), (tf.nn.relu, True), (None, True)],
+)
+def test_channels_that_an_activation_mixes_stay(function: Any, alone: bool) -> None:
+    model = built(lambda image: dense(pooled(conv(image, 16, activation=function, name="own"))))
+    assert _activates_alone(model.get_layer("own")) is alone
 
 
 def test_what_layers_hold_is_called_alike_in_every_copy() -> None:

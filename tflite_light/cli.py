@@ -8,12 +8,12 @@ import io
 import os
 import pkgutil
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from tflite_light import __version__, commands, own
+from tflite_light.commands._group import Group
 from tflite_light.errors import UserError
 from tflite_light.interrupts import reader_left, stop_at_once
 
@@ -25,7 +25,7 @@ _RIGHTS = "Give yourself the right to read and write there, or work on a copy."
 _LESS = "Lower `train.batch_size` or `image.size`, or use a machine with more."
 
 
-class Cli(click.Group):
+class Cli(Group):
     """A command is a file in `commands/`, imported when it is needed.
 
     A UserError becomes its lines on stderr and exit code 2.
@@ -48,15 +48,6 @@ class Cli(click.Group):
         found.name = name
         return found
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raises UserError where a path is empty, or an option is given twice."""
-        name, command, rest = super().resolve_command(ctx, args)
-        if command:
-            _require_clear(click.Context(command, ctx, name, resilient_parsing=True), rest)
-        return name, command, rest
-
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -69,26 +60,6 @@ class Cli(click.Group):
                 raise
             click.echo(f"error: {known}", err=True)
             ctx.exit(2)
-
-
-def _require_clear(context: click.Context, args: Sequence[str]) -> None:
-    """An empty path would be the folder where the command is typed, and of several values of an
-    option click would take the last without a word."""
-    found, _, given = context.command.make_parser(context).parse_args([*args])
-    for one in given:
-        value = found.get(one.name or "")
-        values = value if isinstance(value, tuple | list) else [value]
-        if isinstance(one.type, click.Path) and "" in values:
-            raise UserError(
-                f"{one.get_error_hint(context)} is empty.".replace("'", "`"),
-                "Is it of a variable that is not set? The folder where you are is `.`.",
-            )
-    options = [one for one in given if isinstance(one, click.Option)]
-    single = [one for one in options if not (one.multiple or one.is_flag or one.count)]
-    for option in single:
-        if single.count(option) > 1:
-            name = max(option.opts, key=len)
-            raise UserError(f"`{name}` is given more than once.", "It takes one: leave out others.")
 
 
 def explained(error: Exception) -> UserError | None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
+from tflite_light.commands._group import Group
 from tflite_light.commands._options import reports, runs_option
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of text.")
 @click.pass_context

@@ -87,11 +87,12 @@ def require_disjoint(where: str, parts: dict[Split, Pictures]) -> None:
 
 
 def _require_filled(where: str, parts: dict[Split, Pictures], given: Set[Given]) -> None:
-    """Raises UserError where a given part has no pictures; a val without test is called so, too."""
-    called: dict[Split, Split] = {} if "test" in given else {"test": "val"}
+    """Raises UserError where a given part has no pictures. A val without a test is measured on, and
+    another val divided from train."""
+    alone = "val" in given and "test" not in given
     for part in SPLITS:
-        name = called.get(part, part)
-        if name in given and not len(parts[part]):
+        name = "val" if alone and part == "test" else part
+        if name in given and not (alone and part == "val") and not len(parts[part]):
             raise UserError(f"{where} has no picture in {name}.", "Put some of each class there.")
 
 

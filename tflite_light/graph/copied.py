@@ -7,6 +7,7 @@ from typing import Any
 
 from tflite_light.errors import UserError
 from tflite_light.stack import keras, tf
+from tflite_light.wording import first_line
 
 
 def config_of(layer: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def _said() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise UserError(
-            f"Keras cannot make this network again: {str(error).splitlines()[0]}",
+            f"Keras cannot make this network again: {first_line(error)}.",
             "Put that step into a layer of your own, a class that is a keras.layers.Layer.",
         ) from error
 
@@ -92,10 +93,9 @@ def in_precision(model: Any, policy: str) -> Any:
     try:
         with _policy(policy):
             copy = cloned(model, twin)
-    except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
+    except (AttributeError, TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         raise UserError(
-            f"train.precision: the network cannot compute in {policy}: "
-            f"{str(error).splitlines()[0]}",
+            f"train.precision: the network cannot compute in {policy}: {first_line(error)}.",
             "Leave it out; or let layers of your own cast their variables to `self.compute_dtype`.",
         ) from error
     copy.set_weights(model.get_weights())

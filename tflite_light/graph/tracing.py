@@ -125,18 +125,25 @@ def _has_channels_last(layer: Any) -> bool:
 
 def _activates_alone(layer: Any) -> bool:
     """Whether its activation makes each channel of that channel alone, which a softmax or a gated
-    linear unit does not."""
+    linear unit does not: every other one is drawn anew, or left out."""
     if (activation := getattr(layer, "activation", None)) is None:
         return True
     made = getattr(layer, "filters", None) or getattr(layer, "units", None)
     number = made or layer.input_shape[-1] * getattr(layer, "depth_multiplier", 1)
-    drawn = np.random.default_rng(0).normal(size=(*[1] * (len(layer.input_shape) - 1), number))
-    values = tf.constant(drawn, tf.float32)
+    draw, shape = np.random.default_rng(0), (*[1] * (len(layer.input_shape) - 1), number)
+    values, others = (tf.constant(draw.normal(size=shape), tf.float32) for _ in range(2))
     try:
-        whole, some = activation(values), activation(values[..., ::2])
-    except (TypeError, ValueError, tf.errors.OpError):  # it knows how many there are
+        whole = activation(values)
+        if whole.shape != values.shape:
+            return False
+        for first in (0, 1):
+            mixed = tf.where(np.arange(number) % 2 == first, values, others)
+            for seen in (activation(mixed)[..., first::2], activation(values[..., first::2])):
+                if not np.allclose(whole[..., first::2], seen, atol=1e-6):
+                    return False
+    except Exception:  # it knows how many channels there are, or is a user's
         return False
-    return whole.shape == values.shape and np.allclose(whole[..., ::2], some, atol=1e-6)
+    return True
 
 
 def _moved(layer: Any, traced: Traced) -> Ids:

@@ -38,7 +38,8 @@ def read_dumps(folder: Path, agreed: Contract) -> dict[str, Values]:
             used |= {there[0]}
     if not found:
         raise UserError(f"{folder} has no input of a golden picture.", _NAMES)
-    _say_others(folder, agreed, found, sorted({*folder.iterdir()} - used))
+    pictures = {folder / PurePath(one.picture).name for one in agreed.golden}
+    _say_others(folder, agreed, found, sorted({*folder.iterdir()} - used - pictures))
     return found
 
 

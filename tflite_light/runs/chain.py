@@ -1,7 +1,7 @@
 """A run's models, each made from the one before: its phase's graph, plan and weights."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +77,9 @@ def promises(run: Run) -> list[Promise]:
 
 def promised(stage: Stage, plan: Plan) -> list[Promise]:
     """What a stage promises by a plan. Raises UserError where that is no list of promises."""
-    found: Any = stage.promises(plan)
-    for one in found if isinstance(found, list | tuple) else [found]:
+    given: Any = stage.promises(plan)
+    found = [*given] if isinstance(given, Iterable) else [given]
+    for one in found:
         if not (
             isinstance(getattr(one, "name", None), str)
             and isinstance(getattr(one, "figure", None), int | float)
@@ -89,7 +90,7 @@ def promised(stage: Stage, plan: Plan) -> list[Promise]:
                 "Give a list of values with `name`, `figure` (a number of Python's) and "
                 "`shortfall`, such as tflite_light.tflite.promises.Zeros.",
             )
-    return list(found)
+    return found
 
 
 def build(recipe: Recipe, classes: list[str]) -> Any:

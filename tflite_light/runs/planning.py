@@ -1,5 +1,6 @@
 """The chain of a recipe's stages on untrained networks: what each works on, and what it refuses."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -58,7 +59,8 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
         in_precision(model, recipe.train.precision)
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
-        chain.promised(stage, plan)
+        with contextlib.suppress(LookupError):  # of what only a plan with data has
+            chain.promised(stage, plan)
         step = Step(stage, model, plan)
         yield step
         model = step.model if stage.yields == "quantised" else step.result

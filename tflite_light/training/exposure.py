@@ -38,8 +38,7 @@ class Exposure(Objective):
     def labelled(self, batches: Any) -> Any:
         """The other objective's labels, and a last column: the share of a picture that is outlier.
 
-        It is the greatest value of an outlier's row, by which Keras' class weights and `accuracy`
-        know it.
+        It is the greatest value of an outlier's row, by which `accuracy` knows it.
         """
         classes = batches.element_spec[1].shape[-1]
 
