@@ -1,6 +1,5 @@
 """The chain of a recipe's stages on untrained networks: what each works on, and what it refuses."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -59,13 +58,21 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
         in_precision(model, recipe.train.precision)
     for stage in recipe.compress:
         plan = chain.plan(recipe, stage, model, None)
-        with contextlib.suppress(LookupError):  # of what only a plan with data has
-            chain.promised(stage, plan)
+        _require_promises(stage, plan)
         step = Step(stage, model, plan)
         yield step
         model = step.model if stage.yields == "quantised" else step.result
     for mode in recipe.export:
         mode.require_known(model)
+
+
+def _require_promises(stage: Stage, plan: Plan) -> None:
+    """What it promises by a plan that may lack what only pictures tell; but all keys are texts."""
+    try:
+        chain.promised(stage, plan)
+    except KeyError as error:
+        if not isinstance(error.args[0], str):
+            raise
 
 
 def lint(path: str | Path, changes: Sequence[str] = ()) -> tuple[Recipe, list[Row]]:
