@@ -67,15 +67,9 @@ def covering(content: bytes) -> bytes:
     for one in editor.operators:
         made, read = int(one.outputs[0]), [int(index) for index in one.inputs]
         kind = editor.kind(one)
-        hands_on = kind in SAME_SCALE or kind in _PICKING
-        if (
-            kind == "AVERAGE_POOL_2D"
-            or (hands_on and widened.intersection(read))
-            or (
-                kind in _PICKING
-                and any(len(readers[index]) > 1 for index in read if index in spans)
-            )
-        ):
+        passes = kind in SAME_SCALE | _PICKING and widened.intersection(read)
+        picks = kind in _PICKING and any(len(readers[at]) > 1 for at in read if at in spans)
+        if kind == "AVERAGE_POOL_2D" or passes or picks:
             every = [spans[index] for index in (made, *read) if index in spans]
             low = min(float(span.min[0]) for span in every)
             high = max(float(span.max[0]) for span in every)

@@ -148,8 +148,7 @@ def _require_same_weights(before: Editor, after: Editor, pairs: list[tuple[Any, 
 def _kept(real: Array, steps: Array) -> float:
     """The share of weights that rounding alone parts, whatever channels were multiplied by.
 
-    Those of many steps tell: the same network half an epoch later has a third of them. Of few
-    steps, as with `weight_bits: 4`, signs have to do.
+    Those of many steps tell. Of few steps, as with `weight_bits: 4`, signs have to do.
     """
     alike = np.sign(real) * np.sign(steps)
     many = (np.abs(steps) >= _MANY) & (alike > 0)
