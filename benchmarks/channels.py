@@ -4,7 +4,8 @@
     python benchmarks/channels.py squeezenet 0.3      # one, to three tenths
 
 Weights are as drawn, so the channels that go are chosen by their filters' norms; the logits of a
-trained network choose others. The two files of each row are timed in turn, one thread.
+trained network choose others. The two files of each row are made for a CPU, and timed in turn, one
+thread.
 """
 
 import sys
@@ -41,7 +42,7 @@ def main(words: list[str]) -> None:
 def _report(part: str, models: list[Any], plan: dict[str, Any], pictures: Examples) -> None:
     shares = [after / before for before, after in (plan["multiply_adds"], plan["parameters"])]
     print(f"{part}: {shares[0]:.3f} of the multiply-adds, {shares[1]:.3f} of the parameters")
-    for mode in (Float32(), Int8(calibration_images=CALIBRATION)):
+    for mode in (Float32(target="cpu"), Int8(target="cpu", calibration_images=CALIBRATION)):
         contents = [mode.convert(one, pictures) for one in models]
         whole, thinned = medians_ms([lowered(one, mode.target, lambda _: True) for one in contents])
         print(
