@@ -9,7 +9,7 @@ from pydantic import Field
 from tflite_light.compress import Plan, Stage
 from tflite_light.compress._layers import weighty
 from tflite_light.compress._structure import keeping
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.uses import require_flat
 from tflite_light.parts import Epochs
@@ -60,14 +60,7 @@ class Cluster(Stage):
 
         require_flat(model, self.key)
         layers = weighty(model, self.exclude, "compress.cluster.exclude")
-        try:
-            kinds = scaled(model, [layer.name for layer in layers])
-        except Unmade as error:
-            raise UserError(
-                f"compress.cluster: {error.problem}",
-                "Build the network without such layers: it can have no file, by which the stage "
-                "knows what to cluster.",
-            ) from error
+        kinds = scaled(model, [layer.name for layer in layers], self.key)
         lost = [name for name, kind in kinds.items() if kind == "otherwise"]
         layers = [layer for layer in layers if layer.name not in lost]
         if not layers:

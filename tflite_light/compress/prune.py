@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from tflite_light.compress import Plan, Stage
 from tflite_light.compress._layers import is_pointwise, weighty
 from tflite_light.compress._patterns import Pattern
-from tflite_light.errors import Unmade, UserError
+from tflite_light.errors import UserError
 from tflite_light.graph.copied import copied
 from tflite_light.graph.uses import require_flat
 from tflite_light.parts import Epochs
@@ -88,6 +88,8 @@ class Prune(Stage):
     def plan(self, model: Any, data: "Data | None") -> Plan:
         """`sparsity` and shape of each layer that is pruned, the layers that the pattern leaves
         `dense`, and the share of `zeros` among all weights."""
+        from tflite_light.graph.scaling import counted
+
         require_flat(model, self.key)
         chosen = self._chosen(model)
         layers = [layer for layer in chosen if self._pattern.fits(layer.kernel.shape)]
@@ -101,7 +103,7 @@ class Prune(Stage):
         if dense and data is None:
             say(f"prune: {some(dense)} stay dense: channels make no whole groups of {self.pattern}")
         shapes = {layer.name: list(layer.kernel.shape) for layer in layers}
-        zeros, each = self._shares(shapes, *_counted(model, list(shapes)))
+        zeros, each = self._shares(shapes, *counted(model, list(shapes), self.key))
         sparsity = dict.fromkeys(shapes, each)
         return {"zeros": zeros, "sparsity": sparsity, "shapes": shapes, "dense": dense}
 
@@ -181,16 +183,3 @@ class Prune(Stage):
                     f"Lower it, or write `exclude: [{name}]`.",
                 )
         return each
-
-
-def _counted(model: Any, names: list[str]) -> tuple[int, int]:
-    from tflite_light.graph.scaling import counted
-
-    try:
-        return counted(model, names)
-    except Unmade as error:
-        raise UserError(
-            f"compress.prune: {error.problem}",
-            "Build the network without such layers: it can have no file, whose weights the stage "
-            "counts.",
-        ) from error

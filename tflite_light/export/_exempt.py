@@ -1,7 +1,7 @@
 """Operators of an int8 file that stay in float: by their layers' names, or those harmed most."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from math import log10
 from typing import Any
 
@@ -87,37 +87,56 @@ def harmed(
         )
     first = {output: one.outputs[0] for one in every for output in one.outputs}
     known = {one.outputs[0]: one for one in every}
-    writers = {editor.name(int(one.outputs[0])): one for one in editor.operators}
     kept = _without_integers(content, first)
     if len(kept) > most:
         raise Unmade(
             f"{place}: TFLite has no integers for {some([known[one] for one in sorted(kept)])}.",
             f"Write {len(kept)} at least, or export float32.",
         )
-    ranked, ignored = sorted(rounding_noise(content, batches), key=lambda one: -one[1]), set[str]()
+    noises = sorted(rounding_noise(content, batches), key=lambda one: -one[1])
+    groups = [*_together(editor, noises, first)]
+    ignored = set[str]()
     while True:
-        chosen, notes = set(kept), list[str]()
-        for name, noise, steps in ranked:
-            output = _writer(name, first)
-            if output is None or output in chosen | ignored:
-                continue
-            together = [output]
-            if _is_by_steps(editor.kind(writers[output]), noise, steps):
-                found = freed(editor, writers[output])
-                together = [editor.name(int(one.outputs[0])) for one in found]
-            if ignored.isdisjoint(together) and len(chosen.union(together)) <= most:
-                names = [(known[one].layers or (one,))[0] for one in together]
-                rest = f", and so do {', '.join(names[1:])}, which read it" if names[1:] else ""
-                decibels = -10 * log10(max(noise, 1e-12))
-                notes.append(f"{names[0]} stays in float: as int8 it has {decibels:.0f} dB{rest}")
-                chosen |= set(together)
+        taken = _taken(groups, kept, ignored, most)
+        chosen = kept.union(*(names for names, _ in taken))
         rounded = {first[name] for name in _rounded(content, chosen)}
         if rounded <= ignored:
             break
         ignored |= rounded
-    for note in notes:
-        say(note)
+    for names, noise in taken:
+        harmed_most, *readers = [(known[one].layers or (one,))[0] for one in names]
+        rest = f", and so do {', '.join(readers)}, which read it" if readers else ""
+        decibels = -10 * log10(max(noise, 1e-12))
+        say(f"{harmed_most} stays in float: as int8 it has {decibels:.0f} dB{rest}")
     return chosen
+
+
+def _together(
+    editor: Editor, noises: Iterable[tuple[str, float, float]], first: Mapping[str, str]
+) -> Iterator[tuple[list[str], float]]:
+    """For each operator, the first tensors of those that stay in float with it, and its noise."""
+    writers = {editor.name(int(one.outputs[0])): one for one in editor.operators}
+    for name, noise, steps in noises:
+        output = _writer(name, first)
+        if output is None:
+            continue
+        found = [writers[output]]
+        if _is_by_steps(editor.kind(found[0]), noise, steps):
+            found = freed(editor, found[0])
+        yield [editor.name(int(one.outputs[0])) for one in found], noise
+
+
+def _taken(
+    groups: Iterable[tuple[list[str], float]], kept: set[str], ignored: set[str], most: int
+) -> list[tuple[list[str], float]]:
+    """Of the groups, the first ones that leave at most `most` operators in float."""
+    chosen, taken = set(kept), list[tuple[list[str], float]]()
+    for names, noise in groups:
+        fits = ignored.isdisjoint(names) and len(chosen.union(names)) <= most
+        if names[0] not in chosen and fits:
+            chosen.update(names)
+            taken.append((names, noise))
+    return taken
 
 
 def _without_integers(content: bytes, first: Mapping[str, str]) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tflite_light.errors import Unmade, UserError
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import copied
 from tflite_light.graph.kernels import kernels, kernels_among
@@ -19,7 +20,7 @@ Scaled = Literal["whole", "outputs", "otherwise"]
 _ONES = 0.75  # of a probe's weights
 
 
-def scaled(model: Any, names: Sequence[str]) -> dict[str, Scaled]:
+def scaled(model: Any, names: Sequence[str], stage: str) -> dict[str, Scaled]:
     """How the kernels of the named layers are multiplied: as a `whole`, by one number or none; by
     numbers of their `outputs`; or `otherwise`, so that equal weights become unequal, or the file
     has them not at all.
@@ -27,11 +28,13 @@ def scaled(model: Any, names: Sequence[str]) -> dict[str, Scaled]:
     The converter's rules are many, so it is asked: a copy is converted in which these kernels are
     zeros and ones at random places, by which they are known in the file, and all other weights
     random numbers, as a batch norm that begins with ones would multiply nothing.
+    Raises UserError, of the `stage` that asks, where the network has no file.
     """
-    return {name: _scaled(found) for name, found in _converted(model, names)[1].items()}
+    _, named = _converted(model, names, stage)
+    return {name: _scaled(found) for name, found in named.items()}
 
 
-def counted(model: Any, names: Sequence[str]) -> tuple[int, int]:
+def counted(model: Any, names: Sequence[str], stage: str) -> tuple[int, int]:
     """How many weights a file multiplies by, and how many of them are kernels of the named layers;
     these are counted once, others as often as the file may have them.
 
@@ -43,7 +46,7 @@ def counted(model: Any, names: Sequence[str]) -> tuple[int, int]:
     sizes = {name: prod(model.get_layer(name).kernel.shape) for name in names}
     if not _odd(model, set(known)):
         return sum(prod(one.shape) for one in known.values()), sum(sizes.values())
-    every, named = _converted(model, names)
+    every, named = _converted(model, names, stage)
     within = sum(sizes[name] for name, found in named.items() if found)
     others = _size(every) - sum(map(_size, named.values()))
     return others + within, within
@@ -70,7 +73,9 @@ def _odd(model: Any, known: set[int]) -> bool:
     return bool(shared(model) or own or constants or others)
 
 
-def _converted(model: Any, names: Sequence[str]) -> tuple[list[Weight], dict[str, list[Weight]]]:
+def _converted(
+    model: Any, names: Sequence[str], stage: str
+) -> tuple[list[Weight], dict[str, list[Weight]]]:
     """All weights of a probe's file, and those of each named layer."""
     probe, draw = copied(model), np.random.default_rng(0)
     for variable in probe.weights:
@@ -79,7 +84,15 @@ def _converted(model: Any, names: Sequence[str]) -> tuple[list[Weight], dict[str
     for name in names:
         kernel = probe.get_layer(name).kernel
         kernel.assign(draw.random(kernel.shape) < _ONES)
-    every, found = [*File(convert(converter_for(probe))).weights()], defaultdict(list)
+    try:
+        content = convert(converter_for(probe))
+    except Unmade as error:
+        raise UserError(
+            f"compress.{stage}: {error.problem}",
+            "Build the network without such layers: it can have no file, in which the stage sees "
+            "what becomes of the kernels.",
+        ) from error
+    every, found = [*File(content).weights()], defaultdict(list)
     for weight in every:
         found[_places(weight.values)].append(weight)
     ours = {name: _as_stored(probe.get_layer(name)) for name in names}
