@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,42 @@ def noted() -> Iterator[None]:
         raise
 
 
+@dataclass(frozen=True)
+class _Deal:
+    """Which of `count` pictures, and of `outliers`, each step of an epoch has: `devices` parts of
+    `part` pictures, with `beside` outliers behind them."""
+
+    count: int
+    shards: list[int]  # their numbers of pictures, where these are read shard by shard
+    outliers: int
+    seed: int
+    steps: int
+    devices: int
+    part: int
+
+    @property
+    def beside(self) -> int:
+        return outliers_beside(self.part) if self.outliers else 0
+
+    def epoch(self, number: Any) -> Any:
+        """Indices [steps, devices, part + beside] that follow from seed and number alone."""
+        shape = [self.steps, self.devices, self.part]
+        if self.shards:
+            found = tf.numpy_function(self._by_shards, [number], tf.int64)
+            parts = tf.ensure_shape(tf.cast(found, tf.int32), shape)
+        else:
+            indices = _shuffled(self.count, self.seed, number)
+            parts = tf.reshape(indices[: self.steps * self.devices * self.part], shape)
+        if not self.outliers:
+            return parts
+        drawn = _rounds(self.outliers, prod(shape[:2]) * self.beside, self.seed, number)
+        return tf.concat([parts, tf.reshape(drawn, [*shape[:2], self.beside])], axis=2)
+
+    def _by_shards(self, number: Any) -> Any:
+        seeds = [self.seed, int(number)]
+        return shards.order(self.shards, seeds, self.steps, self.devices, self.part)
+
+
 def training(
     examples: Examples,
     classes: int,
@@ -71,60 +108,45 @@ def training(
     with labels of zeros. A quarter costs a quarter more time.
     """
     steps = steps_per_epoch(examples, batch_size)
-    batch_size = min(batch_size, len(examples))
     mine, devices = shares
-    part = batch_size // devices
-    beside = outliers_beside(part) if outliers else 0
+    part = min(batch_size, len(examples)) // devices
+    counts = examples.pictures.shards or []
+    counts = counts if len(counts) >= devices else []
+    strange = len(outliers) if outliers else 0
+    deal = _Deal(len(examples), counts, strange, seed, steps, devices, part)
     labels = tf.constant(examples.labels)  # one-hot by the batch: ImageNet's would take 5 GB
     alter = augmenter(augment, examples.image.size, seed)
 
-    counts = examples.pictures.shards or []
-    counts = counts if len(counts) >= devices else []
-
     def dealt(epoch: Any) -> Any:
-        return shards.order(counts, [seed, int(epoch)], steps, devices, part)
-
-    def order(epoch: Any) -> Any:
-        indices = _shuffled(len(examples), seed, epoch)
-        parts = tf.reshape(indices[: steps * batch_size], [steps, devices, part])
-        if counts:
-            found = tf.numpy_function(dealt, [epoch], tf.int64)
-            parts = tf.ensure_shape(tf.cast(found, tf.int32), parts.shape)
-        if outliers:
-            drawn = _rounds(len(outliers), steps * devices * beside, seed, epoch)
-            parts = tf.concat([parts, tf.reshape(drawn, [steps, devices, beside])], axis=2)
+        """The parts of this process's devices, and their numbers in the whole training."""
         numbers = tf.range(epoch * steps * devices, (epoch + 1) * steps * devices)
-        of_mine = slice(mine.start, mine.stop)
+        numbers = tf.reshape(numbers, [steps, devices])[:, mine.start : mine.stop]
+        parts = deal.epoch(epoch)[:, mine.start : mine.stop]
         return tf.data.Dataset.from_tensor_slices(
-            (
-                tf.reshape(tf.reshape(numbers, [steps, devices])[:, of_mine], [-1]),
-                tf.reshape(parts[:, of_mine], [-1, part + beside]),
-            )
+            (tf.reshape(numbers, [-1]), tf.reshape(parts, [-1, part + deal.beside]))
         )
-
-    def read(indices: Any) -> Any:
-        """From Python, since a tensor of the pictures would be a second copy of them all."""
-        pixels = tf.numpy_function(noted()(pixels_of), [indices], tf.uint8, stateful=False)
-        size = examples.image.size
-        return tf.ensure_shape(pixels, (part + beside, size, size, 3))
 
     def pixels_of(indices: Any) -> Any:
         if not outliers:
             return examples.pixels(indices)
         return np.concatenate([examples.pixels(indices[:part]), outliers.pixels(indices[part:])])
 
-    def picked(number: Any, indices: Any) -> tuple[Any, Any, Any]:
-        return number, read(indices), tf.gather(labels, indices[:part])
+    def read(number: Any, indices: Any) -> tuple[Any, Any, Any]:
+        """From Python, since a tensor of the pictures would be a second copy of them all."""
+        pixels = tf.numpy_function(noted()(pixels_of), [indices], tf.uint8, stateful=False)
+        size = examples.image.size
+        pixels = tf.ensure_shape(pixels, (part + deal.beside, size, size, 3))
+        return number, pixels, tf.gather(labels, indices[:part])
 
     def batch(number: Any, pixels: Any, chosen: Any) -> tuple[Any, Any]:
         """One after another, since all draw from one generator; in parallel within."""
-        targets = tf.pad(tf.one_hot(chosen, classes), [[0, beside], [0, 0]])
+        targets = tf.pad(tf.one_hot(chosen, classes), [[0, deal.beside], [0, 0]])
         pixels, targets = alter(number, tf.cast(pixels, tf.float32), targets)
         return normalise(pixels, examples.image), targets
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     under_way = 1 + -(-8 * CORES // part)  # pictures enough for all cores
-    batches = numbers.flat_map(order).map(picked, under_way).map(batch).prefetch(4)
+    batches = numbers.flat_map(dealt).map(read, under_way).map(batch).prefetch(4)
     return _untuned(batches, threads=under_way + 2)
 
 
