@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
+from tflite_light.stack import keras
 
 ARRAYS = {"stem/kernel": np.arange(200, dtype=np.float32), "logits/bias": np.ones(3, np.float32)}
 NOTE = {"seconds": 1.5, "classes": ["apple", "banana"]}
@@ -19,6 +20,17 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert note == NOTE
     assert arrays.keys() == ARRAYS.keys()
     assert all(np.array_equal(arrays[name], ARRAYS[name]) for name in ARRAYS)
+
+
+def test_what_keras_computes_of_weights_follows_them() -> None:
+    """A Normalization went on with the mean and variance that it was made with."""
+    image = keras.Input((2, 2, 3))
+    model = keras.Model(image, keras.layers.Normalization(name="standard")(image))
+    values = {"mean": [1.0, 2.0, 3.0], "variance": [4.0, 9.0, 16.0], "count": 0}
+    arrays = {f"standard/{name}": np.array(value) for name, value in values.items()}
+    checkpoint.set_weights(model, arrays, Path("fit.npz"))
+    answer = model(np.full((1, 2, 2, 3), 5, np.float32)).numpy()
+    assert np.allclose(answer[0, 0, 0], [2, 1, 0.5])
 
 
 @settings(

@@ -16,6 +16,7 @@ import numpy as np
 
 from tflite_light import files
 from tflite_light.errors import UserError
+from tflite_light.graph.copied import settle
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 _NOTE = "note.json"
@@ -133,3 +134,4 @@ def set_weights(model: Any, arrays: Arrays, path: Path) -> None:
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
+    settle(model)

@@ -58,6 +58,14 @@ def copied(model: Any, twin: Callable[[Any], Any] = again) -> Any:
     return copy
 
 
+def settle(model: Any) -> None:
+    """To be called where variables were assigned one by one: Keras' Normalization computes by
+    tensors that it makes of its mean and variance, when all weights are set at once."""
+    for layer in model.submodules:
+        if isinstance(layer, keras.layers.Layer):
+            layer.finalize_state()
+
+
 def cloned(model: Any, twin: Callable[[Any], Any]) -> Any:
     """The same network of the layers that `twin` makes, without its weights.
 

@@ -80,7 +80,9 @@ def _stored(data: Array, kind: str) -> Array:
         raise Damage(f"{len(content)} bytes hold no whole number of {kind} values")
     if kind == "bfloat16":  # the upper half of a float32
         return (np.frombuffer(content, np.uint16).astype(np.uint32) << 16).view(np.float32)
-    return np.frombuffer(content, kind)
+    values = np.frombuffer(content, kind)
+    # NumPy 2.4 sorts float16 wrongly where a processor has AVX512_ICL, and counts too many values.
+    return values.astype(np.float32) if kind == "float16" else values
 
 
 def _unpacked(data: Array, bits: int, signed: bool) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
+from tflite_light.graph.copied import settle
 from tflite_light.models import Architecture, Names, classifier
 from tflite_light.weights import Arrays, Weights
 from tflite_light.weights._networks import Found, choose, either, left_out, networks
@@ -57,6 +58,7 @@ def assign_weights(
         )
     for variable, value in plan.values:
         variable.assign(value.astype(np.float32))
+    settle(model)
     remarks += left_out(best, arrays, weights.source)
     if plan.other_classes:
         return [*remarks, f"{plan.other_classes}: the classifier starts anew"]
