@@ -280,7 +280,8 @@ TABLES = {
     "path,label\na.jpg,crane, bird\n": "line 2 has 3 cells, line 1 names 2 columns",
     "path,label,Label\na.jpg,x,y\n": "line 1 names the column label twice",
     "path,label\na.jpg,x\nb.jpg,x\n./a.jpg,y\n": "line 4: {}/a.jpg is 'y', but 'x' in line 2",
-    'path,label\na.jpg,"x\nb.jpg,y\n': "cannot be read as a table: unexpected end of data",
+    'path,label\na.jpg,"x\nb.jpg,y\n': "labels.csv, line 2 cannot be read: unexpected end of data",
+    'path,label\n\na.jpg,"6"x\nb.jpg,y\n': """line 3 cannot be read: ',' expected after '"'.""",
 }
 
 

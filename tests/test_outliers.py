@@ -329,6 +329,17 @@ def test_made_outliers_have_files_reject_photographs(
     assert int8["outliers_rejected"] >= 0.95
 
 
+def test_too_few_pictures_for_a_threshold_are_said_before_the_training(
+    call: Call, tmp_path: Path
+) -> None:
+    """It was said behind it, when the file had none."""
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    own = "data={synthetic: {count: 120, number_of_classes: 3, side: 40}}"
+    result = call("train", "r.yaml", "--set", own, "--set", "train.made_outliers=true")
+    said = "outliers will be answered as others: 49 val pictures set a threshold for them"
+    assert 0 < result.stderr.index(said) < result.stderr.index("\nfit ")
+
+
 def test_predict_names_none_of_the_labels(home: Path, call: Call, tmp_path: Path) -> None:
     source = Synthetic(count=900, number_of_classes=3, side=40)
     model, test = home / "runs/tiny/exports/int8.tflite", source.split("test")

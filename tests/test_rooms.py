@@ -62,13 +62,19 @@ def test_a_class_that_was_renamed_since_is_refused(home: Path, call: Call, comma
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])
-def test_pictures_that_were_removed_since_are_refused(home: Path, call: Call, command: str) -> None:
+def test_pictures_that_were_removed_or_renamed_since_are_refused(
+    home: Path, call: Call, command: str
+) -> None:
     picture = sorted((home / "photos/sign1").iterdir())[0]
-    picture.rename(home / "away.jpg")
-    try:
-        assert "has other pictures than" in complaint(call(command, home / "runs/mine"))
-    finally:
-        (home / "away.jpg").rename(picture)
+    for elsewhere in (home / "away.jpg", picture.with_name("renamed.jpg")):
+        picture.rename(elsewhere)
+        try:
+            message = complaint(call(command, home / "runs/mine"))
+        finally:
+            elsewhere.rename(picture)
+        assert "has other pictures than" in message
+        alike = "trained on: as many, but some have another name, size or class." in message
+        assert alike is (elsewhere.parent == picture.parent)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "export"])

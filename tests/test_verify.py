@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ from tflite_light.measure.accuracy import answers
 from tflite_light.measure.card import card
 from tflite_light.measure.elsewhere import SCRIPT
 from tflite_light.measure.goldens import input_of
-from tflite_light.measure.mistakes import mistaken
+from tflite_light.measure.mistakes import Cause, cause, mistaken
 from tflite_light.measure.runners import KerasModel
 from tflite_light.measure.sampling import samplings_of
 from tflite_light.models.tiny import Tiny
 from tflite_light.pipeline.decode import decode
 from tflite_light.pipeline.examples import Examples
+from tflite_light.pipeline.preprocess import crop_and_resize, normalise
 from tflite_light.runs.delivery import deliver
 from tflite_light.runs.verifying import verify
 from tflite_light.sockets import names
@@ -71,6 +73,25 @@ def test_a_square_grey_picture_of_the_model_s_size_hides_mistakes() -> None:
     hidden = {names for names, values in others if np.array_equal(values, right)}
     for mistake in ("`filter: bicubic`", "`channels: BGR`", "`resize: stretch`"):
         assert (mistake,) in hidden
+
+
+def test_an_integer_input_that_is_rounded_otherwise_is_named() -> None:
+    """Of a file for mean and std of 127.5, whose steps lie half-way between pixels."""
+    content = card(SQUARE_AND_GREY, 32)
+    halves = {"mean": (127.5,) * 3, "std": (127.5,) * 3}
+    wanted = agreed(BYTES.model_copy(update={"scale": 1 / 127.5, "zero_point": 127}), **halves)
+    real = normalise(
+        crop_and_resize(decode(content), wanted.image).astype(np.float32), wanted.image
+    )
+    steps = real / np.float32(1 / 127.5) + np.float32(127)
+    for name, values in (("halves rounded to even", np.rint(steps)), ("fractions cut off", steps)):
+        made = values.clip(0, 255).astype(np.uint8)
+        found = cause(content, wanted, partial(apart, made))
+        assert found == Cause((name,), 0.0)
+
+
+def apart(some: Any, others: Any) -> float:
+    return float(np.abs(np.subtract(some, others, dtype=np.float32)).mean())
 
 
 def test_the_nearest_pixel_is_pillow_s() -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field
 
@@ -92,18 +92,33 @@ def _rows(table: Path, group: str | None) -> Iterator[_Row]:
         reader = csv.reader(
             io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
         )
-        next(reader)
-        rows = [
-            _row(table, reader.line_num, columns, names, cells) for cells in reader if any(cells)
-        ]
-    except (OSError, ValueError, csv.Error) as error:
+        [_, *lines] = _lines(table, reader)
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"{table} cannot be read as a table: {reason}.", "Give a .csv table in UTF-8."
         ) from error
+    rows = [_row(table, line, columns, names, cells) for line, cells in lines]
     if not rows:
         raise UserError(f"{table} has no rows.", "It needs a path and a label for each picture.")
     yield from rows
+
+
+def _lines(table: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that has any, and its number: the last one, where quotes go on."""
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise UserError(
+                f"{table}, line {first} cannot be read: {error}.",
+                'Close its quotes; write those that belong to a cell twice, as "".',
+            ) from error
+        if cells is None:
+            return
+        if any(cells):
+            yield reader.line_num, cells
 
 
 def _header(table: Path, text: str) -> tuple[str, list[str]]:

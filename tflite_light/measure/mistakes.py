@@ -1,7 +1,8 @@
 """What goes wrong between a picture and a model's input, made on purpose: whose input is it?
 
 The mistakes are those that users of such files report: another filter, no antialiasing (OpenCV,
-Android's Bitmap), the whole picture instead of its centre, BGR, another mean and std, EXIF ignored.
+Android's Bitmap), the whole picture instead of its centre, BGR, another mean and std, EXIF ignored,
+the last step cut off.
 """
 
 import io
@@ -29,9 +30,11 @@ ZOOS: tuple[tuple[Any, Any], ...] = (  # mean and std of libraries and model zoo
     ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     ((103.939, 116.779, 123.68), 1.0),
 )
+ROUNDINGS = {"halves rounded to even": np.rint, "fractions cut off": np.trunc}
 NEAR = 0.25  # of its distance from the right input: an input is then nearer to a mistake's
 
 Names = tuple[str, ...]
+Ending = Callable[[Pixels], Values]
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ def _boxes(image: Image) -> dict[Names, Image]:
     return made
 
 
-def _endings(agreed: Contract) -> dict[Names, Callable[[Pixels], Values]]:
+def _endings(agreed: Contract) -> dict[Names, Ending]:
     """Ways from uint8 [size, size, 3] to the input."""
     image = agreed.image
     swapped = {"RGB": "BGR", "BGR": "RGB"}[image.channels]
@@ -118,11 +121,35 @@ def _endings(agreed: Contract) -> dict[Names, Callable[[Pixels], Values]]:
         for name, mean, std in _normalisations(image):
             update = {"channels": channels, "mean": mean, "std": std}
             made[*order, *name] = image.model_copy(update=update)
-    return {name: _ending(one, agreed) for name, one in made.items()}
+    endings = {name: _ending(one, agreed) for name, one in made.items()}
+    return _roundings(endings[()], agreed) | endings  # first, as a mean off by one may do the same
 
 
-def _ending(image: Image, agreed: Contract) -> Callable[[Pixels], Values]:
+def _roundings(right: Ending, agreed: Contract) -> dict[Names, Ending]:
+    """Ways that round otherwise and show it; alone, as with all others the search would take three
+    times as long."""
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 1, 3)
+    made: dict[Names, Ending] = {(name,): _rounding(one, agreed) for name, one in ROUNDINGS.items()}
+    return {
+        name: one for name, one in made.items() if not np.array_equal(one(pixels), right(pixels))
+    }
+
+
+def _ending(image: Image, agreed: Contract) -> Ending:
     return lambda sized: quantise(normalise(sized.astype(np.float32), image), agreed.input)
+
+
+def _rounding(rounded: Callable[[Any], Any], agreed: Contract) -> Ending:
+    def ending(sized: Pixels) -> Values:
+        values: Values = normalise(sized.astype(np.float32), agreed.image)
+        if end.scale:
+            steps = rounded(values / np.float32(end.scale) + np.float32(end.zero_point))
+            kind = np.iinfo(end.dtype)
+            values = steps.clip(kind.min, kind.max).astype(kind.dtype)
+        return values
+
+    end = agreed.input
+    return ending
 
 
 def _normalisations(image: Image) -> Iterator[tuple[Names, Any, Any]]:

@@ -12,6 +12,7 @@ from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.measure.accuracy import Measured, measure
 from tflite_light.measure.balance import Balance
+from tflite_light.measure.confidence import FEWEST
 from tflite_light.models import classifier
 from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.examples import Data
@@ -127,15 +128,21 @@ def check(recipe: Recipe, data: Data) -> None:
         pass
 
 
-def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
-    """Do what is still to be done of a run; the rows of its report."""
+def _say_pictures(run: Run, data: Data) -> None:
     counts = f"{len(data.train)} train, {len(data.val)} val, {len(data.test)} test pictures"
     if data.outliers:
         beside = ", ".join(f"{len(part)} {name}" for name, part in data.outliers.items())
         counts += f"; {beside} outliers"
-    if run.recipe.training.made_outliers:
+    if made := run.recipe.training.made_outliers:
         counts += "; made outliers"
     say(f"{run.folder}: {counts}")
+    if (data.outliers or made) and len(data.val) < FEWEST:
+        say(f"outliers will be answered as others: {FEWEST} val pictures set a threshold for them")
+
+
+def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
+    """Do what is still to be done of a run; the rows of its report."""
+    _say_pictures(run, data)
     if not distribution.writes():
         for _ in trained(run, data, teacher):
             pass

@@ -69,12 +69,14 @@ class Origin:
                 f"{self.folder}: {gone[0]}.", "Name where the pictures are now with `--data`."
             )
         self.require_same_classes(recipe)
-        now = counts(recipe)
         if self.has_same_data(recipe.source):
             return
+        now = counts(recipe)
         changes = "; ".join(
             f"{name} {self.pictures.get(name)} then, {now[name]} now" for name in now
         )
+        if now == self.pictures:
+            changes = "as many, but some have another name, size or class"
         raise UserError(
             f"{recipe.source.where} has other pictures than {self.folder} was trained on: "
             f"{changes}.",
