@@ -236,6 +236,22 @@ def test_a_class_whose_name_cannot_be_written_is_refused(photos: Path, name: byt
     assert "has characters that cannot be written.\nhint: Rename it" in refuse(photos)
 
 
+def test_a_table_that_was_sorted_anew_has_the_same_pictures_in_the_same_order(photos: Path) -> None:
+    paths = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
+    rows, parts = [f"{path},{path.parent}" for path in paths], []
+    for some in (rows, rows[::-1]):
+        (photos / "labels.csv").write_text("\n".join(["path,label", *some]))
+        source: Any = load("data", "csv").model_validate({"path": str(photos / "labels.csv")})
+        parts.append([source.split(name).names for name in SPLITS])
+    assert parts[0] == parts[1]
+
+
+def test_a_folder_of_one_class_is_not_taken_for_the_one_above(photos: Path) -> None:
+    message = refuse(photos / "sign1")
+    assert f"{photos}/sign1 holds 20 pictures and no class folders.\nhint: Name the" in message
+    assert message.endswith(f"such as {photos}.")
+
+
 def test_a_table_cannot_put_a_picture_into_two_parts(photos: Path) -> None:
     paths = [path.relative_to(photos) for path in sorted(photos.rglob("*.jpg"))]
     rows = [f"{path},{path.parent},{part}" for path in paths for part in SPLITS]

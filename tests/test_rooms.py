@@ -101,9 +101,13 @@ def test_a_folder_that_grew_is_measured_by_its_test_part_alone(home: Path, call:
         assert "has other pictures than" in complaint(call("evaluate", home / "runs/mine"))
         result = call("evaluate", home / "runs/mine", "--data", home / "photos", "--json")
         shutil.copytree(home / "photos", "other")
-        elsewhere = as_json(call("evaluate", home / "runs/mine", "--data", "other", "--json"))
+        there = call("evaluate", home / "runs/mine", "--data", "other", "--json")
+        seen = len(open_run(home / "runs/mine").recipe.source.split("train"))
     finally:
         added.unlink()
+    elsewhere = as_json(there)
+    number = elsewhere["rows"][0]["pictures"]
+    assert f"other: {home / 'runs/mine'} was trained on {seen} of its {number}\n" in there.stderr
     assert "its part test is measured on, of which a few may have been trained on" in result.stderr
     assert before <= as_json(result)["rows"][0]["pictures"] <= before + 2
     assert elsewhere["rows"][0]["pictures"] > 3 * before
@@ -142,6 +146,8 @@ def test_a_run_that_is_trained_at_this_moment_is_said_to_be(home: Path, call: Ca
         message = complaint(call("evaluate", "runs/mine"))
     assert message == "runs/mine is being trained.\nhint: Wait until it has finished.\n"
     assert "runs/mine is unfinished" in complaint(call("evaluate", "runs/mine"))
+    shutil.rmtree("runs/mine/exports")
+    assert "runs/mine is unfinished" in complaint(call("predict", "runs/mine", "x.jpg"))
 
 
 def test_data_names_pictures_that_were_moved(home: Path, call: Call) -> None:

@@ -68,7 +68,7 @@ class CSV(Source):
         classes = sorted({row.label for row in rows})
         labels = {name: label for label, name in enumerate(classes)}
         parts: dict[str, list[_Row]] = {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: row.path):  # a table may be sorted meanwhile
             parts.setdefault(row.part, []).append(row)
         pictures = {
             part: pictures_of(

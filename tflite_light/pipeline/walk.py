@@ -93,6 +93,11 @@ class Walk:
             for paths, one, many, what in strangers
             if paths
         ]
+        if self.outside and not self.classes:
+            raise UserError(
+                f"{where} holds {count(len(self.outside), 'picture')} and no class folders.",
+                f"Name the folder that holds them, such as {self.root.absolute().parent}.",
+            )
         if found and not skip_strangers:
             raise UserError(
                 f"{where} holds {'; and '.join(found)}.",

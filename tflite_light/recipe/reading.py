@@ -69,8 +69,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Path]:
     except yaml.Unreadable as error:
         raise UserError(f"recipe {path} {error}.", "Correct it there.") from error
     except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"recipe {path} cannot be read: {error}.", "Give a YAML file in UTF-8."
+            f"recipe {path} cannot be read: {reason}.",
+            "Give a YAML file in UTF-8; that of a run is the recipe.yaml in its folder.",
         ) from error
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds a {type(value).__name__}"

@@ -1,8 +1,9 @@
 """A finished run again: other files of it, and its accuracy on the same or other pictures."""
 
 import contextlib
+import hashlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tflite_light import files
@@ -140,6 +141,25 @@ def source_of(run: Run, data: str | Path | None = None, skip_strangers: bool = F
     return source_at(Path(data), skip_strangers)
 
 
+def _trained_on(run: Run, pictures: Pictures) -> int:
+    """How many pictures are copies of some that the run was trained on, where those are still
+    there; only such are read that are as large."""
+    with contextlib.suppress(UserError):
+        train = run.recipe.source.split("train")
+        sizes = {*(train.stamps or ())} & {*(pictures.stamps or ())}
+        known = {*_contents(train, sizes)}
+        return sum(one in known for one in _contents(pictures, sizes))
+    return 0
+
+
+def _contents(pictures: Pictures, sizes: Collection[int]) -> Iterator[bytes]:
+    """Digests of what files of these sizes hold."""
+    for index, size in enumerate(pictures.stamps or ()):
+        content = pictures.read(index) if size in sizes else None
+        if isinstance(content, bytes):
+            yield hashlib.sha256(content).digest()
+
+
 def _measured(run: Run, source: Source) -> dict[str, Pictures]:
     """What a run's models are measured on: its val and test pictures, or all of others; and
     outliers, if there are any.
@@ -157,6 +177,8 @@ def _measured(run: Run, source: Source) -> dict[str, Pictures]:
     else:
         found = {"test": labelled(run.folder, source, run.classes)}
         strange = source.measured(outliers=True)
+        if seen := _trained_on(run, found["test"]):
+            say(f"{source.where}: {run.folder} was trained on {seen} of its {len(found['test'])}")
     return found | ({outlier_part("test"): strange} if strange else {})
 
 

@@ -92,7 +92,7 @@ class Origin:
         if changed:
             raise UserError(
                 f"{recipe.source.where}: {' and '.join(changed)} pictures hold other bytes than "
-                f"{self.folder} was trained on.",
+                f"{self.folder} was trained on, or come in another order.",
                 _ANOTHER,
             )
 

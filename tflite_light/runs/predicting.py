@@ -4,6 +4,8 @@ from pathlib import Path
 from shlex import quote
 
 from tflite_light.errors import UserError
+from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.runs.overview import is_run
 from tflite_light.tflite import BROKEN
 from tflite_light.weights import SUFFIXES
 
@@ -31,6 +33,8 @@ def _exported(run: Path) -> Path:
     found = sorted((run / "exports").glob("*.tflite"))
     files = [path for path in found if not path.name.endswith(BROKEN)]
     chosen = [path for path in files if path.stem == FIRST_CHOICE] or files
+    if not chosen and is_run(run):
+        require_finished(open_run(run))
     if not chosen:
         raise UserError(
             f"{run} is not a run with exported files.",
