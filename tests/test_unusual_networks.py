@@ -9,17 +9,21 @@ import numpy as np
 import pytest
 from test_every_stage import pictures as drawn
 
+from tflite_light.compress import Stage, _assignment, _directions
 from tflite_light.compress._assignment import _moments
 from tflite_light.compress._directions import factorized
 from tflite_light.compress._structure import keeping
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.cluster import Cluster
+from tflite_light.compress.factorize import Factorize
 from tflite_light.compress.prune import Prune
+from tflite_light.contract import Image
 from tflite_light.cost import of_model
 from tflite_light.cost.inspection import network_of
+from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
-from tflite_light.graph import checkpoint, lint
+from tflite_light.graph import checkpoint, lint, reconstruction
 from tflite_light.graph.build import build
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import copied, in_precision
@@ -232,10 +236,12 @@ def test_norms_without_a_scale_are_measured_like_others() -> None:
         LAYERS.GaussianDropout(0.5),
         LAYERS.AlphaDropout(0.5),
         LAYERS.GaussianNoise(0.5),
+        LAYERS.RandomFlip(),
+        LAYERS.RandomRotation(0.5),
     ],
     ids=lambda layer: type(layer).__name__,
 )
-def test_norms_are_measured_without_what_training_drops(noise: Any) -> None:
+def test_norms_are_measured_without_what_training_draws(noise: Any) -> None:
     """What was drawn differed after a resume, and so did what `channels` chose."""
 
     def body(image: Any) -> Any:
@@ -248,8 +254,13 @@ def test_norms_are_measured_without_what_training_drops(noise: Any) -> None:
     (mean, variance), *_ = observed(model, [pictures()])
     assert np.allclose(model.get_layer("norm").moving_mean, mean, atol=1e-4)
     assert np.allclose(model.get_layer("norm").moving_variance, variance, rtol=0.05)
-    used = model.get_layer(noise.name)
-    assert getattr(used, "rate", None) == 0.5 or used.stddev == 0.5
+    twin = copied(model)
+    measure(twin, [pictures()])
+    assert np.array_equal(twin.get_layer("norm").moving_mean, model.get_layer("norm").moving_mean)
+    used, wide = model.get_layer(noise.name), np.ones((64, 8, 8, 4), np.float32)
+    wide[:, :4, :3] = 2
+    assert np.array_equal(used(wide, training=False), wide)
+    assert not np.array_equal(used(wide, training=True), wide)  # in the next training, as before
 
 
 @pytest.mark.parametrize(
@@ -809,3 +820,38 @@ def test_the_norm_that_keras_has_for_several_devices_is_one() -> None:
         phase._freeze(model, classifier_only=False)
         assert [layer.name for layer in model.layers if not layer.trainable] == ["norm"]
     assert model.get_layer("norm").trainable
+
+
+WIDE: list[tuple[Stage, Any]] = [
+    (Cluster(centroids=8), _assignment),
+    (Factorize(ranks={"wide": 8}), _directions),
+    (Channels(keep=0.7, rounds=1), reconstruction),
+]
+
+
+@pytest.mark.parametrize(("stage", "module"), WIDE, ids=lambda one: getattr(one, "key", ""))
+def test_a_layer_of_too_many_inputs_is_changed_by_its_weights_alone(
+    stage: Stage, module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As behind a Flatten: squares of 30,976 inputs ended a run for lack of memory, after its fit."""
+
+    def body(image: Any) -> Any:
+        x = LAYERS.Flatten()(conv(conv(image, activation="relu"), activation="relu"))
+        return dense(LAYERS.Dense(32, activation="relu", name="wide")(x))
+
+    model, data = built(body), Synthetic(count=100, side=SIZE).load(Image(size=SIZE))
+    drawn = np.random.default_rng(0)
+    model.get_layer("wide").bias.assign(drawn.normal(size=32))
+    kernels_ = []
+    for most in (module.WIDEST, 100):
+        monkeypatch.setattr(module, "WIDEST", most)
+        plan = stage.plan(model, data)
+        wrapped = stage.wrap(model, plan, 10)
+        begun = wrapped.get_layer("wide").kernel.numpy()
+        stage.prepare(wrapped, model, plan, data.train)
+        kernels_.append(wrapped.get_layer("wide").kernel.numpy())
+    fitted, alone = kernels_
+    assert np.array_equal(alone, begun)
+    assert not np.array_equal(alone, fitted)
+    off = wrapped(pictures(), training=False) - model(pictures(), training=False)
+    assert np.std(off) < np.std(model(pictures(), training=False))

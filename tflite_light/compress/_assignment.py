@@ -14,6 +14,7 @@ import numpy as np
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.abreast import Pair, abreast
 from tflite_light.graph.in_turn import Array, in_turn
+from tflite_light.graph.reconstruction import WIDEST
 from tflite_light.graph.statistics import mean_for
 from tflite_light.graph.uses import is_norm
 from tflite_light.pipeline.preprocess import Floats
@@ -40,11 +41,11 @@ def assign(
     `model` is the network before its weights were shared; `clustered` finds the values of a kernel
     by what errors of its weights cost: the mean square of their inputs (Choi et al. 2017, arXiv
     1612.01543, with what is before a layer for the second derivatives); where a batch norm follows
-    they stay those of `shared`. Biases and batch norms make up for the mean of the errors, batch
-    norms for their variance too.
+    they stay those of `shared`, as do weights of layers with more than 8,192 inputs. Biases and
+    batch norms make up for the mean of the errors, batch norms for their variance too.
     """
     for layer, pairs in abreast(model, shared, batches):
-        if layer.name in names:
+        if layer.name in names and math.prod(layer.kernel.shape[:-1]) <= WIDEST:
             _reassign(layer, model.get_layer(layer.name), by_channel, pairs, clustered)
         elif is_norm(layer):
             _follow(layer, pairs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from tflite_light.compress._layers import is_normalised
 from tflite_light.graph.low_rank import Splittable, split
-from tflite_light.graph.reconstruction import shrunk
+from tflite_light.graph.reconstruction import WIDEST, shrunk
 from tflite_light.graph.statistics import measure, standardise
 from tflite_light.stack import keras, tf
 
@@ -60,6 +60,10 @@ def factorized(
 def inputs_of(
     model: Any, layers: Mapping[str, Splittable], examples: "Examples"
 ) -> dict[str, Inputs]:
+    """What layers of up to 8,192 inputs read; others' directions are those of their kernels."""
+    layers = {name: one for name, one in layers.items() if one.inputs <= WIDEST}
+    if not layers:
+        return {}
     network = keras.Model(model.input, [one.layer.input for one in layers.values()])
     sums: dict[str, list[Any]] = {name: [0, 0.0, 0.0] for name in layers}
     pictures = examples.sample(PICTURES)

@@ -35,7 +35,7 @@ def abreast(model: Any, other: Any, batches: Iterable[Floats]) -> Iterator[tuple
                 outputs.pop(tensor, None)
         answers = [
             tuple(
-                called(node, one, side)
+                called(node, one, side, in_use=True)
                 for one, side in zip((layer, twin), zip(*pairs, strict=True), strict=True)
             )
             for pairs in inputs

@@ -32,10 +32,16 @@ class Splittable:
         return np.asarray(kernel.transpose(0, 2, 1, 3).reshape(height * inputs, width * outputs))
 
     @property
+    def inputs(self) -> int:
+        """Rows of the matrix."""
+        shape = self.layer.kernel.shape
+        return int(np.prod(shape[:-3]) * shape[-2])
+
+    @property
     def most(self) -> int:
         """The rank at which nothing is lost, as a rule."""
         shape = self.layer.kernel.shape
-        return int(min(np.prod(shape[:-3]) * shape[-2], np.prod(shape[1:-2]) * shape[-1]))
+        return int(min(self.inputs, np.prod(shape[1:-2]) * shape[-1]))
 
     def multiply_adds(self, rank: int | None = None) -> int:
         """Of the layer, or of its two halves."""

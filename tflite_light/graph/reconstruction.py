@@ -18,6 +18,9 @@ from tflite_light.stack import keras, tf
 Array = np.ndarray[Any, Any]
 UNRELATED = 10  # places of a picture that count as independent: neighbours resemble each other
 _ROWS = 4096  # of a batch's places that are looked at
+# Inputs of a layer whose covariance is looked at: a matrix of it is 0.5 GB, and stages need up to
+# eight. More have dense layers behind a Flatten.
+WIDEST = 8192
 
 
 def reconstructed(model: Any, kept: Kept, batches: Iterable[Floats]) -> Any:
@@ -25,12 +28,13 @@ def reconstructed(model: Any, kept: Kept, batches: Iterable[Floats]) -> Any:
 
     A kernel's row of a channel that goes is added to the others' by its best linear prediction from
     them, in each group and at each place of the kernel alike; a bias takes over the mean of the
-    rest, as does a batch norm when it is measured anew.
+    rest, as does a batch norm when it is measured anew. Layers of more than 8,192 channels stay.
     """
     traced = trace(model)
     stays = staying(traced, kept)
     masks = {name: stays[vector(traced.inputs[name][0])] for name in traced.own}
-    readers = [model.get_layer(name) for name, mask in masks.items() if not mask.all()]
+    some = [name for name, mask in masks.items() if not mask.all() and len(mask) <= WIDEST]
+    readers = [model.get_layer(name) for name in some]
     copy = copied(model)
     for layer, (mean, covariance) in zip(readers, _moments(model, readers, batches), strict=True):
         weights = _absorbed(layer, masks[layer.name], mean, covariance)
@@ -48,7 +52,8 @@ def _moments(
     network = keras.Model(model.input, [layer.input for layer in layers])
 
     def sums(images: Any) -> Any:
-        flat = [tf.reshape(x, [-1, x.shape[-1]]) for x in tf.nest.flatten(network(images))]
+        read = tf.nest.flatten(network(images, training=False))
+        flat = [tf.reshape(x, [-1, x.shape[-1]]) for x in read]
         some = [rows[:: 1 + tf.shape(rows)[0] // _ROWS] for rows in flat]
         return [(tf.shape(x)[0], tf.reduce_sum(x, 0), tf.matmul(x, x, True)) for x in some]
 

@@ -84,7 +84,7 @@ def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) 
     trained = [norm.trainable for norm in stay]
     for norm in stay:
         norm.trainable = False
-    with _nothing_dropped(model):
+    with _nothing_drawn(model):
         for batch in batches if moved else ():
             for norm in moved:
                 norm.momentum = seen / (seen + len(batch))  # a moving average that is a plain one
@@ -97,25 +97,21 @@ def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) 
 
 
 @contextlib.contextmanager
-def _nothing_dropped(model: Any) -> Iterator[None]:
-    layers = keras.layers
-    kinds = {
-        "rate": (layers.Dropout, layers.GaussianDropout, layers.AlphaDropout),
-        "stddev": (layers.GaussianNoise,),
-    }
-    were = [
-        (layer, field, getattr(layer, field))
-        for layer in model.submodules
-        for field, classes in kinds.items()
-        if isinstance(layer, classes)
-    ]
-    for layer, field, _ in were:
-        setattr(layer, field, 0)
+def _nothing_drawn(model: Any) -> Iterator[None]:
+    """Meanwhile layers that drop, add noise or turn pictures do as in a file."""
+    random = keras.__internal__.layers.BaseRandomLayer
+    layers = [layer for layer in model.submodules if isinstance(layer, random)]
+    for layer in layers:
+        layer.call = _untrained(layer.call)
     try:
         yield
     finally:
-        for layer, field, was in were:
-            setattr(layer, field, was)
+        for layer in layers:
+            del layer.call
+
+
+def _untrained(call: Any) -> Any:
+    return lambda *args, **named: call(*args, **named | {"training": False})
 
 
 def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:
@@ -126,7 +122,7 @@ def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats
 
     def moments(images: Any) -> Any:
         """Means, and means of squares."""
-        found = tf.nest.flatten(inputs(images))  # a model of one output gives no list
+        found = tf.nest.flatten(inputs(images, training=False))  # one output comes bare
         pairs = zip(norms(model), found, strict=True)
         return [(mean_for(norm, one), mean_for(norm, one**2)) for norm, one in pairs]
 

@@ -41,12 +41,15 @@ def uses(model: Any) -> list[Any]:
     return found
 
 
-def called(node: Any, layer: Any, inputs: Sequence[Any]) -> list[Any]:
-    """The outputs of a layer, called as `node` calls its own, of other inputs."""
+def called(node: Any, layer: Any, inputs: Sequence[Any], in_use: bool = False) -> list[Any]:
+    """The outputs of a layer, called as `node` calls its own, of other inputs; `in_use` as in a
+    file, where Keras' layers that turn or shift pictures do so unless they are told not to."""
     given: dict[str, list[Any]] = {}
     for tensor, value in zip(node.flat_input_ids, inputs, strict=True):
         given.setdefault(tensor, []).append(value)
     arguments, named = node.map_arguments(given)
+    if in_use and layer._expects_training_arg:
+        named = {**named, "training": named.get("training") or False}
     return list(tf.nest.flatten(layer(*arguments, **named)))
 
 
