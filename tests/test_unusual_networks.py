@@ -47,6 +47,7 @@ from tflite_light.training import phase
 from tflite_light.weights.npz import Npz
 
 LAYERS = keras.layers
+HELD = keras.initializers.Constant(np.random.default_rng(0).normal(0, 0.1, (3, 3, 32, 32)))
 SIZE, CLASSES = 32, 3
 Body = Callable[[Any], Any]
 
@@ -289,6 +290,20 @@ def test_norms_along_rows_are_measured_and_bind_no_channels(axis: Any, shape: li
     assert set(Channels(keep=0.8).plan(model, None)["channels"]) == {"conv2d_1"}
 
 
+def test_norms_that_renormalise_are_measured_and_thinned() -> None:
+    """They have three weights more, which ended in a traceback behind the fit."""
+    renorm = {"renorm": True}
+    model = built(
+        lambda i: dense(pooled(LAYERS.BatchNormalization(name="norm", **renorm)(conv(i, 16))))
+    )
+    model.get_layer("norm").moving_mean.assign(tf.random.normal([16], seed=1))
+    standard = standardise(model, [pictures()])
+    assert lag(standard, [pictures()]) < 1e-3 < 0.1 < lag(model, [pictures()])
+    assert np.allclose(standard(pictures()), model(pictures()), atol=1e-5)
+    plan = Channels(keep=0.7).plan(model, None)
+    assert Channels(keep=0.7).wrap(model, plan, 1).get_layer("norm").moving_mean.shape[0] < 16
+
+
 def attention(image: Any) -> Any:
     x = conv(image, 16)
     gate = LAYERS.Conv2D(1, 7, padding="same", activation="sigmoid")(x)
@@ -511,9 +526,15 @@ COUNTED: dict[str, Callable[[Any], Any]] = {
     "transposed, and another name": lambda image: dense(
         Weighing()(pooled(LAYERS.Conv2DTranspose(32, 3)(conv(conv(image, 32), 16))))
     ),
+    "held and equal": lambda image: dense(pooled(held(held(conv(conv(image, 8), 32, 1))))),
     "another name": lambda image: dense(Weighing()(pooled(conv(conv(image, 32), 32)))),
     "a constant": lambda image: dense(pooled(tf.matmul(conv(conv(image, 32), 32), drawn_kernel()))),
 }
+
+
+def held(values: Any) -> Any:
+    """By one kernel each time: a file has it once."""
+    return conv(values, 32, 1, trainable=False, kernel_initializer=HELD, activation="relu")
 
 
 def both(values: Any) -> Any:

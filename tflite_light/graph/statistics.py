@@ -46,16 +46,11 @@ def standardise(model: Any, batches: Iterable[Floats]) -> Any:
     for norm, (mean, variance) in zip(norms(copy), observed(model, batches), strict=True):
         if not (norm.scale and norm.center):
             continue
-        gamma, beta, old_mean, old_variance = norm.get_weights()
-        deviation = np.sqrt(old_variance + norm.epsilon)
-        norm.set_weights(
-            [
-                gamma * np.sqrt(variance + norm.epsilon) / deviation,
-                beta + gamma * (mean - old_mean) / deviation,
-                mean,
-                variance,
-            ]
-        )
+        scale = norm.gamma / np.sqrt(norm.moving_variance + norm.epsilon)
+        norm.beta.assign_add(scale * (mean - norm.moving_mean))
+        norm.gamma.assign(scale * np.sqrt(variance + norm.epsilon))
+        norm.moving_mean.assign(mean)
+        norm.moving_variance.assign(variance)
     return copy
 
 
