@@ -303,6 +303,14 @@ def test_what_cannot_be_pruned_is_refused_before_training(
     assert not Path("runs").exists()
 
 
+def test_a_sparsity_that_can_be_reached_is_advised_however_small() -> None:
+    """Of 64 weights in 10,000 it was 0.0, which is refused itself."""
+    with pytest.raises(UserError) as caught:
+        Prune(sparsity=0.5)._each(0.5, {"last": [1, 1, 8, 8]}, 10_000, 64)
+    assert "`--set compress.prune.sparsity=0.0058`" in caught.value.hint
+    assert Prune(sparsity=0.0058)._each(0.0058, {"last": [1, 1, 8, 8]}, 10_000, 64) < 1
+
+
 WRONG = {
     "pattern: 4:2": "compress.0.prune.pattern: needs unstructured, N:M with N below M, such as 2:4",
     "pattern: blocks": "compress.0.prune.pattern: needs unstructured, N:M",

@@ -50,6 +50,8 @@ def test_an_excluded_layer_that_is_none_is_refused() -> None:
     with pytest.raises(UserError, match=r"compress\.qat\.exclude: .* called 'logit'") as raised:
         QAT(exclude=["logit"]).plan(model, None)
     assert raised.value.hint.startswith("Write a name, such as logits, or")
+    with pytest.raises(UserError, match=r"compress\.qat\.exclude names every layer"):
+        QAT(exclude=["*"]).plan(model, None)
 
 
 def test_batch_norm_s_statistics_stay_and_its_offset_learns_on() -> None:

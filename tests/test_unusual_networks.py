@@ -30,7 +30,7 @@ from tflite_light.graph.copied import copied, in_precision
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.fusing import fused
 from tflite_light.graph.kernels import multiply_adds
-from tflite_light.graph.statistics import lag, measure, norms, observed, standardise
+from tflite_light.graph.statistics import held, lag, measure, norms, observed, standardise
 from tflite_light.graph.swaps import gathered
 from tflite_light.graph.thinner import thin
 from tflite_light.graph.tracing import _activates_alone
@@ -290,6 +290,19 @@ def test_norms_along_rows_are_measured_and_bind_no_channels(axis: Any, shape: li
     assert set(Channels(keep=0.8).plan(model, None)["channels"]) == {"conv2d_1"}
 
 
+def test_norms_that_are_called_as_in_use_lag_behind_nothing() -> None:
+    def body(image: Any) -> Any:
+        x = LAYERS.BatchNormalization(name="still")(conv(image, 16), training=False)
+        return dense(pooled(LAYERS.BatchNormalization(name="moves")(conv(x))))
+
+    model = built(body)
+    model.get_layer("still").moving_mean.assign(np.ones(16))
+    measure(model, [pictures()], held(model))
+    assert held(model) == {"still"}
+    assert np.array_equal(model.get_layer("still").moving_mean, np.ones(16))
+    assert lag(model, [pictures()], held(model)) < 1e-3 < 0.2 < lag(model, [pictures()])
+
+
 def test_norms_that_renormalise_are_measured_and_thinned() -> None:
     """They have three weights more, which ended in a traceback behind the fit."""
     renorm = {"renorm": True}
@@ -526,13 +539,13 @@ COUNTED: dict[str, Callable[[Any], Any]] = {
     "transposed, and another name": lambda image: dense(
         Weighing()(pooled(LAYERS.Conv2DTranspose(32, 3)(conv(conv(image, 32), 16))))
     ),
-    "held and equal": lambda image: dense(pooled(held(held(conv(conv(image, 8), 32, 1))))),
+    "held and equal": lambda image: dense(pooled(alike(alike(conv(conv(image, 8), 32, 1))))),
     "another name": lambda image: dense(Weighing()(pooled(conv(conv(image, 32), 32)))),
     "a constant": lambda image: dense(pooled(tf.matmul(conv(conv(image, 32), 32), drawn_kernel()))),
 }
 
 
-def held(values: Any) -> Any:
+def alike(values: Any) -> Any:
     """By one kernel each time: a file has it once."""
     return conv(values, 32, 1, trainable=False, kernel_initializer=HELD, activation="relu")
 

@@ -169,7 +169,7 @@ class Prune(Stage):
         """Sparsity of each pruned layer, so that all kernels together reach the promise."""
         each = zeros * total / max(within, 1)
         if each >= 1:
-            lower = math.floor(90 * within / total) / 100
+            lower = f"{0.9 * within / total:.2g}"
             raise UserError(
                 f"compress.prune.sparsity: {zeros} cannot be reached, because only "
                 f"{within / total:.3f} of the weights are in layers that are pruned.",

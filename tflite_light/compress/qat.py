@@ -60,6 +60,11 @@ class QAT(Stage):
         layers = [layer for layer in model.layers if kernels(layer)]
         rounded = without(layers, self.exclude, "compress.qat.exclude")
         excluded = [layer.name for layer in layers if layer not in rounded]
+        if not rounded:
+            raise UserError(
+                "compress.qat.exclude names every layer: none would be rounded in training.",
+                "Exclude fewer layers, or leave the stage out.",
+            )
         if data is None:
             _require_known(model)
             wrapped = self.wrap(model, {"kept": []}, 1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.copied import copied
-from tflite_light.graph.uses import is_norm, shared
+from tflite_light.graph.uses import is_norm, shared, uses
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
@@ -35,8 +35,10 @@ def mean_for(norm: Any, values: Any) -> Any:
 
 
 def held(model: Any) -> set[str]:
-    """The batch norms that are not trained, and so used with the statistics that they have."""
-    return {norm.name for norm in norms(model) if not norm.trainable}
+    """The batch norms that are not trained, or not called so, and so used with the statistics that
+    they have."""
+    still = {node.layer.name for node in uses(model) if node.call_kwargs.get("training") is False}
+    return {norm.name for norm in norms(model) if norm.name in still or not norm.trainable}
 
 
 def standardise(model: Any, batches: Iterable[Floats]) -> Any:
