@@ -179,6 +179,26 @@ def test_a_run_is_finished_where_one_of_its_files_cannot_be_made(call: Call) -> 
     assert "is finished" in complaint(call("train", "runs/odd", "--resume"))
 
 
+NO_FILE = {
+    "keras.layers.Dropout(0.5)(image, training=True)": "it is not known which runtimes have "
+    "operators of the float32 file: RANDOM_UNIFORM version 1.",
+    "tf.linalg.svd(image, compute_uv=False)[..., None]": "TensorFlow's converter refuses the "
+    "network: 'tf.Svd' op is neither a custom op nor a flex op.",
+}
+
+
+@pytest.mark.parametrize("layer", NO_FILE)
+def test_a_network_that_has_no_file_is_refused_before_it_is_trained(call: Call, layer: str) -> None:
+    """It was told by each kind of file, after all of the training."""
+    changed = ODD.replace("(image)\n", f"({layer})\n", 1)
+    Path("net.py").write_text(changed)
+    recipe = SHORT.partition("compress:")[0] + "export: [int8]\n"
+    Path("odd.yaml").write_text(recipe.replace("{tiny: {width: 4}}", "./net.py"))
+    for command in (("check", "odd.yaml", "--graph"), ("train", "odd.yaml")):
+        assert complaint(call(*command)).startswith(NO_FILE[layer])
+    assert not Path("runs").exists()
+
+
 def test_a_file_that_answers_with_no_number_leaves_the_others(
     home: Path, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

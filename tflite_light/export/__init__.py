@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 PHONE = "2.16"  # TFLite in the Android demo, the newest on Maven Central
 
 
+def require_kernels(file: "File", name: str) -> None:
+    """Raises UserError where the file called `name` has operators that no runtime is known for."""
+    codes = sorted(code for code in {*file.codes()} if not oldest(*code))
+    if codes:
+        operators = [f"{operator} version {version}" for operator, version in codes]
+        raise UserError(
+            f"it is not known which runtimes have operators of the {name} file: {some(operators)}.",
+            "Build the network without these layers.",
+        )
+
+
 class Mode(Part):
     """Turns a Keras model into the bytes of a file with batch 1, logits out."""
 
@@ -96,19 +107,11 @@ class Mode(Part):
     def check(self, file: "File", layers: Sequence[str] = ()) -> None:
         """Raises UserError when the file is not what the mode promises; `layers` are those of the
         network, by which a mode may have named some."""
-        found = {code: oldest(*code) for code in sorted(set(file.codes()))}
-        if strange := [
-            f"{op} version {version}" for (op, version), since in found.items() if not since
-        ]:
-            raise UserError(
-                f"it is not known which runtimes have operators of the {self.stem} file: "
-                f"{some(strange)}.",
-                "Build the network without these layers.",
-            )
+        require_kernels(file, self.stem)
         newer = [
             f"{op} version {version} (since {since})"
-            for (op, version), since in found.items()
-            if since and is_older(self.runtime, since)
+            for op, version in sorted({*file.codes()})
+            if (since := oldest(op, version)) and is_older(self.runtime, since)
         ]
         if newer:
             raise UserError(

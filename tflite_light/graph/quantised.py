@@ -4,11 +4,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from tflite_light.graph.copied import cloned, config_of, settle
 from tflite_light.graph.uses import is_norm
-from tflite_light.stack import keras
+from tflite_light.stack import keras, tf
 
 _FLAT = 1e-4  # a narrower range is of activations that no picture, or none for long, gave a value
 _ROOM = 1.0  # of which any range is right, if its steps are not finer than kernels can round to
@@ -53,11 +51,11 @@ def _flat_ranges(model: Any) -> Iterator[tuple[Any, Any]]:
 def _idle_scales(model: Any) -> Iterator[tuple[Any, Any]]:
     for layer in model.submodules:
         if is_norm(layer) and layer.scale:
-            scale = layer.gamma.numpy()
-            shift = layer.beta.numpy() if layer.center else np.zeros_like(scale)
-            least = np.maximum(_OF_SHIFT * np.abs(shift), _LEAST)
-            if not scale.all():
-                yield layer.gamma, np.where(scale == 0, least, scale)
+            scale = tf.convert_to_tensor(layer.gamma)
+            shift = layer.beta if layer.center else tf.zeros_like(scale)
+            if tf.reduce_any(scale == 0):
+                least = tf.maximum(_OF_SHIFT * tf.abs(shift), _LEAST)
+                yield layer.gamma, tf.where(scale == 0, least, scale)
 
 
 def unquantised(model: Any) -> Any:
