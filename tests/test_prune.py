@@ -223,6 +223,29 @@ def test_sparsity_rises_as_zhu_and_gupta_have_it_or_is_there_at_once(
     assert seen.found == pytest.approx(wanted, abs=1 / 4096)
 
 
+def test_all_zeros_come_where_the_optimizer_counts_no_step(examples: Examples) -> None:
+    """As the one of mixed_float16 counts none whose gradients are infinite."""
+    model, stage = tiny(), Prune(sparsity=0.4)
+    decided = plan(stage, model, [])
+    wrapped = stage.wrap(model, decided, 1)
+    wrapped.compile(keras.optimizers.SGD(0.0), "mse")
+
+    def forget(epoch: int, logs: Any) -> None:
+        wrapped.optimizer.iterations.assign(0)
+
+    callbacks = [
+        *stage.callbacks(wrapped, decided),
+        keras.callbacks.LambdaCallback(on_epoch_end=forget),
+    ]
+    inputs = next(examples.inputs(range(8)))
+    wrapped.fit(
+        inputs, np.zeros((8, wrapped.output_shape[1])), 4, 3, callbacks=callbacks, verbose=0
+    )
+    for name, share in decided["sparsity"].items():
+        kernel = wrapped.get_layer(name).kernel.numpy()
+        assert (kernel == 0).sum() == Pattern.parse("unstructured").pruned(kernel.shape, share)
+
+
 def test_a_pruned_step_leaves_the_network_as_it_was_built() -> None:
     model = tiny()
     wrapped = Prune().wrap(model, plan(Prune(), model, []), 1)

@@ -27,7 +27,7 @@ class Masks(keras.callbacks.Callback):  # type: ignore[misc]
         self._apply = tf.function(self._multiply)  # one call a step
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._step = int(self.model.optimizer.iterations.numpy())
+        self._step = epoch * self.params["steps"]  # the optimizer's own skip those of mixed_float16
         if self._step == 0:
             self._update()
             self._apply()
