@@ -1,5 +1,7 @@
 """Every architecture through the stages that are used together, up to its files."""
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tflite_light.measure.runners import TFLiteModel
 from tflite_light.models import Architecture
 from tflite_light.pipeline.examples import Examples
 from tflite_light.sockets import load
+from tflite_light.stack import keras
 from tflite_light.tflite.file import File
 
 pytestmark = pytest.mark.slow
@@ -37,6 +40,16 @@ def smallest(name: str) -> Architecture:
     fewest = min(part.published(), key=lambda row: row.parameters or 0)
     made: Architecture = part(**fewest.fields)
     return made
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(combination: str) -> Iterator[None]:
+    """What a network's last combination leaves: eight networks in one process were over 16 GB."""
+    yield
+    if combination == COMBINATIONS[-1]:
+        trained.cache_clear()
+        keras.backend.clear_session()
+        gc.collect()
 
 
 @pytest.mark.parametrize("combination", COMBINATIONS)
