@@ -167,19 +167,25 @@ def test_a_unit_that_is_zero_on_all_pictures_has_a_file_that_runs(
     assert off < 0.02 * np.ptp(expected)
 
 
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("small", [1.0, 1e-3])  # of a kernel that decayed, as no loss asks for it
 @pytest.mark.parametrize(("zeros", "shift"), [(slice(None), 0.0), (slice(None, None, 2), 2.0)])
 def test_channels_that_a_norm_multiplies_by_zero_stay_in_integers_with_their_shifts(
-    zeros: slice, shift: float, data: Data
+    zeros: slice, shift: float, small: float, depthwise: bool, data: Data
 ) -> None:
     """As residuals begin, where `check` refused the stage; and as loaded weights may be."""
     image = keras.layers.Input((32, 32, 3))
     first = keras.layers.Conv2D(16, 3, 2, activation="relu")(image)
-    branch = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(first)
+    filters = {} if depthwise else {"filters": 16}
+    kind = keras.layers.DepthwiseConv2D if depthwise else keras.layers.Conv2D
+    layer = kind(kernel_size=3, padding="same", use_bias=False, **filters)
+    branch = layer(first)
     x = keras.layers.Add()([first, NORM(name="norm")(branch)])
     x = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(x))
     model = keras.Model(image, x)
     scale = np.ones(16, np.float32)
     scale[zeros] = 0
+    layer.set_weights([small * layer.get_weights()[0]])
     norm = model.get_layer("norm")
     norm.set_weights([scale, np.linspace(-shift, shift, 16), *norm.get_weights()[2:]])
     QAT().plan(model, None)
@@ -188,7 +194,7 @@ def test_channels_that_a_norm_multiplies_by_zero_stay_in_integers_with_their_shi
     wrapped(BATCH, training=True)  # which gives the kernels their ranges
     content = Int8().convert(wrapped, NO_PICTURES)
     assert File(content).float_operators() == []
-    assert np.array_equal(wrapped.get_layer("quant_norm").layer.gamma, scale)
+    assert np.array_equal(wrapped.get_layer("quant_norm").layer.gamma, scale)  # and trains on
     batch = next(data.train.inputs(range(8)))
     expected = wrapped.predict_on_batch(batch)
     off = np.abs(TFLiteModel(content).logits([batch]) - expected).max()

@@ -101,13 +101,13 @@ def test_a_folder_that_grew_is_measured_by_its_test_part_alone(home: Path, call:
         assert "has other pictures than" in complaint(call("evaluate", home / "runs/mine"))
         result = call("evaluate", home / "runs/mine", "--data", home / "photos", "--json")
         shutil.copytree(home / "photos", "other")
-        there = call("evaluate", home / "runs/mine", "--data", "other", "--json")
-        seen = len(open_run(home / "runs/mine").recipe.source.split("train"))
+        elsewhere = as_json(call("evaluate", home / "runs/mine", "--data", "other", "--json"))
     finally:
         added.unlink()
-    elsewhere = as_json(there)
+    seen = len(open_run(home / "runs/mine").recipe.source.split("train"))
+    told = call("evaluate", home / "runs/mine", "--data", "other").stderr
     number = elsewhere["rows"][0]["pictures"]
-    assert f"other: {home / 'runs/mine'} was trained on {seen} of its {number}\n" in there.stderr
+    assert f"other: {home / 'runs/mine'} was trained on {seen} of its {number}\n" in told
     assert "its part test is measured on, of which a few may have been trained on" in result.stderr
     assert before <= as_json(result)["rows"][0]["pictures"] <= before + 2
     assert elsewhere["rows"][0]["pictures"] > 3 * before

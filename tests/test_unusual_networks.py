@@ -24,6 +24,7 @@ from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
 from tflite_light.graph import checkpoint, lint, reconstruction
+from tflite_light.graph.abreast import abreast
 from tflite_light.graph.build import build
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import copied, in_precision
@@ -47,7 +48,6 @@ from tflite_light.training import phase
 from tflite_light.weights.npz import Npz
 
 LAYERS = keras.layers
-HELD = keras.initializers.Constant(np.random.default_rng(0).normal(0, 0.1, (3, 3, 32, 32)))
 SIZE, CLASSES = 32, 3
 Body = Callable[[Any], Any]
 
@@ -303,6 +303,30 @@ def test_norms_that_are_called_as_in_use_lag_behind_nothing() -> None:
     assert lag(model, [pictures()], held(model)) < 1e-3 < 0.2 < lag(model, [pictures()])
 
 
+class Never(keras.layers.Dropout):  # type: ignore[misc]
+    """It knows of no training."""
+
+    def call(self, values: Any) -> Any:
+        return values
+
+
+CALLS: dict[str, Body] = {
+    "a norm": lambda x: LAYERS.BatchNormalization()(x, False),
+    "a dropout": lambda x: LAYERS.Dropout(0.5)(x, False),
+    "one's own dropout": lambda x: Never(0.5)(x),
+    "a norm that is told nothing": lambda x: LAYERS.BatchNormalization()(x, training=None),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_layers_are_called_however_training_is_told(call: str) -> None:
+    model = built(lambda i: dense(pooled(LAYERS.BatchNormalization()(CALLS[call](conv(i))))))
+    measure(model, [pictures()], held(model))
+    for _, pairs in abreast(model, copied(model), [pictures()]):
+        assert all(np.array_equal(own, other) for own, other in pairs)
+    assert (len(held(model)) == 1) is (call == "a norm")
+
+
 def test_norms_that_renormalise_are_measured_and_thinned() -> None:
     """They have three weights more, which ended in a traceback behind the fit."""
     renorm = {"renorm": True}
@@ -539,15 +563,9 @@ COUNTED: dict[str, Callable[[Any], Any]] = {
     "transposed, and another name": lambda image: dense(
         Weighing()(pooled(LAYERS.Conv2DTranspose(32, 3)(conv(conv(image, 32), 16))))
     ),
-    "held and equal": lambda image: dense(pooled(alike(alike(conv(conv(image, 8), 32, 1))))),
     "another name": lambda image: dense(Weighing()(pooled(conv(conv(image, 32), 32)))),
     "a constant": lambda image: dense(pooled(tf.matmul(conv(conv(image, 32), 32), drawn_kernel()))),
 }
-
-
-def alike(values: Any) -> Any:
-    """By one kernel each time: a file has it once."""
-    return conv(values, 32, 1, trainable=False, kernel_initializer=HELD, activation="relu")
 
 
 def both(values: Any) -> Any:
@@ -859,6 +877,7 @@ def test_the_norm_that_keras_has_for_several_devices_is_one() -> None:
 WIDE: list[tuple[Stage, Any]] = [
     (Cluster(centroids=8), _assignment),
     (Factorize(ranks={"wide": 8}), _directions),
+    (Factorize(energy=0.6), _directions),
     (Channels(keep=0.7, rounds=1), reconstruction),
 ]
 

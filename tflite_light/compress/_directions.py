@@ -91,6 +91,5 @@ def _of_sums(layer: Any, pictures: int, count: Any, total: Any, products: Any) -
 
 
 def factors_of(layers: Mapping[str, Splittable], seen: Mapping[str, Inputs]) -> dict[str, Any]:
-    return {
-        name: one.factors(seen[name].covariance if seen else None) for name, one in layers.items()
-    }
+    known = {name: one.covariance for name, one in seen.items()}
+    return {name: one.factors(known.get(name)) for name, one in layers.items()}

@@ -104,6 +104,11 @@ class Located(Part):
         """Whether both read the same place."""
         return bool(self._root()) and self._root() == other._root()
 
+    @property
+    def is_in_files(self) -> bool:
+        """Whether it reads files of this computer, which are there."""
+        return bool(self._root()) and not self.absent()
+
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}

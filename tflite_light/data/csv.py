@@ -93,7 +93,7 @@ def _rows(table: Path, group: str | None) -> Iterator[_Row]:
             io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
         )
         [_, *lines] = _lines(table, reader)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
             f"{table} cannot be read as a table: {reason}.", "Give a .csv table in UTF-8."

@@ -10,9 +10,8 @@ from tflite_light.stack import keras, tf
 
 _FLAT = 1e-4  # a narrower range is of activations that no picture, or none for long, gave a value
 _ROOM = 1.0  # of which any range is right, if its steps are not finer than kernels can round to
-# Instead of a scale of 0, by the shift beside it: finer than a step of what the norm writes, while
-# 32 bits hold the shift in steps of what the channel then adds up.
-_OF_SHIFT, _LEAST = 1e-4, 1e-6
+_SHIFT = 1 << 20  # steps that a shift beside a scale of 0 has: 32 bits hold it for inputs whose own
+_STEP = 0.03  # step is a thousandth of this, or thirty times as much
 
 
 def is_quantised(model: Any) -> bool:
@@ -49,13 +48,35 @@ def _flat_ranges(model: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _idle_scales(model: Any) -> Iterator[tuple[Any, Any]]:
-    for layer in model.submodules:
-        if is_norm(layer) and layer.scale:
-            scale = tf.convert_to_tensor(layer.gamma)
-            shift = layer.beta if layer.center else tf.zeros_like(scale)
-            if tf.reduce_any(scale == 0):
-                least = tf.maximum(_OF_SHIFT * tf.abs(shift), _LEAST)
-                yield layer.gamma, tf.where(scale == 0, least, scale)
+    """A channel that is multiplied by 0 has a kernel of zeros instead, and a scale by which its
+    shift has steps."""
+    for wrapper in model.layers:
+        norm: Any = getattr(wrapper, "layer", None)
+        if not is_norm(norm) or not norm.scale or not tf.reduce_any(norm.gamma == 0):
+            continue
+        idle, before = norm.gamma == 0, wrapper.input.node.layer
+        ((kernel, _, _),) = before._weight_vars
+        shape = _beside(kernel, before.layer)
+        over = [axis for axis, size in enumerate(shape) if size == 1 < kernel.shape[axis]]
+        largest = tf.reshape(tf.reduce_max(tf.abs(kernel), over), [-1])
+        shift = tf.abs(norm.beta) if norm.center else tf.zeros_like(norm.gamma)
+        step = _STEP * tf.maximum(largest, _FLAT) / 127
+        scale = (
+            tf.maximum(shift, _FLAT) / _SHIFT * tf.sqrt(norm.moving_variance + norm.epsilon) / step
+        )
+        yield kernel, tf.where(tf.reshape(idle, shape), 0.0, kernel)
+        yield norm.moving_mean, tf.where(idle, 0.0, norm.moving_mean)
+        yield norm.gamma, tf.where(idle, scale, norm.gamma)
+
+
+def _beside(kernel: Any, layer: Any) -> list[int]:
+    """The shape that numbers by output channel have beside a layer's kernel."""
+    sides = list(kernel.shape)
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return [1, 1, *sides[2:]]
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        return [1, 1, sides[2], 1]
+    return [*[1] * (len(sides) - 1), sides[-1]]
 
 
 def unquantised(model: Any) -> Any:

@@ -45,13 +45,7 @@ def counted(model: Any, names: Sequence[str], stage: str) -> tuple[int, int]:
     known = {id(one): one for layer in layers for one in kernels(layer)}
     sizes = {name: prod(model.get_layer(name).kernel.shape) for name in names}
     if not _odd(model, set(known)):
-        ours = {id(model.get_layer(name).kernel) for name in names}
-        learnt = {id(one) for one in model.trainable_weights}
-        once = {  # equal kernels that are held are one in the file
-            (key in ours, key if key in learnt else one.numpy().tobytes()): prod(one.shape)
-            for key, one in known.items()
-        }
-        return sum(once.values()), sum(size for (our, _), size in once.items() if our)
+        return sum(prod(one.shape) for one in known.values()), sum(sizes.values())
     every, named = _converted(model, names, stage)
     within = sum(sizes[name] for name, found in named.items() if found)
     others = _size(every) - sum(map(_size, named.values()))

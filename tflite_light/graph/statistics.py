@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflite_light.graph.copied import copied
-from tflite_light.graph.uses import is_norm, shared, uses
+from tflite_light.graph.uses import is_norm, shared, told_to_train, untrained, uses
 from tflite_light.pipeline.preprocess import Floats
 from tflite_light.stack import keras, tf
 
@@ -37,7 +37,8 @@ def mean_for(norm: Any, values: Any) -> Any:
 def held(model: Any) -> set[str]:
     """The batch norms that are not trained, or not called so, and so used with the statistics that
     they have."""
-    still = {node.layer.name for node in uses(model) if node.call_kwargs.get("training") is False}
+    told = ((node.layer, node.call_args, node.call_kwargs) for node in uses(model))
+    still = {call[0].name for call in told if told_to_train(*call) is False}
     return {norm.name for norm in norms(model) if norm.name in still or not norm.trainable}
 
 
@@ -99,7 +100,7 @@ def _nothing_drawn(model: Any) -> Iterator[None]:
     random = keras.__internal__.layers.BaseRandomLayer
     layers = [layer for layer in model.submodules if isinstance(layer, random)]
     for layer in layers:
-        layer.call = _untrained(layer.call)
+        layer.call = _untrained(layer, layer.call)
     try:
         yield
     finally:
@@ -107,8 +108,12 @@ def _nothing_drawn(model: Any) -> Iterator[None]:
             del layer.call
 
 
-def _untrained(call: Any) -> Any:
-    return lambda *args, **named: call(*args, **named | {"training": False})
+def _untrained(layer: Any, call: Any) -> Any:
+    def called(*arguments: Any, **named: Any) -> Any:
+        arguments, named = untrained(layer, arguments, named)
+        return call(*arguments, **named)
+
+    return called
 
 
 def observed(model: Any, batches: Iterable[Floats]) -> list[tuple[Floats, Floats]]:

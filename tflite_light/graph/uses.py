@@ -48,9 +48,24 @@ def called(node: Any, layer: Any, inputs: Sequence[Any], in_use: bool = False) -
     for tensor, value in zip(node.flat_input_ids, inputs, strict=True):
         given.setdefault(tensor, []).append(value)
     arguments, named = node.map_arguments(given)
-    if in_use and layer._expects_training_arg:
-        named = {**named, "training": named.get("training") or False}
+    if in_use and told_to_train(layer, arguments, named) is None:
+        arguments, named = untrained(layer, arguments, named)
     return list(tf.nest.flatten(layer(*arguments, **named)))
+
+
+def told_to_train(layer: Any, arguments: Any, named: Any) -> Any:
+    """What a call says of `training`, by position or name; None where it says nothing."""
+    spec, given = layer._call_spec, ("training", arguments, named, True)
+    return spec.get_arg_value(*given) if spec.arg_was_passed(*given) else None
+
+
+def untrained(layer: Any, arguments: Any, named: Any) -> tuple[Any, Any]:
+    """The arguments of a call with `training=False`, where the layer knows it."""
+    spec = layer._call_spec
+    if not spec.expects_training_arg:
+        return arguments, named
+    found: tuple[Any, Any] = spec.set_arg_value("training", False, arguments, {**named}, True)
+    return found
 
 
 def shared(model: Any) -> dict[str, int]:

@@ -143,9 +143,12 @@ def source_of(run: Run, data: str | Path | None = None, skip_strangers: bool = F
 
 def _trained_on(run: Run, pictures: Pictures) -> int:
     """How many pictures are copies of some that the run was trained on, where those are still
-    there; only such are read that are as large."""
-    with contextlib.suppress(UserError):
-        train = run.recipe.source.split("train")
+    there, in files; only such are read that are as large."""
+    own = run.recipe.source
+    with contextlib.suppress(UserError, OSError):
+        if not own.is_in_files or not run.origin.has_same_data(own):
+            return 0
+        train = own.split("train")
         sizes = {*(train.stamps or ())} & {*(pictures.stamps or ())}
         known = {*_contents(train, sizes)}
         return sum(one in known for one in _contents(pictures, sizes))
