@@ -104,6 +104,11 @@ class Located(Part):
         """Whether both read the same place."""
         return bool(self._root()) and self._root() == other._root()
 
+    @property
+    def locations(self) -> list[str]:
+        """Fields that hold paths."""
+        return [*self._locations()]
+
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}

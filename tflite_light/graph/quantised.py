@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from tflite_light.graph.copied import cloned, config_of, settle
 from tflite_light.graph.uses import is_norm
 from tflite_light.stack import keras
@@ -51,6 +49,8 @@ def _flat_ranges(model: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _idle_scales(model: Any) -> Iterator[tuple[Any, Any]]:
+    import numpy as np
+
     for layer in model.submodules:
         if is_norm(layer) and layer.scale:
             scale = layer.gamma.numpy()
