@@ -18,7 +18,7 @@ from tflite_light.measure.latency import RUNS, in_turn
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.pictures import Pictures
-from tflite_light.pipeline.reading import read
+from tflite_light.pipeline.reading import read, whole
 from tflite_light.progress import say
 from tflite_light.runs.evaluating import labelled, remark, source_at
 from tflite_light.runs.finding import owner
@@ -158,10 +158,11 @@ def _opened(path: Path, run: Run | None, source: Source) -> _Contestant:
 
 def _measured(one: _Contestant, first: bool) -> tuple[Measured, Names]:
     """A row, and the class that was answered for each picture."""
-    say(f"{one.path}: measuring on {len(one.pictures)} pictures")
     examples = read({"test": one.pictures}, one.agreed.image)
     if one.run:
         one.run.origin.require_same_contents(examples, one.run.recipe)
+    examples = whole(examples)
+    say(f"{one.path}: measuring on {len(examples['test'])} pictures")
     classes = distinct(str(one.path), one.agreed.labels)
     if first:
         remark(examples["test"], classes)
