@@ -86,9 +86,14 @@ def test_a_profile_counts_the_kernels_of_all_parts(tmp_path: Path) -> None:
     assert "AVERAGE_POOL_2D" in found.outside
 
 
+RUN_FILES = "Name one of its files: run/exports/float32.tflite, run/exports/int8.tflite"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["run"], f"run is a folder.\nhint: {RUN_FILES}\n"),
+        (["good.tflite", "--against", "run"], f"run is a folder.\nhint: {RUN_FILES}\n"),
         (["none.tflite"], "none.tflite cannot be read: No such file"),
         (["broken.tflite"], "broken.tflite"),
         (["two.tflite"], "cannot be timed: it has 2 inputs and 2 outputs"),
@@ -103,6 +108,9 @@ def test_a_profile_counts_the_kernels_of_all_parts(tmp_path: Path) -> None:
 def test_what_cannot_be_timed_is_named(
     arguments: list[str], message: str, files: list[Path], call: Call
 ) -> None:
+    Path("run/exports").mkdir(parents=True)
+    for name in ("int8.tflite", "float32.tflite", "float16.broken.tflite"):
+        Path("run/exports", name).touch()
     Path("good.tflite").write_bytes(files[0].read_bytes())
     Path("broken.tflite").write_bytes(files[0].read_bytes()[:3000])
     Path("two.tflite").write_bytes(_two_ends())

@@ -147,6 +147,10 @@ def test_an_empty_path_is_not_the_working_folder(call: Call, tiny: Path) -> None
         assert told == f"`--runs` is empty.\n{hint}"
     assert complaint(call("check", "")) == f"`RECIPE` is empty.\n{hint}"
     assert complaint(call("compare", tiny, "")).endswith(f" is empty.\n{hint}")
+    assert complaint(call("predict", tiny, "a.png", "")) == f"`PICTURE...` is empty.\n{hint}"
+    assert complaint(call("runs", "show", "")) == f"`NAME` is empty.\n{hint}"
+    assert complaint(call("runs", "delete", "a", "")) == f"`NAME...` is empty.\n{hint}"
+    assert complaint(call("runs", "rename", "", "a")) == f"`OLD` is empty.\n{hint}"
     assert "the folder's name is empty." in complaint(call("pack-data", tiny, "-o", ""))
     assert [path.name for path in tiny.parent.iterdir()] == ["tiny.yaml"]
 

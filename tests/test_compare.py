@@ -93,6 +93,39 @@ def test_a_run_is_compared_with_a_file_on_its_own_test_pictures(home: Path, call
     assert f"exports/float32.tflite and {int8['target']} " in shown
 
 
+def test_pictures_of_a_run_that_were_moved_are_compared_on_its_test_part(
+    home: Path, call: Call
+) -> None:
+    """All of them were, of which most were trained on."""
+    run = home / "runs/mine"
+    files = (run, run / "exports/float32.tflite")
+    shutil.copytree(home / "photos", "moved")
+    keys = ("pictures", "top1", "confusion", "agreement")
+    here, there = (
+        [[one[key] for key in keys] for one in targets(call, *files, *data)]
+        for data in ((), ("--data", "moved"))
+    )
+    assert there == here
+    picture = next(iter(sorted(Path("moved/sign0").iterdir())))
+    picture.rename(picture.with_name("another.jpg"))
+    assert targets(call, *files, "--data", "moved")[0]["pictures"] > here[0][0]
+
+
+def test_where_the_pictures_are_is_told_by_data_not_by_the_recipe_of_a_run(
+    home: Path, call: Call
+) -> None:
+    shutil.copytree(home / "runs/mine", "runs/mine")
+    path, photos = Path("runs/mine/recipe.yaml"), str(home / "photos")
+    path.write_text(path.read_text().replace(photos, "/moved"))
+    message = complaint(call("evaluate", "runs/mine"))
+    assert message == (
+        f"{path} was changed since the run began: data.directory.path was {photos!r} and is "
+        "'/moved'.\nhint: Restore it, and name where the pictures are now with `--data`.\n"
+    )
+    path.write_text(path.read_text().replace("size: 32", "size: 64"))
+    assert "hint: Restore it, or train again." in complaint(call("evaluate", "runs/mine"))
+
+
 def test_files_with_labels_in_another_order_are_compared_by_name(home: Path, call: Call) -> None:
     files = (home / "runs/mine/exports/float32.tflite", home / "app/reversed_float32.tflite")
     one, other = targets(call, *files, "--data", home / "photos")

@@ -501,6 +501,16 @@ def test_a_run_s_classifier_of_other_classes_is_not_taken_over(
         run.load(model, Tiny(width=4), classes, whole=True)
 
 
+def test_a_run_with_stages_says_that_its_weights_are_those_before_them(tmp_path: Path) -> None:
+    """Its files hold others, such as no zeros of `prune`, and nothing told so."""
+    run = Run.example(tmp_path)
+    path = tmp_path / "checkpoints/fit.npz"
+    arrays, note = checkpoint.read(path)
+    stages = [{"prune": {"sparsity": 0.5}}, {"qat": {}}]
+    checkpoint.write(path, arrays, note | {"recipe": {"compress": stages}})
+    assert loaded(run, NAMES)[0] == [f"weights {tmp_path}: what `fit` left, without prune, qat"]
+
+
 def test_a_checkpoint_is_an_npz_that_knows_its_network_and_classes(run: Run) -> None:
     weights = Npz(path=f"{run.path}/checkpoints/fit.npz")
     assert loaded(weights, NAMES[::-1])[0] == loaded(run, NAMES[::-1])[0]

@@ -220,6 +220,17 @@ def test_what_leave_out_names_is_left_out_and_counted(
     assert "`data.directory.leave_out` names what is not there: sign2/gone.jpg" in message
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"), [("x.txt", "x.yaml"), ("x", "x.yaml"), (".", "photos.yaml, say")]
+)
+def test_a_recipe_has_a_name_by_which_it_is_known_for_one(name: str, hint: str, call: Call) -> None:
+    """`train` took it, and `inspect`, `compare` and `export` held it for a broken file."""
+    message = f"{name} is no name for a recipe.\nhint: Name it {hint}.\n"
+    assert complaint(call("new", "photos", "-o", name)) == message
+    fix = ("--against", "r.yaml", "--fix", "1", "-o", name)
+    assert complaint(call("explain", "x.tflite", *fix)) == message
+
+
 def test_folders_that_cannot_be_trained_on_are_refused(
     call: Call, photos: Path, tmp_path: Path
 ) -> None:

@@ -14,13 +14,14 @@ from tflite_light import contract
 from tflite_light.contract import Image
 from tflite_light.data.directory import Directory
 from tflite_light.data.synthetic import Synthetic
+from tflite_light.errors import UserError
 from tflite_light.measure.predict import Predictor
 from tflite_light.pipeline.augment import Augment
 from tflite_light.pipeline.batches import training
 from tflite_light.pipeline.made import MADE, Both, Made
 from tflite_light.pipeline.reading import read
 from tflite_light.recipe.distil import Distil
-from tflite_light.runs.evaluating import evaluate_file
+from tflite_light.runs.evaluating import evaluate_file, outliers_at
 from tflite_light.stack import keras, tf
 from tflite_light.training.distillation import Distillation
 from tflite_light.training.exposure import Exposure
@@ -311,7 +312,19 @@ def test_evaluate_gives_the_same_shares_again_and_those_of_other_outliers(
         [row[key] for key in ("rejected", "calibration_error")] for row in rows[-2:]
     ]
     message = complaint(call("evaluate", run, "--outliers", "nowhere"))
-    assert message.startswith("data folder nowhere holds no pictures or does not exist.")
+    assert message.startswith("data folder nowhere does not exist.")
+
+
+def test_a_place_without_pictures_is_named_as_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    found = {"lost": "does not exist", "file": "is a file", "empty": "holds no pictures"}
+    for name, problem in found.items():
+        folder = tmp_path / name
+        with pytest.raises(UserError, match=f"^data folder {folder} {problem}\\.\n") as refusal:
+            outliers_at(folder, Image(size=32), skip_strangers=False)
+        hint = "Set data.pictures.path, or `--outliers`, to a folder of pictures."
+        assert refusal.value.hint == hint
 
 
 @pytest.mark.slow

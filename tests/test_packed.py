@@ -297,4 +297,5 @@ def test_damage_writes_nothing(call: Call, tmp_path: Path) -> None:
     assert complaint(call("unpack", "a.packed", "-o", "b.tflite")).startswith("a.packed was cut")
     (tmp_path / "b.txt").write_bytes(b"no model")
     assert "b.txt is not a TFLite file" in complaint(call("pack", "b.txt"))
+    assert complaint(call("pack", ".")) == ". is a folder.\nhint: Give a .tflite file.\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.packed", "b.txt"]

@@ -26,7 +26,7 @@ from tflite_light.pipeline.decode import decode, upright
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS, Pictures, pictures_of
 from tflite_light.pipeline.preprocess import around, crop_and_resize, normalise
-from tflite_light.pipeline.reading import look_again, read, read_data
+from tflite_light.pipeline.reading import look_again, measurable, read, read_data
 from tflite_light.stack import tf
 
 SMALL = Image(size=32)
@@ -530,11 +530,37 @@ def test_the_next_of_its_class_stands_in_for_a_broken_picture(
     said = capsys.readouterr().err
     assert "05.jpg" in said
     assert "37.jpg" in said
-    assert ("2 broken pictures replaced by others" if few == 40 else "replaced so far") in said
+    assert (
+        "train: 2 broken pictures replaced by others" if few == 40 else "replaced so far"
+    ) in said
     for number in set(range(1, 40, 4)) - {5, 37}:
         damaged(paths[number])
     with pytest.raises(UserError, match="is broken, and so are all pictures of its class"):
         read({"train": replace(pictures, skip_broken=True)}, SMALL)["train"].pixels(range(40))
+
+
+@pytest.mark.parametrize("few", [39, 40], ids=["met later", "at once"])
+def test_a_picture_that_stands_in_for_another_is_not_measured_twice(
+    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reading, "FEW", few)
+    paths, pictures = many(tmp_path)
+    skipping = replace(pictures, skip_broken=True)
+    given = {name: skipping.chosen(range(n, 40, 3)) for n, name in enumerate(SPLITS)}
+    damaged(paths[3])  # of train
+    damaged(paths[26])  # of test, its 9th
+    data = read_data(["a", "b"], given, {}, SMALL)
+    found = measurable(data)
+    assert found.train is data.train
+    assert found.val is data.val
+    left = [index for index in range(13) if index != 8]
+    assert found.test.pictures.names == [given["test"].names[index] for index in left]
+    assert np.array_equal(found.test.labels, data.test.labels[left])
+    assert np.array_equal(found.test.pixels(range(12)), data.test.pixels(left))
+    assert found.test.digest() == data.test.digest(left)
+    said = "test: measuring on the 12 of 13 pictures that can be decoded\n"
+    assert said in capsys.readouterr().err
+    assert measurable(found).test is found.test
 
 
 def test_a_picture_s_checksum_is_the_same_from_a_look_and_from_all_of_it(tmp_path: Path) -> None:

@@ -69,6 +69,14 @@ def test_a_list_separated_by_nul_takes_names_with_line_breaks(model: Path, call:
     assert found["picture"] == "two\nlines.png"
 
 
+def test_a_list_may_begin_with_a_mark_of_its_bytes(model: Path, call: Call) -> None:
+    """As PowerShell and Notepad write it: the first picture was not found, and nobody saw why."""
+    photograph().save("one.png")
+    (found,) = as_lines(piped(model, b"\xef\xbb\xbfone.png\r\n", "--json"))
+    assert (found["picture"], "error" in found) == ("one.png", False)
+    assert "- cannot be read: the list is empty\n" in piped(model, b"\xef\xbb\xbf").stderr
+
+
 def test_json_and_csv_say_the_same(model: Path, shots: Path, call: Call) -> None:
     lines = as_lines(call("predict", model, shots, "--top", 2, "--json"))
     table = csv.DictReader(io.StringIO(call("predict", model, shots, "--top", 2, "--csv").stdout))

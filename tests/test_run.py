@@ -420,6 +420,35 @@ def test_a_promise_that_cannot_be_kept_is_refused_before_training(call: Call, ti
     assert not Path("runs").exists()
 
 
+def test_a_broken_picture_of_test_is_left_out_of_all_figures(call: Call, tmp_path: Path) -> None:
+    """Another stood in for it, and counted twice."""
+    found = write_photographs(tmp_path / "found", classes=2, each=24)
+    for sign in found.iterdir():
+        for number, path in enumerate(sorted(sign.iterdir())):
+            place = tmp_path / "photos" / SPLITS[number % 3] / sign.name
+            place.mkdir(parents=True, exist_ok=True)
+            path.rename(place / path.name)
+    first = min((tmp_path / "photos/test/sign0").iterdir())
+    first.write_bytes(first.read_bytes()[:-2000])
+    (tmp_path / "r.yaml").write_text(
+        "model: {tiny: {width: 2}}\nimage: {size: 32}\n"
+        "data: {directory: {path: photos, skip_broken: true}}\n"
+        "train: {epochs: 1, batch_size: 8}\nexport: [float32]\n"
+    )
+    run = as_json(call("train", "r.yaml", "--json"))["run"]
+    rows = json.loads(Path(run, "metrics.json").read_text())["rows"]
+    assert [row["pictures"] for row in rows] == [15, 15]
+    again = call("evaluate", run, "--json")
+    keys = ("pictures", "top1", "val_top1", "confusion")
+    assert [[row[key] for key in keys] for row in as_json(again)["rows"]] == [
+        [row[key] for key in keys] for row in rows
+    ]
+    said = "test: measuring on the 15 of 16 pictures that can be decoded\n"
+    assert said in again.stderr
+    compared = as_json(call("compare", run, "--json"))["targets"]
+    assert compared[0]["confusion"] == rows[1]["confusion"]
+
+
 def test_folders_and_class_weights_and_sgd_train(call: Call, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", classes=3, each=20)
     (tmp_path / "mine.yaml").write_text(

@@ -111,6 +111,8 @@ def test_one_run_is_shown_by_name_or_path(runs: Path, call: Call) -> None:
     assert "phases    fit 2/2, prune 1/1\n" in shown
     assert "files     float32.tflite, int8.tflite\n" in shown
     assert "on 24 test pictures" in shown
+    began = json.loads((runs / "done/environment.json").read_text())["started"]
+    assert f"started   {began[:10]} {began[11:19]} UTC, " in shown
     assert _but_age(call("runs", "show", "runs/done").stdout) == shown
     assert _but_age(call("runs", "--runs", "runs", "show", "done").stdout) == shown
     rows = as_json(call("runs", "show", "done", "--json"))["rows"]

@@ -13,6 +13,8 @@ import click
 
 from tflite_light.errors import Refuted, Unmade, UserError
 from tflite_light.sockets import names
+from tflite_light.tflite import BROKEN
+from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.measure.accuracy import Measured
@@ -91,6 +93,25 @@ def require_there(target: Path) -> None:
     """Raises UserError where there is neither a run nor a file."""
     if not target.exists():
         raise UserError(f"{target} does not exist.", "Give the folder of a run, or a .tflite file.")
+
+
+def require_file(path: Path) -> None:
+    """Raises UserError where a folder is given for a file, with the files of a run in it."""
+    if path.is_dir():
+        found = [
+            one for one in sorted(path.glob("exports/*.tflite")) if not one.name.endswith(BROKEN)
+        ]
+        raise UserError(
+            f"{path} is a folder.",
+            f"Name one of its files: {some(found)}" if found else "Give a .tflite file.",
+        )
+
+
+def require_recipe_name(out: Path) -> None:
+    """Raises UserError where a recipe would have a name by which it is not known for one."""
+    if out.suffix not in (".yaml", ".yml"):
+        hint = f"Name it {out.with_suffix('.yaml')}." if out.name else "Name it photos.yaml, say."
+        raise UserError(f"{out} is no name for a recipe.", hint)
 
 
 def require_free(path: Path, force: bool, content: bytes | None = None, option: str = "-o") -> None:

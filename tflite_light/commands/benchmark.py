@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import reports
+from tflite_light.commands._options import reports, require_file
 from tflite_light.errors import UserError
 
 RUNS = 100
@@ -41,6 +41,8 @@ def command(
     from tflite_light.report import timed
     from tflite_light.runs.benchmarking import benchmark
 
+    for path in (*models, *([against] if against else [])):
+        require_file(path)
     found = benchmark(models, threads, against, profiled, runs)
     timed.show(found)
     return found.to_json()

@@ -9,7 +9,9 @@ from tflite_light.commands._options import (
     data_option,
     force_option,
     reports,
+    require_file,
     require_free,
+    require_recipe_name,
     set_option,
 )
 from tflite_light.errors import UserError
@@ -56,8 +58,10 @@ def command(
 
     if out and fix is None:
         raise UserError("`-o` is where `--fix` writes to.", "Add `--fix POINTS`, or leave it out.")
+    require_file(model)
     out = out or fixed_path(model)
     if fix is not None:
+        require_recipe_name(out)
         require_free(out, force)
     found = explain(model, against, changes, fix, out, data)
     explained.show(found)

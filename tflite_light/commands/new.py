@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free
+from tflite_light.commands._options import force_option, reports, require_free, require_recipe_name
 
 
 @click.command()
@@ -29,6 +29,7 @@ def command(photos: Path, out: Path | None, force: bool) -> dict[str, Any]:
     """
     name = photos.resolve().name.lstrip(".-") or "photos"  # a run must be able to have it
     out = out or Path(f"{name}.yaml")
+    require_recipe_name(out)
     require_free(out, force)
 
     from tflite_light import files

@@ -5,7 +5,13 @@ from typing import Any
 
 import click
 
-from tflite_light.commands._options import force_option, reports, require_free, require_other
+from tflite_light.commands._options import (
+    force_option,
+    reports,
+    require_file,
+    require_free,
+    require_other,
+)
 from tflite_light.tflite import PACKED
 
 
@@ -26,6 +32,7 @@ def command(path: Path, out: Path | None, force: bool) -> dict[str, Any]:
     from tflite_light.tflite import file, packed
     from tflite_light.tflite.packed.rivals import rivals
 
+    require_file(path)
     out = out or path.with_name(path.name + PACKED)
     require_other(out, path)
     content = file.read(path)

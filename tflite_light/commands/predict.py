@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 COLUMNS = ("picture", "label", "index", "probability", "none_of_these", "error")
 NONE = "none of these"
+PICTURE = click.Path(readable=False)  # those that cannot be read are named, each by itself
 
 
 @click.command()
 @click.argument("model", metavar="FILE.tflite|RUN", type=click.Path(path_type=Path))
-@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True)
+@click.argument("pictures", metavar="PICTURE...", nargs=-1, required=True, type=PICTURE)
 @click.option(
     "--top", default=1, show_default=True, type=click.IntRange(min=1), help="Labels a picture."
 )

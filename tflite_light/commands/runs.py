@@ -8,6 +8,8 @@ import click
 from tflite_light.commands._group import Group
 from tflite_light.commands._options import reports, runs_option
 
+NAME = click.Path(readable=False)
+
 
 @click.group(cls=Group, invoke_without_command=True)
 @runs_option
@@ -38,7 +40,7 @@ def _list(runs: Path) -> dict[str, Any]:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", type=NAME)
 @runs_option
 @reports
 def show(name: str, runs: Path) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def show(name: str, runs: Path) -> dict[str, Any]:
 
 
 @command.command()
-@click.argument("old")
+@click.argument("old", type=NAME)
 @click.argument("new")
 @runs_option
 @reports
@@ -71,7 +73,7 @@ def rename(old: str, new: str, runs: Path) -> dict[str, Any]:
 
 
 @command.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=NAME)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @runs_option
 @reports

@@ -109,6 +109,11 @@ class Located(Part):
         """Whether it reads files of this computer, which are there."""
         return bool(self._root()) and not self.absent()
 
+    @property
+    def locations(self) -> list[str]:
+        """Fields that hold paths."""
+        return [*self._locations()]
+
     def absent(self) -> dict[str, str]:
         """Fields that name files or folders that do not exist, and what they name; cheap."""
         named = {key: path for key, path in self._locations().items() if path}

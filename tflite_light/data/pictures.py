@@ -38,8 +38,9 @@ class Unlabelled(Source):
         files = [(path, UNKNOWN) for path in walk.pictures(folder)] if there else []
         walk.conclude(self.where, "data.pictures", self.skip_strangers)
         if not files:
+            found = "does not exist" if not os.path.exists(folder) else "is a file"
             raise UserError(
-                f"data folder {folder} holds no pictures or does not exist.",
-                "Set data.pictures.path to a folder of pictures.",
+                f"data folder {folder} {'holds no pictures' if there else found}.",
+                "Set data.pictures.path, or `--outliers`, to a folder of pictures.",
             )
         return [], {ALL: pictures_of(files)}

@@ -35,7 +35,8 @@ class Examples:
     """The pictures of one split, sized for the model: kept in memory if they fit, else read anew.
 
     One that cannot be decoded raises UserError; or the next picture of its class stands in for it,
-    which is reported, where the source is set to `skip_broken`.
+    which is reported, where the source is set to `skip_broken`. Where something is measured, those
+    are left out by `reading.whole`.
     """
 
     pictures: Pictures
@@ -162,6 +163,18 @@ class Examples:
         if self.cached is not None:
             self.cached[index] = pixels
             self.kept[index] = True
+
+    def chosen(self, indices: Sequence[int]) -> "Examples":
+        """Some of the pictures, none of them broken, in the order of the indices."""
+        return Examples(
+            self.pictures.chosen(indices),
+            self.image,
+            None if self.cached is None else self.cached[indices],
+            self.kept[indices],
+            self.checksums[indices],
+            self.fingerprints[indices],
+            {},
+        )
 
     def digest(self, indices: Sequence[int] | None = None) -> str:
         """SHA-256, in hex, of what all pictures, or some, held when they were first seen."""

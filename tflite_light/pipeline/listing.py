@@ -14,6 +14,7 @@ from tflite_light.progress import say
 from tflite_light.wording import count, some
 
 LIST = "-"  # the name of the list on stdin
+BOM = "\ufeff".encode()  # before lists of PowerShell and Notepad
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,9 @@ def _matching(pattern: str) -> Iterator[Listed]:
 
 
 def _of_list(stdin: IO[bytes]) -> Iterator[Listed]:
-    for name in _names(stdin):
-        yield from _at(os.fsdecode(name))
+    for number, name in enumerate(_names(stdin)):
+        if path := os.fsdecode(name if number else name.removeprefix(BOM)):
+            yield from _at(path)
 
 
 def _names(stdin: IO[bytes]) -> Iterator[bytes]:

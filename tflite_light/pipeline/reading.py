@@ -1,6 +1,7 @@
 """Pictures of a source, checked before anything is made of them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -47,7 +48,7 @@ def read(parts: Mapping[Name, Pictures], image: Image) -> dict[Name, Examples]:
     keep = _fit(total, image.size)
     examples = {name: _unseen(part, image, keep) for name, part in parts.items()}
     _see(Examples.first_look if total > FEW else Examples.first_read, list(examples.values()))
-    _settle(list(examples.values()))
+    _settle(examples)
     return examples
 
 
@@ -55,15 +56,42 @@ def look_again(data: Data) -> None:
     """Decode the pictures of test that were only looked at, which are needed when all of a training
     is done. Raises UserError as `read` does."""
     if sum(map(len, data.parts.values())) > FEW:
-        last = [part for name, part in data.parts.items() if name in _MEASURED]
-        _see(Examples.second_look, last)
+        last = {name: part for name, part in data.parts.items() if name in _MEASURED}
+        _see(Examples.second_look, list(last.values()))
         _settle(last)
 
 
-def _settle(parts: list[Examples]) -> None:
-    for part in parts:
-        _report_broken(part)
-    _require_whole(parts)
+def whole(parts: Mapping[Name, Examples]) -> dict[Name, Examples]:
+    """What figures are measured on: pictures that can be decoded. One that stands in for another
+    would count twice."""
+    return {name: _whole(name, part) for name, part in parts.items()}
+
+
+def measurable(data: Data) -> Data:
+    """The same, of all parts that nothing is trained on."""
+    outliers = {
+        name: part if name == "train" else _whole(outlier_part(name), part)
+        for name, part in data.outliers.items()
+    }
+    val, test = _whole("val", data.val), _whole("test", data.test)
+    return replace(data, val=val, test=test, outliers=outliers)
+
+
+def _whole(name: str, part: Examples) -> Examples:
+    if not part.pictures.skip_broken:
+        return part
+    _see(Examples.second_look, [part])
+    left = [index for index in range(len(part)) if index not in part.broken]
+    if not part.broken or not left:  # then the first that is asked for says so
+        return part
+    say(f"{name}: measuring on the {len(left):,} of {len(part):,} pictures that can be decoded")
+    return part.chosen(left)
+
+
+def _settle(parts: Mapping[Name, Examples]) -> None:
+    for name, part in parts.items():
+        _report_broken(name, part)
+    _require_whole(list(parts.values()))
 
 
 def _see(look: Callable[[Examples, int], None], parts: list[Examples]) -> None:
@@ -96,12 +124,13 @@ def _require_whole(parts: list[Examples]) -> None:
         raise unreadable(found, REPAIR)
 
 
-def _report_broken(part: Examples) -> None:
+def _report_broken(name: str, part: Examples) -> None:
     if part.broken and part.pictures.skip_broken:
         named = some(
             sorted(f"{part.pictures.names[i]} ({part.broken[i]})" for i in part.broken), 10
         )
-        say(f"{count(len(part.broken), 'broken picture')} replaced by others of the class: {named}")
+        number = count(len(part.broken), "broken picture")
+        say(f"{name}: {number} replaced by others of the class: {named}")
 
 
 def _fit(count: int, size: int) -> bool:

@@ -35,7 +35,7 @@ def show_one(found: Overview, run: Run | None) -> None:
     lines = {
         "run": found.folder,
         "state": state(found),
-        "started": f"{(found.started or 'unknown')[:19]}, {_age(found.age_seconds)} ago",
+        "started": _time(found.started, found.age_seconds) if found.started else "unknown",
         "on disk": size(found.size_bytes),
     }
     if found.problem:
@@ -75,6 +75,11 @@ def size(number: int) -> str:
 
 def _share(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
+
+
+def _time(started: str, age_seconds: float | None) -> str:
+    """Of a time in UTC, without its fractions."""
+    return f"{started[:19].replace('T', ' ')} UTC, {_age(age_seconds)} ago"
 
 
 def _age(seconds: float | None) -> str:

@@ -1,7 +1,7 @@
 """Trained files side by side, on the same test pictures: answers, sizes and times."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from tflite_light.measure.latency import RUNS, in_turn
 from tflite_light.measure.predict import open_file
 from tflite_light.measure.runners import TFLiteModel
 from tflite_light.pipeline.pictures import Pictures
-from tflite_light.pipeline.reading import read
+from tflite_light.pipeline.reading import read, whole
 from tflite_light.progress import say
 from tflite_light.runs.evaluating import labelled, remark, source_at
 from tflite_light.runs.finding import owner
-from tflite_light.runs.finished import require_own
+from tflite_light.runs.finished import require_own, source_of
 from tflite_light.runs.folder import Run
 from tflite_light.runs.inspecting import inspect
 from tflite_light.runs.predicting import file_of
@@ -74,18 +74,20 @@ def compare(
 ) -> list[Compared]:
     """Measure files, and of runs the file that `predict` takes, on the same pictures.
 
-    They are the test pictures that all have in common, or those at `data`; classes are matched by
-    name. Raises UserError where test pictures differ, or a file does not know a class of them.
+    They are the test pictures that all have in common, at `data` if they were moved; or those of
+    other pictures at `data`. Classes are matched by name. Raises UserError where test pictures
+    differ, or a file does not know a class of them.
     """
     given = [Path(target) for target in several(targets)]
     if not given:
         raise UserError("there is nothing to compare.", "Give files, or folders of runs.")
     paths = [file_of(target) for target in given]
-    runs = [] if data else _of_same_test(given, skip_strangers)
     if data:
-        source = source_at(Path(data), skip_strangers)
+        runs = _of_pictures_at(Path(data), given, skip_strangers)
+        source = runs[0].recipe.source if runs else source_at(Path(data), skip_strangers)
     else:
-        source = runs[0].recipe_at(None, skip_strangers).source
+        runs = _of_same_test(given, skip_strangers)
+        source = runs[0].recipe.source
     contestants = [_opened(path, run, source) for path, run in zip_longest(paths, runs)]
     rows: list[Measured] = []
     named: list[Names] = []
@@ -102,6 +104,20 @@ def compare(
     return [Compared(row, inspect(path)) for row, path in zip(rows, paths, strict=True)]
 
 
+def _of_pictures_at(data: Path, targets: Sequence[Path], skip_strangers: bool) -> list[Run]:
+    """The runs of targets, reading their own pictures, which were moved to `data`; none where those
+    of any target are others, or not known."""
+    runs = [
+        _reading(run, source_of(run, data, skip_strangers)) for run in map(owner, targets) if run
+    ]
+    own = all(run.origin.has_same_data(run.recipe.source) for run in runs)
+    return runs if own and len(runs) == len(targets) else []
+
+
+def _reading(run: Run, source: Source) -> Run:
+    return replace(run, recipe=run.recipe.model_copy(update={"data": source}))
+
+
 def _of_same_test(targets: Sequence[Path], skip_strangers: bool) -> list[Run]:
     """The runs of targets. Raises UserError where their test pictures are unknown or differ."""
     runs: list[Run] = []
@@ -109,10 +125,10 @@ def _of_same_test(targets: Sequence[Path], skip_strangers: bool) -> list[Run]:
     for target in targets:
         if not (run := owner(target)):
             raise UserError(f"the test pictures of {target} are not known.", _OTHERS)
-        recipe = run.recipe_at(None, skip_strangers)
-        run.origin.require_same_data(recipe)
+        run = _reading(run, source_of(run, None, skip_strangers))
+        run.origin.require_same_data(run.recipe)
         runs.append(run)
-        truths.append(_truth(run, recipe.source))
+        truths.append(_truth(run))
         if truths[-1] != truths[0]:
             raise UserError(
                 f"{target} was tested on other pictures than {targets[0]}, or in another order, so "
@@ -122,9 +138,9 @@ def _of_same_test(targets: Sequence[Path], skip_strangers: bool) -> list[Run]:
     return runs
 
 
-def _truth(run: Run, source: Source) -> tuple[str | None, list[str]]:
+def _truth(run: Run) -> tuple[str | None, list[str]]:
     """A digest of what the test pictures of a run held, and the class of each."""
-    labels = source.split("test").labels
+    labels = run.recipe.source.split("test").labels
     return run.origin.contents.get("test"), [run.classes[label] for label in labels]
 
 
@@ -142,10 +158,11 @@ def _opened(path: Path, run: Run | None, source: Source) -> _Contestant:
 
 def _measured(one: _Contestant, first: bool) -> tuple[Measured, Names]:
     """A row, and the class that was answered for each picture."""
-    say(f"{one.path}: measuring on {len(one.pictures)} pictures")
     examples = read({"test": one.pictures}, one.agreed.image)
     if one.run:
         one.run.origin.require_same_contents(examples, one.run.recipe)
+    examples = whole(examples)
+    say(f"{one.path}: measuring on {len(examples['test'])} pictures")
     classes = distinct(str(one.path), one.agreed.labels)
     if first:
         remark(examples["test"], classes)

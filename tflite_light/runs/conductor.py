@@ -17,6 +17,7 @@ from tflite_light.models import classifier
 from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.pipeline.reading import measurable
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
@@ -142,31 +143,32 @@ def _say_pictures(run: Run, data: Data) -> None:
 
 def _train(run: Run, data: Data, teacher: Teacher | None) -> list[Measured]:
     """Do what is still to be done of a run; the rows of its report."""
-    _say_pictures(run, data)
     if not distribution.writes():
         for _ in trained(run, data, teacher):
             pass
         return []
+    seen = measurable(data)
+    _say_pictures(run, seen)
     _say_uneven(run.recipe, data)
     rows: list[Measured] = []
     logits: dict[str, Floats] = {}
     models: dict[str, Any] = {}
     if teacher:
-        say(f"teacher {teacher.path}: measuring on {len(data.test)} test pictures")
-        rows.append(measure(ROW, teacher, data.test, data.classes)[0])
+        say(f"teacher {teacher.path}: measuring on {len(seen.test)} test pictures")
+        rows.append(measure(ROW, teacher, seen.test, data.classes)[0])
     for phase, model, seconds in trained(run, data, teacher):
-        row, logits[phase] = measure_phase(run, phase, model, data.val, data.test, rows)
+        row, logits[phase] = measure_phase(run, phase, model, seen.val, seen.test, rows)
         row.seconds, models[phase] = seconds, model
         rows.append(row)
     made, unmade = deliver_all(
         chain.wanted(run, run.recipe.export, models, logits),
-        data,
+        seen,
         chain.promises(run),
         run.recipe.license,
     )
     rows += made.values()
     metrics = {
-        "pictures": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "pictures": {"train": len(data.train), "val": len(seen.val), "test": len(seen.test)},
         "promises": {promise.name: promise.figure for promise in chain.promises(run)},
         "rows": [row.to_json() for row in rows],
     }

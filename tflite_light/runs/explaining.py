@@ -19,6 +19,7 @@ from tflite_light.measure.losses import Loss, losses
 from tflite_light.measure.matching import has_integers
 from tflite_light.measure.runners import KerasModel, TFLiteModel
 from tflite_light.pipeline.examples import Data
+from tflite_light.pipeline.reading import measurable
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
@@ -136,7 +137,8 @@ def _origin(path: Path, against: Path, changes: Sequence[str], moved: str | Path
         run.origin.require_same_contents(data.parts, recipe)
         mode = _mode(recipe, path)
         models = dict(zip(run.phases, chain.models(run), strict=True))
-        return _Origin(recipe, mode, models[chain.source_phase(run, mode)], data)
+        source = models[chain.source_phase(run, mode)]
+        return _Origin(recipe, mode, source, measurable(data))
     if moved:
         raise UserError("`--data` is of a run.", "Change the recipe's data by `--set`.")
     recipe = recipes.load(against, changes)

@@ -16,7 +16,7 @@ from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import outlier_part
 from tflite_light.pipeline.pictures import Pictures
 from tflite_light.pipeline.preprocess import Floats
-from tflite_light.pipeline.reading import read
+from tflite_light.pipeline.reading import measurable, read, whole
 from tflite_light.progress import say
 from tflite_light.runs import chain
 from tflite_light.runs.delivery import deliver_all, require_made
@@ -67,6 +67,7 @@ def _exported(
     pictures = recipe.source.load(recipe.image)
     if run.origin.has_same_data(recipe.source):
         run.origin.require_same_contents(pictures.parts, recipe)
+    pictures = measurable(pictures)
     models = dict(zip(run.phases, chain.models(run), strict=True))
     logits = {
         phase: answers(KerasModel(models[phase]), pictures.test)
@@ -103,6 +104,7 @@ def evaluate(
     parts = read(_measured(run, source), recipe.image)
     if run.origin.has_same_data(source):
         run.origin.require_same_contents(parts, recipe.model_copy(update={"data": source}))
+    parts = whole(parts)
     run.exported()  # a damaged metrics.json is refused before minutes of measuring
     val, test, strange = parts.get("val"), parts["test"], parts.get(outlier_part("test"))
     if outliers:

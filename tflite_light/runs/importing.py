@@ -14,7 +14,7 @@ from tflite_light.measure.accuracy import Measured, answers
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.examples import Data
 from tflite_light.pipeline.pictures import SPLITS, UNKNOWN, Pictures, Split
-from tflite_light.pipeline.reading import read_data
+from tflite_light.pipeline.reading import measurable, read_data
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs.delivery import Wanted, deliver_all, require_made
@@ -54,7 +54,7 @@ def opened(recipe: Recipe) -> tuple[Any, Data]:
     """The model of an import, and its pictures."""
     labels = recipe.class_names()
     outliers = recipe.data.outlier_parts if recipe.data else {}
-    data = read_data(labels, _parts(recipe, labels), outliers, recipe.image)
+    data = measurable(read_data(labels, _parts(recipe, labels), outliers, recipe.image))
     return network(recipe, labels), data
 
 

@@ -127,7 +127,8 @@ def _started(folder: Path) -> datetime.datetime | None:
         started = datetime.datetime.fromisoformat(files.read_json(folder / RECORD)["started"])
     except (UserError, TypeError, KeyError, ValueError):
         return None
-    return started if started.tzinfo else started.replace(tzinfo=datetime.UTC)
+    zone = started.tzinfo or datetime.UTC
+    return started.replace(tzinfo=zone).astimezone(datetime.UTC)
 
 
 def _now() -> datetime.datetime:

@@ -11,6 +11,7 @@ from tflite_light.pipeline import shards
 from tflite_light.pipeline.apart import require_apart
 from tflite_light.pipeline.examples import Examples
 from tflite_light.pipeline.pictures import SPLITS
+from tflite_light.pipeline.reading import measurable
 from tflite_light.pipeline.shards import Index, Shard
 from tflite_light.pipeline.streaming import streamed
 from tflite_light.progress import counted
@@ -52,6 +53,7 @@ def pack(recipe: Recipe, folder: str) -> Packed:
     _require_new(folder)
     data = recipe.source.load(recipe.image)
     require_apart(recipe.source.where, data.parts)
+    data = measurable(data)
     strange = recipe.source.outliers if data.outliers else None
     known = [*data.classes, *([classes.plain(strange)] if strange else [])]
     text = "".join(f"{name}\n" for name in known)

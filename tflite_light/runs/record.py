@@ -89,9 +89,13 @@ def require_unchanged(folder: Path, recipe: Recipe) -> None:
         )
     changes = differences(completed(then["recipe"], folder), recipe.model_dump(mode="json"))
     if changes:
+        places = tuple(f"data.{recipe.source.key}.{name} was " for name in recipe.source.locations)
+        moved = all(change.startswith(places) for change in changes)
         raise UserError(
             f"{folder / 'recipe.yaml'} was changed since the run began: {'; '.join(changes)}.",
-            "Restore it, or train again.",
+            "Restore it, and name where the pictures are now with `--data`."
+            if moved
+            else "Restore it, or train again.",
         )
 
 

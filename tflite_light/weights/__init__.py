@@ -45,6 +45,10 @@ class Weights(Part):
         """What their pictures went through; None where it is not known."""
         return None
 
+    def remarks(self) -> list[str]:
+        """What a person who names them should know of what is stored."""
+        return []
+
     @classmethod
     def at_hand(cls, architecture: Architecture) -> Self | None:
         """Published weights of the network that lie on this machine already."""

@@ -49,6 +49,12 @@ def image(path: Path) -> Image | None:
         return None
 
 
+def stages(path: Path) -> list[str]:
+    """What the run of a checkpoint compresses its network by."""
+    recipe: Any = checkpoint.read_note(path).get("recipe", {})
+    return [next(iter(stage)) for stage in recipe.get("compress", [])]
+
+
 def write_example(path: Path, architecture: Architecture) -> Path:
     """A checkpoint as training leaves it, of ten classes."""
     from tflite_light.graph.build import build

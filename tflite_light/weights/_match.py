@@ -59,7 +59,7 @@ def assign_weights(
     for variable, value in plan.values:
         variable.assign(value.astype(np.float32))
     settle(model)
-    remarks += left_out(best, arrays, weights.source)
+    remarks += [*left_out(best, arrays, weights.source), *weights.remarks()]
     if plan.other_classes:
         return [*remarks, f"{plan.other_classes}: the classifier starts anew"]
     if named.order:

@@ -34,6 +34,14 @@ class Run(Weights):
 
         return _checkpoint.image(self._file())
 
+    def remarks(self) -> list[str]:
+        from tflite_light.weights import _checkpoint
+
+        later = _checkpoint.stages(self._file())
+        if not later:
+            return []
+        return [f"weights {self.path}: what `fit` left, without {', '.join(later)}"]
+
     def _file(self) -> Path:
         if Path(self.path).is_file():
             from tflite_light.weights._kinds import kind_of
