@@ -48,6 +48,7 @@ from tflite_light.training import phase
 from tflite_light.weights.npz import Npz
 
 LAYERS = keras.layers
+HELD = keras.initializers.Constant(np.random.default_rng(0).normal(0, 0.1, (3, 3, 32, 32)))
 SIZE, CLASSES = 32, 3
 Body = Callable[[Any], Any]
 
@@ -337,6 +338,11 @@ def test_norms_that_renormalise_are_measured_and_thinned() -> None:
     standard = standardise(model, [pictures()])
     assert lag(standard, [pictures()]) < 1e-3 < 0.1 < lag(model, [pictures()])
     assert np.allclose(standard(pictures()), model(pictures()), atol=1e-5)
+    measure(model, [pictures()])
+    assert lag(model, [pictures()]) < 1e-3
+    norm = model.get_layer("norm")
+    assert norm.renorm
+    assert np.array_equal(norm.renorm_mean, norm.moving_mean)
     plan = Channels(keep=0.7).plan(model, None)
     assert Channels(keep=0.7).wrap(model, plan, 1).get_layer("norm").moving_mean.shape[0] < 16
 
@@ -563,9 +569,15 @@ COUNTED: dict[str, Callable[[Any], Any]] = {
     "transposed, and another name": lambda image: dense(
         Weighing()(pooled(LAYERS.Conv2DTranspose(32, 3)(conv(conv(image, 32), 16))))
     ),
+    "held and equal": lambda image: dense(pooled(alike(alike(conv(conv(image, 8), 32, 1))))),
     "another name": lambda image: dense(Weighing()(pooled(conv(conv(image, 32), 32)))),
     "a constant": lambda image: dense(pooled(tf.matmul(conv(conv(image, 32), 32), drawn_kernel()))),
 }
+
+
+def alike(values: Any) -> Any:
+    """By one kernel each time: a file has it once."""
+    return conv(values, 32, 1, trainable=False, kernel_initializer=HELD, activation="relu")
 
 
 def both(values: Any) -> Any:
@@ -597,6 +609,20 @@ def test_zeros_are_promised_of_all_weights_that_the_file_has(form: str, pattern:
     assert [broken for one in stage.promises(plan) if (broken := one.shortfall(file))] == []
     more = 0.05 if form.startswith("pruned") else 0.001  # its kernel may be there once or twice
     assert plan["zeros"] <= file.zeros() < plan["zeros"] + more
+
+
+def test_equal_kernels_that_are_scaled_apart_hold_as_many_zeros_as_one() -> None:
+    """A file has one for each norm behind them, and only one where none is."""
+    model = built(lambda i: dense(pooled(normed(alike(normed(alike(conv(conv(i, 8), 32, 1))))))))
+    stage = Prune(sparsity=0.4)
+    plan = stage.plan(model, None)
+    pruned = stage.wrap(model, plan, 1)
+    for name, share in plan["sparsity"].items():
+        kernel = pruned.get_layer(name).kernel
+        groups = stage._pattern.pruned(kernel.shape, share)
+        kernel.assign(kernel * stage._pattern.mask(kernel.numpy(), groups))
+    (promise,) = stage.promises(plan)
+    assert promise.shortfall(File(convert(converter_for(pruned)))) is None
 
 
 class Gate(keras.layers.Layer):  # type: ignore[misc]

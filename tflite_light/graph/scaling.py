@@ -1,7 +1,7 @@
 """What the converter makes of kernels: what it multiplies them by, and how often it keeps them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import prod
 from typing import Any, Literal
 
@@ -45,11 +45,22 @@ def counted(model: Any, names: Sequence[str], stage: str) -> tuple[int, int]:
     known = {id(one): one for layer in layers for one in kernels(layer)}
     sizes = {name: prod(model.get_layer(name).kernel.shape) for name in names}
     if not _odd(model, set(known)):
-        return sum(prod(one.shape) for one in known.values()), sum(sizes.values())
+        ours = {id(kernel := model.get_layer(name).kernel): kernel for name in names}
+        others = sum(prod(one.shape) for key, one in known.items() if key not in ours)
+        within = sum(_once(ours, {id(one) for one in model.trainable_weights}))
+        return others + within, within
     every, named = _converted(model, names, stage)
     within = sum(sizes[name] for name, found in named.items() if found)
     others = _size(every) - sum(map(_size, named.values()))
     return others + within, within
+
+
+def _once(kernels_: Mapping[int, Any], learnt: Collection[int]) -> Iterable[int]:
+    """The sizes of kernels; equal ones that are held may be one in the file, which counts least."""
+    return {
+        key if key in learnt else one.numpy().tobytes(): prod(one.shape)
+        for key, one in kernels_.items()
+    }.values()
 
 
 def _size(weights: Sequence[Weight]) -> int:

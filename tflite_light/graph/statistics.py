@@ -54,6 +54,7 @@ def standardise(model: Any, batches: Iterable[Floats]) -> Any:
         norm.gamma.assign(scale * np.sqrt(variance + norm.epsilon))
         norm.moving_mean.assign(mean)
         norm.moving_variance.assign(variance)
+        _renormalise(norm)
     return copy
 
 
@@ -80,8 +81,11 @@ def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) 
     moved = [norm for norm in norms(model) if norm.name not in fixed]
     momenta, seen = [norm.momentum for norm in moved], 0
     trained = [norm.trainable for norm in stay]
+    renormed = [norm for norm in moved if norm.renorm]  # by what they had, which is not measured
     for norm in stay:
         norm.trainable = False
+    for norm in renormed:
+        norm.renorm = False
     with _nothing_drawn(model):
         for batch in batches if moved else ():
             for norm in moved:
@@ -92,6 +96,16 @@ def measure(model: Any, batches: Iterable[Floats], fixed: Collection[str] = ()) 
         norm.momentum = momentum
     for norm, was in zip(stay, trained, strict=True):
         norm.trainable = was
+    for norm in renormed:
+        norm.renorm = True
+        _renormalise(norm)
+
+
+def _renormalise(norm: Any) -> None:
+    """Give a norm that trains by renormalisation the statistics that it has in use."""
+    if norm.renorm:
+        norm.renorm_mean.assign(norm.moving_mean)
+        norm.renorm_stddev.assign(tf.sqrt(norm.moving_variance + norm.epsilon))
 
 
 @contextlib.contextmanager

@@ -145,14 +145,16 @@ def source_of(run: Run, data: str | Path | None = None, skip_strangers: bool = F
 
 def _trained_on(run: Run, pictures: Pictures) -> int:
     """How many pictures are copies of some that the run was trained on, where those are still
-    there, in files; only such are read that are as large."""
+    there, in files. Where none is as large as another, none is read."""
     own = run.recipe.source
     with contextlib.suppress(UserError, OSError):
-        if not own.is_in_files or not run.origin.has_same_data(own):
+        if not own.is_in_files:
             return 0
-        train = own.split("train")
-        sizes = {*(train.stamps or ())} & {*(pictures.stamps or ())}
-        known = {*_contents(train, sizes)}
+        stamps = (stamp for part in own.scanned[1].values() for stamp in part.stamps or ())
+        sizes = {*stamps} & {*(pictures.stamps or ())}
+        if not sizes or not run.origin.has_same_data(own):
+            return 0
+        known = {*_contents(own.split("train"), sizes)}
         return sum(one in known for one in _contents(pictures, sizes))
     return 0
 
