@@ -89,7 +89,24 @@ MISTAKES = [
             f"model: tiny\ndata: synthetic\ntrain: {{}}\ncompress: [qat]\nexport: [{{int8: {{{field}}}}}]",
             f"export.int8: {field} has no effect after qat, whose ranges and weights are trained; leave it out",
         )
-        for field in ("equalise: true", "ranges: error", "rounding: adaptive", "weight_bits: 4")
+        for field in (
+            "equalise: true",
+            "ranges: error",
+            "rounding: adaptive",
+            "weight_bits: 4",
+            "correct_bias: false",
+        )
+    ),
+    *(
+        (
+            f"model: tiny\ndata: synthetic\nexport: [{{int8: {{{field}, correct_bias: false}}}}]",
+            f"export.0.int8: correct_bias: false has no effect with {field}, which corrects biases, too; leave it out",
+        )
+        for field in ("rounding: adaptive", "weight_bits: 4")
+    ),
+    (
+        "model: tiny\ndata: synthetic\nexport: [{int8: {float_bits: 16}}]",
+        "export.0.int8: float_bits: 16 has no effect without float_layers; leave it out",
     ),
     ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "cannot run in this order: prune cannot follow qat, which leaves a quantised model; write prune, qat"),
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
