@@ -19,6 +19,7 @@ from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.models.squeezenet import SqueezeNet
+from tflite_light.offline import OFFLINE
 from tflite_light.sockets import load
 from tflite_light.weights import _fetching, imagenet
 from tflite_light.weights._fetching import fetched
@@ -105,7 +106,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("http_proxy", "HTTP_PROXY", _fetching.OFFLINE):
+    for name in ("http_proxy", "HTTP_PROXY", OFFLINE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(_fetching.CACHE, str(tmp_path / "a cache"))
     return tmp_path / "a cache"
@@ -292,7 +293,9 @@ def test_what_cannot_be_had_says_which_file_to_put_where(
     assert str(refused(lost)) == f"{lost.url}: HTTP 404 Not Found.\nhint: {put}"
     nobody = row("http://127.0.0.1:9/lost", lost.digest)
     assert refused(nobody).problem == f"{nobody.url} cannot be reached: Connection refused."
-    monkeypatch.setenv(_fetching.OFFLINE, "1")
+    monkeypatch.setenv(OFFLINE, "0")
+    assert "HTTP 404" in refused(lost).problem
+    monkeypatch.setenv(OFFLINE, "1")
     asked = len(server.asked)
     refusal = refused(lost)
     assert refusal.problem == f"{cache}/lost does not exist, and TFLITE_LIGHT_OFFLINE is set."

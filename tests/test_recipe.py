@@ -280,11 +280,12 @@ def test_check_names_every_file_that_does_not_exist(call: Call, tmp_path: Path) 
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
     (tmp_path / "my.yaml").write_text(ABSENT)
+    here = f"does not exist in {tmp_path}, where the command is typed"
     assert complaint(call("check", "my.yaml")).splitlines() == [
         "my.yaml has 3 mistakes:",
-        "  weights.npz.path: none.npz does not exist",
-        "  data.tfrecord.val: none/*.rec does not exist",
-        "  data.tfrecord.labels: none.txt does not exist",
+        f"  weights.npz.path: none.npz {here}",
+        f"  data.tfrecord.val: none/*.rec {here}",
+        f"  data.tfrecord.labels: none.txt {here}",
     ]
 
 

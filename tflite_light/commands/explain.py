@@ -8,9 +8,9 @@ import click
 from tflite_light.commands._options import (
     data_option,
     force_option,
+    import_option,
     reports,
     require_free,
-    set_option,
 )
 from tflite_light.errors import UserError
 
@@ -24,7 +24,7 @@ from tflite_light.errors import UserError
     metavar="RUN|RECIPE",
     help="What the file was exported from.",
 )
-@set_option
+@import_option
 @data_option
 @click.option(
     "--fix",
@@ -50,7 +50,10 @@ def command(
     out: Path | None,
     force: bool,
 ) -> dict[str, Any]:
-    """Show which layers of an int8 FILE lose what, beside the float network it came from."""
+    """Show which layers of a FILE lose what, beside the float network it came from.
+
+    FILE is int8, int16x8 or dynamic_range.
+    """
     from tflite_light.report import explained
     from tflite_light.runs.explaining import explain, fixed_path
 
