@@ -296,7 +296,7 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     Path("words.tflite").write_text("words")
     Path("drawn.yaml").write_text("model: tiny\nclasses: 3\nimage: {size: 32}\n")
     refusals = {
-        "none": "distil.teacher: none does not exist.",
+        "none": f"distil.teacher: none does not exist in {tmp_path}, where the command is typed.",
         "empty": "empty is not a run: it has no recipe.yaml.",
         "unfinished": "unfinished is unfinished: it stopped at the export.",
         "weights.npz": "weights.npz is neither run, recipe nor .tflite.",

@@ -9,6 +9,8 @@ from conftest import ROOT
 
 from tflite_light import recipe as recipes
 from tflite_light.cli import main
+from tflite_light.contract.image import Image
+from tflite_light.contract.values import MINOR, Contract, Flatbuffer, Tensor
 from tflite_light.sockets import SOCKETS, names
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/**/*.md")])
@@ -63,3 +65,13 @@ def test_make_s_targets_that_are_named_exist() -> None:
     }
     assert {"demo", "test", "check"} <= named | {"demo"}
     assert named <= made
+
+
+def test_the_contract_s_page_has_its_keys() -> None:
+    """So that a key that comes is said there."""
+    page = (ROOT / "docs" / "contract.md").read_text()
+    first = re.findall(r"^\| (`.*?) \|", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(first))) == Contract.model_fields.keys()
+    for below in (Flatbuffer, Image, Tensor):
+        assert all(re.search(rf"`{key}\b", page) for key in below.model_fields), below
+    assert f"| {Contract.model_fields['version'].default} and {MINOR}." in page

@@ -519,6 +519,29 @@ def test_a_checkpoint_is_an_npz_that_knows_its_network_and_classes(run: Run) -> 
     assert refusal.value.hint == "Write the same fields under `model:`."
 
 
+def test_a_checkpoint_of_a_network_that_stages_changed_is_refused_by_that_reason(
+    tmp_path: Path,
+) -> None:
+    stages: list[dict[str, Any]] = [{"prune": {}}, {"channels": {}}, {"cluster": {}}]
+    note = {
+        "model": {"tiny": Tiny(width=4).model_dump(mode="json")},
+        "recipe": {"compress": stages},
+    }
+    thinned = checkpoint.weights_of(Tiny(width=3).build((32, 32, 3), 10))
+    for name in ("prune", "cluster"):
+        checkpoint.write(tmp_path / f"{name}.npz", thinned, note)
+    model = Tiny(width=4).build((32, 32, 3), 10)
+    with pytest.raises(UserError, match="do not fit") as refusal:
+        Npz(path=f"{tmp_path}/cluster.npz").load(model, Tiny(width=4))
+    assert refusal.value.hint == (
+        "The network is no longer that of `model:`, since the run's channels changed it. Give the "
+        f"checkpoint from before, {tmp_path}/prune.npz."
+    )
+    with pytest.raises(UserError, match="do not fit") as refusal:
+        Npz(path=f"{tmp_path}/prune.npz").load(model, Tiny(width=4))
+    assert refusal.value.hint.startswith("Compare the model and its fields")
+
+
 # Places
 
 

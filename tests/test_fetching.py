@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import http.server
+import itertools
 import re
 import ssl
 import threading
@@ -19,8 +20,9 @@ from tflite_light import recipe as recipes
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.models.squeezenet import SqueezeNet
+from tflite_light.offline import OFFLINE
 from tflite_light.sockets import load
-from tflite_light.weights import _fetching, imagenet
+from tflite_light.weights import _fetching, _published, imagenet
 from tflite_light.weights._fetching import fetched
 from tflite_light.weights._published import NONE_OF, TABLE, Published
 from tflite_light.weights.imagenet import Imagenet
@@ -105,7 +107,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("http_proxy", "HTTP_PROXY", _fetching.OFFLINE):
+    for name in ("http_proxy", "HTTP_PROXY", OFFLINE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(_fetching.CACHE, str(tmp_path / "a cache"))
     return tmp_path / "a cache"
@@ -292,7 +294,9 @@ def test_what_cannot_be_had_says_which_file_to_put_where(
     assert str(refused(lost)) == f"{lost.url}: HTTP 404 Not Found.\nhint: {put}"
     nobody = row("http://127.0.0.1:9/lost", lost.digest)
     assert refused(nobody).problem == f"{nobody.url} cannot be reached: Connection refused."
-    monkeypatch.setenv(_fetching.OFFLINE, "1")
+    monkeypatch.setenv(OFFLINE, "0")
+    assert "HTTP 404" in refused(lost).problem
+    monkeypatch.setenv(OFFLINE, "1")
     asked = len(server.asked)
     refusal = refused(lost)
     assert refusal.problem == f"{cache}/lost does not exist, and TFLITE_LIGHT_OFFLINE is set."
@@ -361,9 +365,28 @@ def test_files_of_a_table_have_different_names() -> None:
 
 def test_the_page_has_the_table() -> None:
     page = (ROOT / "docs" / "weights.md").read_text()
-    assert re.findall(r"^\| (?!network|---).*$", page, re.MULTILINE) == [
-        line for file in TABLE for line in [_line(file)]
-    ]
+    rows = re.findall(r"^\| (?!network|---).*$", page, re.MULTILINE)
+    assert len(rows) == 15
+    assert [line for row in rows for line in _expanded(row)] == [_line(file) for file in TABLE]
+
+
+def _expanded(row: str) -> list[str]:
+    """A row of several files, with ALPHA and SIZE in its address, as a row for each."""
+    if "ALPHA" not in row:
+        return [row]
+    network, file, *known, pixels = row.strip("| ").split(" | ")
+    model, alphas, variant = re.split(r" alpha | (?=variant)", network)
+    sizes, box = pixels.split(", ", 1)
+    address = file.split("`")[1]
+    widths = {str(alpha): width for alpha, width in _published._WIDTHS.items()}
+    lines = []
+    for alpha, size in itertools.product(alphas.split(" / "), sizes.split(" / ")):
+        written = widths[alpha] if model == "mobilenet_v1" else alpha
+        url = address.replace("ALPHA", written).replace("SIZE", size)
+        link = f"[{url.rsplit('/', 1)[-1]}]({url})"
+        cells = [f"{model} alpha {alpha} {variant}", link, *known, f"{size}, {box}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def _line(file: Published) -> str:

@@ -247,10 +247,10 @@ def test_folders_that_cannot_be_trained_on_are_refused(
     assert "one.jpg is no folder" in refuse(Path(picture))
     shutil.copytree(photos / "sign0", tmp_path / "lonely" / "sign0")
     assert "at least two classes are needed, found only 'sign0'" in refuse(tmp_path / "lonely")
-    assert "has no class folders" in refuse(photos / "sign0")
+    assert "holds 20 pictures and no class folders" in refuse(photos / "sign0")
     (tmp_path / "single").mkdir()
     shutil.copy(picture, tmp_path / "single")
-    assert "has no class folders" in refuse(tmp_path / "single")
+    assert "holds 1 picture and no class folders" in refuse(tmp_path / "single")
     for copy in ("sign0", "sign0 again"):
         shutil.copytree(photos / "sign0", tmp_path / "twice" / copy)
     shutil.copytree(photos / "sign1", tmp_path / "twice" / "sign1")

@@ -89,7 +89,24 @@ MISTAKES = [
             f"model: tiny\ndata: synthetic\ntrain: {{}}\ncompress: [qat]\nexport: [{{int8: {{{field}}}}}]",
             f"export.int8: {field} has no effect after qat, whose ranges and weights are trained; leave it out",
         )
-        for field in ("equalise: true", "ranges: error", "rounding: adaptive", "weight_bits: 4")
+        for field in (
+            "equalise: true",
+            "ranges: error",
+            "rounding: adaptive",
+            "weight_bits: 4",
+            "correct_bias: false",
+        )
+    ),
+    *(
+        (
+            f"model: tiny\ndata: synthetic\nexport: [{{int8: {{{field}, correct_bias: false}}}}]",
+            f"export.0.int8: correct_bias: false has no effect with {field}, which corrects biases, too; leave it out",
+        )
+        for field in ("rounding: adaptive", "weight_bits: 4")
+    ),
+    (
+        "model: tiny\ndata: synthetic\nexport: [{int8: {float_bits: 16}}]",
+        "export.0.int8: float_bits: 16 has no effect without float_layers; leave it out",
     ),
     ("model: tiny\ndata: synthetic\ncompress: [qat, prune]", "cannot run in this order: prune cannot follow qat, which leaves a quantised model; write prune, qat"),
     ("model: tiny\ndata: synthetic\ncompress: [{prune: {sparsity: 1}}]", "compress.0.prune.sparsity: Input should be"),
@@ -263,11 +280,12 @@ def test_check_names_every_file_that_does_not_exist(call: Call, tmp_path: Path) 
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).touch()
     (tmp_path / "my.yaml").write_text(ABSENT)
+    here = f"does not exist in {tmp_path}, where the command is typed"
     assert complaint(call("check", "my.yaml")).splitlines() == [
         "my.yaml has 3 mistakes:",
-        "  weights.npz.path: none.npz does not exist",
-        "  data.tfrecord.val: none/*.rec does not exist",
-        "  data.tfrecord.labels: none.txt does not exist",
+        f"  weights.npz.path: none.npz {here}",
+        f"  data.tfrecord.val: none/*.rec {here}",
+        f"  data.tfrecord.labels: none.txt {here}",
     ]
 
 

@@ -31,3 +31,10 @@ def some(names: Sequence[object], most: int = 5, separator: str = ", ") -> str:
 def shown(text: str) -> str:
     """What of it is no UTF-8, as names of files may be, is written as the terminal has it."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def absent(path: str | Path) -> str:
+    """That nothing is at a path, and where one that is relative was looked for."""
+    whole = Path(path).is_absolute() or "://" in str(path)
+    here = "" if whole else f" in {Path.cwd()}, where the command is typed"
+    return f"{path} does not exist{here}"

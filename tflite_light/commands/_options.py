@@ -63,6 +63,13 @@ set_option = click.option(
     metavar="PLACE=VALUE",
     help="Change the recipe, e.g. train.epochs=5.",
 )
+import_option = click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="PLACE=VALUE",
+    help="Change the RECIPE, e.g. image.size=128; not of a RUN.",
+)
 size_option = click.option(
     "--size",
     type=click.IntRange(1, 2048),

@@ -32,7 +32,13 @@ def _numbers(_context: Any, _option: Any, text: str) -> list[int]:
     help="What times are compared with.  [default: float32 MobileNetV2 1.0, converted for it]",
 )
 @click.option("--profile", "profiled", is_flag=True, help="Show what each kernel takes.")
-@click.option("--runs", default=RUNS, show_default=True, type=click.IntRange(10, 10_000))
+@click.option(
+    "--runs",
+    default=RUNS,
+    show_default=True,
+    type=click.IntRange(10, 10_000),
+    help="How often each file is timed.",
+)
 @reports
 def command(
     models: tuple[Path, ...], threads: list[int], against: Path | None, profiled: bool, runs: int

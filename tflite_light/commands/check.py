@@ -18,7 +18,7 @@ from tflite_light.commands._options import recipe_path, reports, set_option
 )
 @reports
 def command(recipe: Path, changes: tuple[str, ...], graph: bool) -> dict[str, Any]:
-    """Find every mistake in RECIPE, and files it names that do not exist; nothing is trained.
+    """Find mistakes in RECIPE, or else files it names that do not exist; nothing is trained.
 
     RECIPE is a file, or the name of one that the kit has, such as mobilenet_v2.
     """

@@ -28,7 +28,8 @@ from tflite_light.wording import some
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Class folders or a .csv table to measure on.  [default: the runs' own test pictures]",
+    help="Class folders, a .csv table or Parquet files to measure on.  "
+    "[default: the runs' own test pictures]",
 )
 @strangers_option
 @click.option(

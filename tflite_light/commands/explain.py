@@ -8,11 +8,11 @@ import click
 from tflite_light.commands._options import (
     data_option,
     force_option,
+    import_option,
     reports,
     require_file,
     require_free,
     require_recipe_name,
-    set_option,
 )
 from tflite_light.errors import UserError
 
@@ -26,7 +26,7 @@ from tflite_light.errors import UserError
     metavar="RUN|RECIPE",
     help="What the file was exported from.",
 )
-@set_option
+@import_option
 @data_option
 @click.option(
     "--fix",
@@ -52,7 +52,10 @@ def command(
     out: Path | None,
     force: bool,
 ) -> dict[str, Any]:
-    """Show which layers of an int8 FILE lose what, beside the float network it came from."""
+    """Show which layers of a FILE lose what, beside the float network it came from.
+
+    FILE is int8, int16x8 or dynamic_range.
+    """
     from tflite_light.report import explained
     from tflite_light.runs.explaining import explain, fixed_path
 

@@ -8,10 +8,10 @@ import click
 
 from tflite_light.commands._options import (
     data_option,
+    import_option,
     mode_options,
     reports,
     runs_option,
-    set_option,
     show_measured,
     shown_of,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Folder for the files; a RECIPE needs one.  [default: the run's exports]",
 )
 @data_option
-@set_option
+@import_option
 @runs_option
 @reports
 def command(

@@ -14,7 +14,7 @@ from tflite_light.commands._options import reports, set_option, size_option
 @size_option
 @reports
 def command(target: Path, changes: tuple[str, ...], size: int | None) -> dict[str, Any]:
-    """Count what a network costs, layer by layer; nothing is trained or run."""
+    """Count what a network costs, layer by layer; nothing is trained."""
     from tflite_light.report import costs
     from tflite_light.runs.inspecting import inspect
 

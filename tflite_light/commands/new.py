@@ -23,7 +23,8 @@ from tflite_light.commands._options import force_option, reports, require_free, 
 def command(photos: Path, out: Path | None, force: bool) -> dict[str, Any]:
     """Look at a folder of PHOTOS and write a recipe for it, with the reason of each choice.
 
-    PHOTOS has a folder of pictures for each class, or train, val and test of such folders. Every
+    PHOTOS has a folder of pictures for each class, or train, val and test of such folders, or
+    Parquet files. Every
     picture is decoded once: broken ones, and those that are in two classes or two parts, are left
     out by the recipe, by name.
     """

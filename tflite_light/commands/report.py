@@ -22,7 +22,8 @@ from tflite_light.errors import UserError
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Class folders or a .csv table, for a FILE; where the pictures of a RUN are now.",
+    help="Class folders, a .csv table or Parquet files, for a FILE; or where the pictures of a RUN "
+    "are now.",
 )
 @click.option(
     "--out",

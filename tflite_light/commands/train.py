@@ -9,7 +9,6 @@ import click
 
 from tflite_light.commands._options import (
     RUNS,
-    data_option,
     recipe_path,
     reports,
     runs_option,
@@ -33,7 +32,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with the newest unfinished run of RECIPE, or with the run RECIPE.",
 )
-@data_option
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="With --resume: where the pictures are now.  [default: where they were]",
+)
 @click.option("--name", help="Name of the run.  [default: the recipe's]")
 @runs_option
 @reports

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 
 class Cluster(Stage):
-    """Han et al. 2016, Deep Compression, arXiv 1510.00149: k-means, then the centroids are trained.
+    """Values by k-means, weights by what layers answer with them, then the values are trained.
+
+    As Han et al. 2016, Deep Compression, arXiv 1510.00149, where each weight gets the nearest.
 
     `centroids` is a promise on the exported file: no output channel of a kernel has more different
     values; no kernel has where nothing scales its channels and the file stores floats.

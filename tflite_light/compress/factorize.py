@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Factorize(Stage):
-    """SVD of dense and 1x1 kernels; n x n convolutions into n x 1 and 1 x n.
+    """Dense layers and 1x1 convolutions into two of a lower rank, n x n into n x 1 and 1 x n.
 
     As Jaderberg et al. 2014, arXiv 1405.3866, and Zhang et al. 2015, arXiv 1411.4229: a layer's
     directions are those in which its outputs vary most on training pictures, not those of its

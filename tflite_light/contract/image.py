@@ -53,10 +53,12 @@ class Image(Part):
     )
     channels: Literal["RGB", "BGR"] = Field("RGB", description="order of the channels")
     mean: PerChannel = Field(
-        (128.0,) * 3, description="subtracted from pixels of 0..255, in channel order"
+        (128.0,) * 3,
+        description="subtracted from pixels of 0..255, in channel order; or one number",
     )
     std: PerChannelPositive = Field(
-        (128.0,) * 3, description="divided by, in the unit of pixels of 0..255, in channel order"
+        (128.0,) * 3,
+        description="divided by, in the unit of pixels of 0..255, in channel order; or one number",
     )
 
     @model_validator(mode="after")

@@ -1,17 +1,16 @@
 """Datasets of the Hugging Face Hub, fetched into the cache that all of its programs share."""
 
 import glob
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tflite_light.data._repository import CARD, read_card
 from tflite_light.errors import UserError
+from tflite_light.offline import OFFLINE, is_offline
 from tflite_light.progress import say
 from tflite_light.wording import count, some
 
-OFFLINE = "TFLITE_LIGHT_OFFLINE"  # not empty: nothing is fetched
 SILENCE = 30  # seconds without an answer, after which the Hub is given up
 Choice = Callable[[list[str], dict[str, Any]], list[str]]  # of files, by their names and the card
 
@@ -23,7 +22,7 @@ def fetched(name: str, revision: str | None, chosen: Choice) -> Path:
     """
     hub = _library()
     named: dict[str, Any] = {"repo_id": name, "repo_type": "dataset", "revision": revision}
-    if os.environ.get(OFFLINE):
+    if is_offline():
         return _without_network(hub, named, chosen, f"{OFFLINE} is set")
     try:
         # not list_repo_files, which tries for half a minute to reach what cannot be reached
@@ -33,8 +32,8 @@ def fetched(name: str, revision: str | None, chosen: Choice) -> Path:
     except Exception as error:  # of the network, the server and the cache, by several libraries
         if unknown := _unknown(name, revision, error):
             raise unknown from error
-        offline = "HF_HUB_OFFLINE"
-        why = f"{offline} is set" if os.environ.get(offline) else f"the Hub gave {_reason(error)}"
+        offline = hub.constants.HF_HUB_OFFLINE
+        why = "HF_HUB_OFFLINE is set" if offline else f"the Hub gave {_reason(error)}"
         return _without_network(hub, named, chosen, why)
     wanted = chosen(files, read_card(Path(there)) if there else {})
     patterns = [glob.escape(file) for file in (CARD, *wanted)]

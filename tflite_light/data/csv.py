@@ -44,7 +44,8 @@ class CSV(Source):
     """
 
     path: Location = Field(
-        min_length=1, description="the table; relative to where the command is typed"
+        min_length=1,
+        description="the table; relative to where the command is typed, its rows to itself",
     )
     group: GroupColumn = None
     skip_broken: bool = Field(False, description=SKIP_BROKEN)

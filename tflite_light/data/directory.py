@@ -14,7 +14,7 @@ from tflite_light.data._split import NAMES
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS, Pictures, Split, pictures_of
 from tflite_light.pipeline.walk import LEAVE_OUT, SKIP, SKIP_BROKEN, Walk
-from tflite_light.wording import count, some
+from tflite_light.wording import absent, count, some
 
 ByClass = dict[str, list[Path]]
 
@@ -70,9 +70,9 @@ class Directory(Source):
     def scan(self) -> Scan:
         folder = Path(self.path)
         if not os.path.isdir(folder):
-            found = "is a file" if os.path.exists(folder) else "does not exist"
+            found = f"{folder} is a file" if os.path.exists(folder) else absent(folder)
             raise UserError(
-                f"data folder {folder} {found}.",
+                f"data folder {found}.",
                 "Set data.directory.path to a folder of class folders.",
             )
         walk = Walk(folder, self.leave_out)

@@ -39,7 +39,7 @@ from tflite_light.data._split import NAMES
 from tflite_light.errors import UserError
 from tflite_light.pipeline.pictures import SPLITS
 from tflite_light.pipeline.walk import SKIP_BROKEN
-from tflite_light.wording import some
+from tflite_light.wording import absent, some
 
 SET = "data.huggingface."  # what hints at the fields of a recipe say
 TYPED = (
@@ -163,7 +163,7 @@ def _found(source: HuggingFace) -> tuple[Path, Splits, Features]:
         root = Path(source.path or "")
     if not os.path.exists(root):
         raise UserError(
-            f"data folder {root} does not exist.",
+            f"data folder {absent(root)}.",
             "Set data.huggingface.path to a folder of Parquet files, or name to one of the Hub.",
         )
     if root.is_file():

@@ -39,9 +39,11 @@ class TFRecord(Source):
     Class names that occur twice get their label: `crane (134)`.
     """
 
-    train: Location = Field(description="files, a pattern such as data/train-*")
-    val: Location = Field(description="files, a pattern")
-    test: Location = Field(description="files, a pattern")
+    train: Location = Field(
+        description="files, a pattern such as data/train-*; relative to where the command is typed"
+    )
+    val: Location = Field(description="likewise")
+    test: Location = Field(description="likewise")
     labels: Location = Field(
         description="text file with a class name a line, in the order of the labels, or 0:name"
     )

@@ -13,7 +13,9 @@ from tflite_light.wording import some
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
 
-Images = Field(200, ge=1, description="training pictures that set the ranges, without qat")
+Images = Field(
+    200, ge=1, description="training pictures that set the ranges, unless the file has qat's"
+)
 Seed = Field(0, ge=0, lt=2**31, description="which they are, as many of each class as there are")
 
 

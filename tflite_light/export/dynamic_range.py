@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class DynamicRange(Mode):
-    """Weights int8, activations float32, rounded to int8 for each picture by its own range; with
-    `qat`, as before it.
+    """Kernels of 1,024 values or more as int8, others and activations float32, which is rounded to
+    int8 for each picture by its own range; with `qat`, as before it.
 
     Dense layers have one scale a layer for runtimes before 2.17: with one a channel the converter
     writes FULLY_CONNECTED 12, which they refuse.

@@ -1,9 +1,9 @@
 """Integers throughout, from the pixels to the logits."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tflite_light.errors import UserError
 from tflite_light.export import Mode, _calibration
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _CORRECTED = 64  # pictures by which biases are corrected: 0.1 s each for MobileNet v2 at 224 px
 _ROUNDED = 64  # and by which weights are rounded
-_FITTED = ("equalise", "ranges", "rounding", "weight_bits")  # fields that look for ranges or steps
+# Fields that look for ranges or steps, or mend what these do.
+_FITTED = ("equalise", "ranges", "rounding", "weight_bits", "correct_bias")
 _JUDGED = 32  # pictures that show how much rounding changes; more name the same layers
 
 
@@ -53,9 +54,11 @@ class Int8(Mode):
         description="layers to keep in float32, by name or pattern such as `block1_*`; or how "
         "many, those that rounding changes most",
     )
-    float_bits: Literal[32, 16] = Field(32, description="of the weights of layers kept in float")
+    float_bits: Literal[32, 16] = Field(32, description="of the weights of float_layers")
     correct_bias: bool = Field(
-        True, description="biases take over what rounding changes in the mean; not after qat"
+        True,
+        description="biases take over what rounding changes in the mean; always with rounding: "
+        "adaptive or weight_bits: 4, never with qat's ranges",
     )
     weight_scales: Literal["channel", "tensor"] = Field(
         "channel",
@@ -65,25 +68,38 @@ class Int8(Mode):
     equalise: bool = Field(
         False,
         description="channels are scaled against each other until each fills the ranges it "
-        "shares; for weight_scales: tensor; not after qat",
+        "shares; for weight_scales: tensor; not with qat's ranges",
     )
     ranges: Literal["extremes", "error"] = Field(
         "extremes",
         description="of activations: to the extremes that calibration pictures gave, or where "
-        "cutting off and rounding change least together; not after qat",
+        "cutting off and rounding change least together; not with qat's",
     )
     rounding: Literal["nearest", "adaptive"] = Field(
         "nearest",
         description="of weights; adaptive is by what layers answer to 64 pictures, in minutes; "
-        "not after qat",
+        "not with qat's ranges",
     )
     weight_bits: Literal[8, 4] = Field(
         8,
         description="4: at most 15 values a channel, which pack to half; the first layer, dense "
-        "ones and transposed convolutions keep 8; not after qat",
+        "ones and transposed convolutions keep 8; not with qat's ranges",
     )
     calibration_images: int = _calibration.Images
     calibration_seed: int = _calibration.Seed
+
+    @model_validator(mode="after")
+    def _no_idle_field(self) -> Self:
+        if not self.correct_bias and (steps := self._chosen_steps):
+            raise ValueError(
+                f"correct_bias: false has no effect with {steps}, which corrects biases, too; "
+                "leave it out"
+            )
+        if self.float_bits < 32 and not self.float_layers:
+            raise ValueError(
+                f"float_bits: {self.float_bits} has no effect without float_layers; leave it out"
+            )
+        return self
 
     def require_known(self, model: Any) -> None:
         _calibration.require_possible(model, self.key)
@@ -187,6 +203,13 @@ class Int8(Mode):
         return is_quantised(model) and self.takes_trained_ranges
 
     @property
+    def _chosen_steps(self) -> str:
+        """The field by which weights are rounded anew, and biases corrected with them."""
+        if self.rounding == "adaptive":
+            return "rounding: adaptive"
+        return f"weight_bits: {self.weight_bits}" if self.weight_bits < 8 else ""
+
+    @property
     def _by_channel(self) -> bool:
         return self.weight_scales == "channel"
 
@@ -224,7 +247,7 @@ class Int8(Mode):
     ) -> bytes:
         from tflite_light.export._rounding import corrected, rounded
 
-        if self.rounding == "adaptive" or self.weight_bits < 8:
+        if self._chosen_steps:
             seen = list(examples.inputs(pictures[:_ROUNDED], 1))
             say(f"{self.stem}: rounding weights, layer by layer")
             return rounded(made, float_, seen, self.weight_bits, self.rounding == "adaptive")

@@ -15,7 +15,7 @@ from pydantic import Field
 from tflite_light.errors import UserError
 from tflite_light.models import Architecture, Published, activation, squashing
 from tflite_light.stack import keras, quiet
-from tflite_light.wording import first_line, some
+from tflite_light.wording import absent, first_line, some
 
 _SAVE = "Save it with tf_keras, `model.save('my.h5')`, as a classifier of Keras' own layers."
 
@@ -30,7 +30,11 @@ class KerasFile(Architecture):
 
     brings_weights: ClassVar[bool] = True
 
-    path: str = Field(min_length=1, description="the file, or the folder of the SavedModel")
+    path: str = Field(
+        min_length=1,
+        description="the file, or the folder of the SavedModel; relative to where the command is "
+        "typed",
+    )
 
     @classmethod
     def example(cls, folder: Path) -> Self:
@@ -91,7 +95,7 @@ class KerasFile(Architecture):
 
     def _loaded(self) -> Any:
         if not os.path.exists(self.path):
-            raise UserError(f"model.keras_file.path: {self.path} does not exist.", _SAVE)
+            raise UserError(f"model.keras_file.path: {absent(self.path)}.", _SAVE)
         if _runs_code(Path(self.path)):
             raise UserError(
                 f"{self.path} has a Lambda layer, whose code would be run.",

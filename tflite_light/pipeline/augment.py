@@ -16,7 +16,8 @@ Step = Callable[[Batch], Batch]
 
 
 class Augment(Part):
-    """Each field that is set is one step, in this order. Steps work on batches of 0..255 pixels.
+    """What is set is done in this order; crop, translate, rotate and zoom in one step, by which
+    pictures are mirrored at their edges. Steps work on batches of 0..255 pixels.
 
     They are drawn anew from the seed, the epoch and the batch, so that a resumed run sees what it
     would have seen. `rand_augment` alone draws from TensorFlow's own counters, which no checkpoint
@@ -27,7 +28,10 @@ class Augment(Part):
         None, description="mirror half of the pictures"
     )
     crop: float | None = Field(
-        None, gt=0, lt=1, description="smallest share of the area a random crop keeps"
+        None,
+        gt=0,
+        lt=1,
+        description="smallest share of the area a random crop keeps, its sides 3:4 to 4:3",
     )
     translate: float | None = Field(
         None, gt=0, lt=1, description="farthest shift, share of the side"

@@ -28,7 +28,9 @@ class Distil(Part):
     """
 
     teacher: str = Field(
-        min_length=1, description="folder of a finished run, an import's recipe, or a .tflite"
+        min_length=1,
+        description="folder of a finished run, an import's recipe, or a .tflite; relative to where "
+        "the command is typed",
     )
     loss: Literal["kd", "dist"] = Field("kd", description="how answers are compared")
     weight: float = Field(0.9, gt=0, le=1, description="share of distillation in the loss")

@@ -23,7 +23,7 @@ from tflite_light.recipe.train import Train
 from tflite_light.sockets import SOCKETS, names
 from tflite_light.sockets import load as load_part
 from tflite_light.weights import Weights
-from tflite_light.wording import count, several
+from tflite_light.wording import absent, count, several
 
 SECTIONS = ("model", *SOCKETS[1:])  # where parts stand
 TAKEN = ("fit", "classifier", "teacher")  # what a run's report and checkpoints call other things
@@ -51,7 +51,8 @@ class Recipe(Part):
     labels: str | None = Field(
         None,
         min_length=1,
-        description="for an import: text file with a class name a line, in order",
+        description="for an import: text file with a class name a line, in order; relative to "
+        "where the command is typed",
     )
     classes: int | None = Field(
         None, ge=2, le=100_000, description="for an import: number of classes, named 0, 1, 2 ..."
@@ -259,7 +260,7 @@ class Recipe(Part):
             found |= {
                 f"data.{self.data.key}.{key}": path for key, path in self.data.absent().items()
             }
-        return [f"{place}: {path} does not exist" for place, path in found.items()]
+        return [f"{place}: {absent(path)}" for place, path in found.items()]
 
     def remarks(self) -> list[str]:
         """What the recipe says and does in part alone, for a person."""

@@ -18,6 +18,7 @@ from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.wording import absent
 
 ROW = "teacher"  # its name in a run's report
 _KINDS = "Give the folder of a finished run, an import's recipe (.yaml) or an exported .tflite."
@@ -52,7 +53,7 @@ def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
         return None
     path = Path(recipe.distil.teacher)
     if not path.exists():
-        raise UserError(f"distil.teacher: {path} does not exist.", _KINDS)
+        raise UserError(f"distil.teacher: {absent(path)}.", _KINDS)
     teacher = replace(_open(path), student=recipe.image)
     _require_same_classes(teacher, classes)
     _remark(teacher)

@@ -78,6 +78,13 @@ class Weights(Part):
         )
         return f"weights {self.source} know pixels with {there}, not with {here}"
 
+    def misfit_hint(self) -> str:
+        """What to do where the arrays are not those of the recipe's network."""
+        return (
+            "Compare the model and its fields (alpha, variant, version ...) with what the file was "
+            "made for."
+        )
+
     @classmethod
     def example_architecture(cls) -> Architecture:
         """What `example` fits, built for 32-pixel pictures of ten classes."""

@@ -11,6 +11,8 @@ from tflite_light.graph import checkpoint
 from tflite_light.models import Architecture
 from tflite_light.weights import Arrays
 
+_KEEPING = ("fit", "prune", "cluster")  # phases that leave layers and variables as they were
+
 
 def read(path: Path, architecture: Architecture) -> Arrays:
     """The weights of a checkpoint. Raises UserError when it is damaged or of another network."""
@@ -51,8 +53,23 @@ def image(path: Path) -> Image | None:
 
 def stages(path: Path) -> list[str]:
     """What the run of a checkpoint compresses its network by."""
-    recipe: Any = checkpoint.read_note(path).get("recipe", {})
+    recipe: Any = checkpoint.read_note(path).get("recipe") or {}
     return [next(iter(stage)) for stage in recipe.get("compress", [])]
+
+
+def changed(path: Path) -> str:
+    """A hint where stages of the run had changed the network, whose fields stay the same."""
+    every = stages(path)
+    if path.stem not in every:
+        return ""
+    done = ["fit", *every[: every.index(path.stem) + 1]]
+    first = next((place for place, key in enumerate(done) if key not in _KEEPING), None)
+    if first is None:
+        return ""
+    return (
+        f"The network is no longer that of `model:`, since the run's {done[first]} changed it. "
+        f"Give the checkpoint from before, {path.with_name(done[first - 1] + '.npz')}."
+    )
 
 
 def write_example(path: Path, architecture: Architecture) -> Path:

@@ -14,11 +14,11 @@ from filelock import FileLock
 
 from tflite_light import files
 from tflite_light.errors import UserError
+from tflite_light.offline import OFFLINE, is_offline
 from tflite_light.progress import counted, say
 from tflite_light.weights._published import Published
 
 CACHE = "TFLITE_LIGHT_CACHE"  # the folder of the cache
-OFFLINE = "TFLITE_LIGHT_OFFLINE"  # not empty: nothing is fetched
 MB = 1_000_000
 TRIES = 3  # of a transfer that breaks off
 SILENCE = 30  # seconds without a byte, after which a server is given up
@@ -33,7 +33,7 @@ def fetched(file: Published) -> Path:
     """
     path = cache() / file.name
     if not path.exists():
-        if os.environ.get(OFFLINE):
+        if is_offline():
             raise UserError(f"{path} does not exist, and {OFFLINE} is set.", put(file))
         _require_writable(path.parent)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,10 +18,6 @@ from tflite_light.wording import count
 
 SHOWN = 10  # lines of mistakes
 ANOTHER = 0.25  # share of the names: with fewer it is no variant of the network but another
-HINT = (
-    "Compare the model and its fields (alpha, variant, version ...) with what the file was made "
-    "for."
-)
 
 
 def assign_weights(
@@ -38,7 +34,7 @@ def assign_weights(
         raise UserError(
             f"weights {weights.source}: no reference implementation of {architecture.key} with "
             "these fields is known.",
-            HINT,
+            weights.misfit_hint(),
         )
     named = Classes(weights.classes(), classes)
     found = [
@@ -106,12 +102,13 @@ def _require_fit(
             f"weights {source} are of another network, or of a reference implementation that is "
             f"not known here: names such as {some} are not those that {architecture.key} with "
             f"these fields has in {either([_whose(one) for one in known])} names.",
-            _part_for(arrays, architecture, model, source) or HINT,
+            _part_for(arrays, architecture, model, source) or weights.misfit_hint(),
         )
     if plan.mistakes:
         lines = _grouped(plan.mistakes)
         more = [f"and {len(lines) - SHOWN} more such lines"] if len(lines) > SHOWN else []
-        raise UserError("\n  ".join([_headline(best, source), *lines[:SHOWN], *more]), HINT)
+        text = "\n  ".join([_headline(best, source), *lines[:SHOWN], *more])
+        raise UserError(text, weights.misfit_hint())
 
 
 def _part_for(arrays: Arrays, architecture: Architecture, model: Any, source: str) -> str:

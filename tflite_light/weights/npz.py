@@ -16,7 +16,8 @@ LARGEST_BYTES = 2 << 30  # zip may compress a thousandfold; the largest network 
 
 class Npz(Weights):
     """Names such as `block3_expand_conv/kernel`, or those of `tf_keras.applications`; or a
-    checkpoint of a run, such as `runs/x/checkpoints/prune.npz`.
+    checkpoint of a run from before `factorize`, `channels` and `qat`, such as
+    `runs/x/checkpoints/fit.npz`.
 
     Where a batch norm has a beta alone it was folded into the convolution: gamma is then
     sqrt(1 + epsilon), the moving mean 0 and the moving variance 1.
@@ -45,6 +46,12 @@ class Npz(Weights):
         from tflite_light.weights import _checkpoint
 
         return _checkpoint.image(Path(self.path)) if self._is_checkpoint() else None
+
+    def misfit_hint(self) -> str:
+        from tflite_light.weights import _checkpoint
+
+        changed = self._is_checkpoint() and _checkpoint.changed(Path(self.path))
+        return changed or super().misfit_hint()
 
     def _is_checkpoint(self) -> bool:
         from tflite_light.weights._kinds import kind_of

@@ -14,7 +14,10 @@ from tflite_light.weights import Arrays, Weights
 class Run(Weights):
     """What a run's `fit` ended with, of the same architecture."""
 
-    path: str = Field(description="the run's folder, such as runs/mobilenet_v2")
+    path: str = Field(
+        description="the run's folder, such as runs/mobilenet_v2; relative to where the command is "
+        "typed"
+    )
 
     def arrays(self, architecture: Architecture) -> Arrays:
         from tflite_light.weights import _checkpoint
