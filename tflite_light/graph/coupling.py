@@ -16,8 +16,8 @@ FIXED = -1  # the class of channels that have to stay
 # Times in multiply-adds of a 1x1 convolution, of which XNNPACK makes 210 a nanosecond for int8 on
 # an AMD EPYC: for one of a depthwise convolution (19 a nanosecond), to write an activation (0.12
 # ns, which is 25) and to read a weight (0.032 ns), by `benchmark --profile`. For float32 they are
-# 2.5, 5 and 13. Activations count more than that, as shuffles copy them, too: ShuffleNet v1 thinned
-# by half takes 0.62 of its time instead of 0.69 (Zen 5), the others what they took, within 0.01.
+# 2.5, 5 and 13. Activations count 35, chosen among 25, 35, 50 and 70 by the time of files thinned
+# by half (one Zen 5): ShuffleNet v1 0.62 instead of 0.69, others within 0.02. The cause is unknown.
 DEPTHWISE, WRITTEN, WEIGHT = 11, 35, 7
 WRITING = ("Conv2D", "DepthwiseConv2D", "Dense", *MERGING)
 Numbers = np.ndarray[Any, Any]
