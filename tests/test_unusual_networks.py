@@ -594,18 +594,23 @@ def normed(values: Any) -> Any:
     return made
 
 
+def pruned_file(stage: Prune, model: Any, plan: Any) -> File:
+    """A float file of the network with all zeros at once, untrained."""
+    pruned = stage.wrap(model, plan, 1)
+    for name, share in plan["sparsity"].items():
+        kernel = pruned.get_layer(name).kernel
+        groups = stage._pattern.pruned(kernel.shape, share)
+        kernel.assign(kernel * stage._pattern.mask(kernel.numpy(), groups))
+    return File(convert(converter_for(pruned)))
+
+
 @pytest.mark.parametrize("pattern", ["unstructured", "2:4"])
 @pytest.mark.parametrize("form", COUNTED)
 def test_zeros_are_promised_of_all_weights_that_the_file_has(form: str, pattern: str) -> None:
     stage = Prune(sparsity=0.4) if pattern == "unstructured" else Prune(pattern=pattern)
     model = built(COUNTED[form])
     plan = stage.plan(model, None)
-    pruned = stage.wrap(model, plan, 1)
-    for name, share in plan["sparsity"].items():
-        kernel = pruned.get_layer(name).kernel
-        groups = stage._pattern.pruned(kernel.shape, share)
-        kernel.assign(kernel * stage._pattern.mask(kernel.numpy(), groups))
-    file = File(convert(converter_for(pruned)))
+    file = pruned_file(stage, model, plan)
     assert [broken for one in stage.promises(plan) if (broken := one.shortfall(file))] == []
     more = 0.05 if form.startswith("pruned") else 0.001  # its kernel may be there once or twice
     assert plan["zeros"] <= file.zeros() < plan["zeros"] + more
@@ -616,13 +621,8 @@ def test_equal_kernels_that_are_scaled_apart_hold_as_many_zeros_as_one() -> None
     model = built(lambda i: dense(pooled(normed(alike(normed(alike(conv(conv(i, 8), 32, 1))))))))
     stage = Prune(sparsity=0.4)
     plan = stage.plan(model, None)
-    pruned = stage.wrap(model, plan, 1)
-    for name, share in plan["sparsity"].items():
-        kernel = pruned.get_layer(name).kernel
-        groups = stage._pattern.pruned(kernel.shape, share)
-        kernel.assign(kernel * stage._pattern.mask(kernel.numpy(), groups))
     (promise,) = stage.promises(plan)
-    assert promise.shortfall(File(convert(converter_for(pruned)))) is None
+    assert promise.shortfall(pruned_file(stage, model, plan)) is None
 
 
 class Gate(keras.layers.Layer):  # type: ignore[misc]

@@ -13,7 +13,6 @@ import click
 
 from tflite_light.errors import Refuted, Unmade, UserError
 from tflite_light.sockets import names
-from tflite_light.tflite import BROKEN
 from tflite_light.wording import some
 
 if TYPE_CHECKING:
@@ -56,19 +55,12 @@ def shown_of(made: Callable[[], Made], show: Callable[[Made], dict[str, Any]]) -
 
 
 recipe_path = click.argument("recipe", type=click.Path(path_type=Path))
-set_option = click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="PLACE=VALUE",
-    help="Change the recipe, e.g. train.epochs=5.",
-)
-import_option = click.option(
-    "--set",
-    "changes",
-    multiple=True,
-    metavar="PLACE=VALUE",
-    help="Change the RECIPE, e.g. image.size=128; not of a RUN.",
+set_option, import_option = (
+    click.option("--set", "changes", multiple=True, metavar="PLACE=VALUE", help=text)
+    for text in (
+        "Change the recipe, e.g. train.epochs=5.",
+        "Change the RECIPE, e.g. image.size=128; not of a RUN.",
+    )
 )
 size_option = click.option(
     "--size",
@@ -105,9 +97,9 @@ def require_there(target: Path) -> None:
 def require_file(path: Path) -> None:
     """Raises UserError where a folder is given for a file, with the files of a run in it."""
     if path.is_dir():
-        found = [
-            one for one in sorted(path.glob("exports/*.tflite")) if not one.name.endswith(BROKEN)
-        ]
+        from tflite_light.runs.predicting import exported
+
+        found = exported(path)
         raise UserError(
             f"{path} is a folder.",
             f"Name one of its files: {some(found)}" if found else "Give a .tflite file.",

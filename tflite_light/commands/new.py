@@ -24,9 +24,8 @@ def command(photos: Path, out: Path | None, force: bool) -> dict[str, Any]:
     """Look at a folder of PHOTOS and write a recipe for it, with the reason of each choice.
 
     PHOTOS has a folder of pictures for each class, or train, val and test of such folders, or
-    Parquet files. Every
-    picture is decoded once: broken ones, and those that are in two classes or two parts, are left
-    out by the recipe, by name.
+    Parquet files. Every picture is decoded once: broken ones, and those that are in two classes or
+    two parts, are left out by the recipe, by name.
     """
     name = photos.resolve().name.lstrip(".-") or "photos"  # a run must be able to have it
     out = out or Path(f"{name}.yaml")

@@ -10,8 +10,9 @@ from tflite_light.stack import keras, tf
 
 _FLAT = 1e-4  # a narrower range is of activations that no picture, or none for long, gave a value
 _ROOM = 1.0  # of which any range is right, if its steps are not finer than kernels can round to
-_SHIFT = 1 << 20  # steps that a shift beside a scale of 0 has: 32 bits hold it for inputs whose own
-_STEP = 0.03  # step is a thousandth of this, or thirty times as much
+# A shift beside a scale of 0 has so many steps of 32 bits where the layer's inputs have this step;
+# with a thousandth of it they hold the shift, too, and with thirty times as much it has 2^15.
+_SHIFT, _STEP = 1 << 20, 0.03
 
 
 def is_quantised(model: Any) -> bool:

@@ -43,14 +43,13 @@ def counted(model: Any, names: Sequence[str], stage: str) -> tuple[int, int]:
     """
     layers = [model, *model.submodules]
     known = {id(one): one for layer in layers for one in kernels(layer)}
-    sizes = {name: prod(model.get_layer(name).kernel.shape) for name in names}
+    ours = {id(kernel := model.get_layer(name).kernel): kernel for name in names}
     if not _odd(model, set(known)):
-        ours = {id(kernel := model.get_layer(name).kernel): kernel for name in names}
         others = sum(prod(one.shape) for key, one in known.items() if key not in ours)
         within = sum(_once(ours, {id(one) for one in model.trainable_weights}))
         return others + within, within
     every, named = _converted(model, names, stage)
-    within = sum(sizes[name] for name, found in named.items() if found)
+    within = sum(prod(model.get_layer(name).kernel.shape) for name, found in named.items() if found)
     others = _size(every) - sum(map(_size, named.values()))
     return others + within, within
 

@@ -37,8 +37,11 @@ def mean_for(norm: Any, values: Any) -> Any:
 def held(model: Any) -> set[str]:
     """The batch norms that are not trained, or not called so, and so used with the statistics that
     they have."""
-    told = ((node.layer, node.call_args, node.call_kwargs) for node in uses(model))
-    still = {call[0].name for call in told if told_to_train(*call) is False}
+    still = {
+        node.layer.name
+        for node in uses(model)
+        if told_to_train(node.layer, node.call_args, node.call_kwargs) is False
+    }
     return {norm.name for norm in norms(model) if norm.name in still or not norm.trainable}
 
 

@@ -20,7 +20,7 @@ from tflite_light.measure.goldens import Values
 from tflite_light.measure.sampling import samplings_of
 from tflite_light.pipeline.decode import Pixels, decode, turn_of
 from tflite_light.pipeline.preprocess import normalise
-from tflite_light.tflite.ends import quantise
+from tflite_light.tflite.ends import quantise, within
 
 ZOOS: tuple[tuple[Any, Any], ...] = (  # mean and std of libraries and model zoos, pixels of 0..255
     (0.0, 1.0),
@@ -141,12 +141,10 @@ def _ending(image: Image, agreed: Contract) -> Ending:
 
 def _rounding(rounded: Callable[[Any], Any], agreed: Contract) -> Ending:
     def ending(sized: Pixels) -> Values:
-        values: Values = normalise(sized.astype(np.float32), agreed.image)
-        if end.scale:
-            steps = rounded(values / np.float32(end.scale) + np.float32(end.zero_point))
-            kind = np.iinfo(end.dtype)
-            values = steps.clip(kind.min, kind.max).astype(kind.dtype)
-        return values
+        real: Values = normalise(sized.astype(np.float32), agreed.image)
+        if not end.scale:
+            return real
+        return within(rounded(real / np.float32(end.scale) + np.float32(end.zero_point)), end)
 
     end = agreed.input
     return ending

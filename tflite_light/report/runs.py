@@ -6,7 +6,7 @@ from tflite_light.report import measured
 from tflite_light.report.terminal import console, headed
 from tflite_light.runs.folder import Run
 from tflite_light.runs.overview import Overview
-from tflite_light.tflite import BROKEN
+from tflite_light.runs.predicting import exported
 
 COLUMNS: dict[str, Callable[[Overview], str]] = {
     "run": lambda one: one.name,
@@ -41,17 +41,16 @@ def show_one(found: Overview, run: Run | None) -> None:
     if found.problem:
         lines["problem"] = found.problem
     if run:
-        files = sorted(run.folder.glob("exports/*.tflite"))
         trained = [f"{one} {run.epochs_done(one)}/{run.epochs(one)}" for one in run.phases]
         lines |= {
             "network": f"{found.network}, {len(run.classes)} classes",
             "pictures": run.recipe.source.where,
             "phases": ", ".join(trained),
-            "files": ", ".join(path.name for path in files if not path.name.endswith(BROKEN)),
+            "files": ", ".join(path.name for path in exported(run.folder)),
         }
     rows = run.measured() if run and found.state == "finished" else []
-    exported = [run.export_path(row.name) for row in rows if run and row.size_bytes]
-    if gone := [path.name for path in exported if not path.exists()]:
+    written = [run.export_path(row.name) for row in rows if run and row.size_bytes]
+    if gone := [path.name for path in written if not path.exists()]:
         lines["missing"] = ", ".join(gone)
     for name, text in lines.items():
         print(f"{name:<9} {text}".rstrip())

@@ -19,7 +19,7 @@ def file_of(target: Path) -> Path:
     checkpoint.
     """
     if target.is_dir():
-        return _exported(target)
+        return _chosen(target)
     if target.suffix.lower() in SUFFIXES:
         raise UserError(
             f"{target} holds weights, not a network.",
@@ -29,9 +29,14 @@ def file_of(target: Path) -> Path:
     return target
 
 
-def _exported(run: Path) -> Path:
+def exported(run: Path) -> list[Path]:
+    """The files in a run's folder, without those that are not what was promised."""
     found = sorted((run / "exports").glob("*.tflite"))
-    files = [path for path in found if not path.name.endswith(BROKEN)]
+    return [path for path in found if not path.name.endswith(BROKEN)]
+
+
+def _chosen(run: Path) -> Path:
+    files = exported(run)
     chosen = [path for path in files if path.stem == FIRST_CHOICE] or files
     if not chosen and is_run(run):
         require_finished(open_run(run))

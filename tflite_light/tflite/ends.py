@@ -35,8 +35,13 @@ def quantise(real: Floats, tensor: Tensor) -> np.ndarray[Any, Any]:
     """Real values -> the file's: floor(real / scale + zero_point + 0.5), held within the type."""
     if not tensor.scale:
         return real
-    kind = np.iinfo(tensor.dtype)
     steps = np.floor(real / np.float32(tensor.scale) + np.float32(tensor.zero_point + 0.5))
+    return within(steps, tensor)
+
+
+def within(steps: Floats, tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Whole steps, as far as the type has them, in it."""
+    kind = np.iinfo(tensor.dtype)
     values: np.ndarray[Any, Any] = steps.clip(kind.min, kind.max).astype(kind.dtype)
     return values
 
