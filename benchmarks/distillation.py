@@ -36,7 +36,12 @@ augment: {{translate: 0.1, rotate: 15, zoom: 0.1, contrast: 0.2}}
 train: {{epochs: 80, batch_size: 16, learning_rate: 0.004, weight_decay: 0.001}}
 export: [float32]
 """
-WAYS = {"alone": [], "kd": ["distil.loss=kd"], "dist": ["distil.loss=dist"]}
+WAYS = {
+    "alone": [],
+    "kd": ["distil.loss=kd"],
+    "features": ["distil.loss=kd", "distil.features=10"],
+    "dist": ["distil.loss=dist"],
+}
 
 
 def main() -> None:

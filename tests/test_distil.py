@@ -237,10 +237,11 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("features", [0, 5])
 def test_a_killed_run_goes_on_to_the_same_weights(
-    student: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+    student: Path, call: Call, monkeypatch: pytest.MonkeyPatch, features: float
 ) -> None:
-    options = ("--set", "compress=[{qat: {epochs: 2}}]")
+    options = ("--set", "compress=[{qat: {epochs: 2}}]", "--set", f"distil.features={features}")
     as_json(call("train", student, *options, "--name", "whole", "--json"))
     written = history.write_history
 
@@ -369,6 +370,7 @@ def test_a_teacher_of_other_classes_or_another_order_is_refused(
         ("distil.temperature=0", "distil.temperature: "),
         ("distil.loss=dust", "distil.loss: "),
         ("distil={loss: kd}", "distil.teacher: "),
+        ("distil.features=-1", "distil.features: "),
         ("distil.techer=x", "distil.techer: unknown name, did you mean teacher?"),
         ("train.batch_size=1", "distil.loss: dist compares the pictures of a batch"),
     ],

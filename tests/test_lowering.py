@@ -33,6 +33,7 @@ from tflite_light.sockets import load, names
 from tflite_light.stack import keras, tf
 from tflite_light.tflite.editing import Editor
 from tflite_light.tflite.file import File
+from tflite_light.tflite.promises import Clusters, Groups
 
 SIDE = 64
 TARGETS = get_args(Target)
@@ -236,6 +237,71 @@ def test_a_rewrite_that_breaks_a_promise_is_left_out(examples: Examples) -> None
     converted = Int8().convert(model, examples)
     assert (_most(converted), _most(rewritten(converted))) == (2, 3)
     assert _most(lowered(converted, "any", lambda content: _most(content) <= 2)) == 2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_few_values_leave_no_grouped_convolution(
+    target: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GPUs compute int8 ones wrongly, and NNAPI knows none. A file for a CPU has no value more in
+    any clustered kernel, one for the others the zero between groups and no more operators."""
+    data = Synthetic(count=100, side=SIDE, number_of_classes=10).load(Image(size=SIDE))
+    model = settled(ShuffleNetV1(alpha=0.25, groups=2))
+    layers = weighty(model, [], "")
+    for layer in layers:
+        kernel, *rest = layer.get_weights()
+        layer.set_weights([np.where(kernel < 0, -0.1, 0.1), *rest])
+    shapes = tuple((tuple(layer.kernel.shape), True) for layer in layers)
+    promise = Clusters(2, shapes, "compress.cluster.centroids")
+    made = make(Int8(target=target), model, data, [promise], tmp_path / "int8.tflite")
+    editor = Editor(made)
+    convolutions = [one for one in editor.operators if editor.kind(one) == "CONV_2D"]
+    kernels = [(one, editor.weight(one, 1)) for one in convolutions]
+    assert all(
+        editor.shape(int(one.inputs[0]))[3] == kernel.shape[3]
+        for one, kernel in kernels
+        if kernel is not None
+    )
+    found = [one for one in File(made).weights() if one.operator != DEPTHWISE]
+    accelerated = target in ("gpu", "nnapi")
+    assert max(one.not_zero(whole=False) for one in found) == 2
+    assert max(one.distinct_by_channel for one in found) == (3 if accelerated else 2)
+    told = "int8: rewrites that would break promised clusters are left out"
+    assert capsys.readouterr().err.count(told) == (0 if accelerated else 1)
+    if accelerated:
+        plain = make(Int8(target=target), model, data, [], tmp_path / "plain.tflite")
+        assert kinds(made) == kinds(plain)
+
+
+@pytest.mark.parametrize("target", ["any", "nnapi"])
+def test_patterns_of_zeros_are_moved_with_the_kernels(target: Target, tmp_path: Path) -> None:
+    """2:4 of a grouped convolution's own inputs are 2:4 of all: as fast as without a pattern, and
+    no group has a weight more. A shuffle that would mix up the inputs of a group is not taken."""
+    data = Synthetic(count=100, side=SIDE, number_of_classes=10).load(Image(size=SIDE))
+    model = settled(ShuffleNetV1(alpha=0.5, groups=3))
+    layers = [one for one in weighty(model, [], "") if one.kernel.shape[-2] % 4 == 0]
+    for layer in layers:
+        kernel, *rest = layer.get_weights()
+        kernel[..., 0::4, :] = kernel[..., 1::4, :] = 0
+        layer.set_weights([kernel, *rest])
+    shapes = tuple(
+        (tuple(layer.kernel.shape), layer.kernel.shape.num_elements() // 4) for layer in layers
+    )
+    promise = Groups(1, 4, 2, shapes, "compress.prune.pattern")
+    made = File(make(Int8(target=target), model, data, [promise], tmp_path / "int8.tflite"))
+    whole = File(Int8().convert(model, data.train))
+    assert promise.shortfall(whole) is None
+    assert promise.offences(made, True) <= promise.offences(whole, True)
+    assert not any(kind == "CONV_2D" and code[1] >= 6 for kind, code in _codes(made))
+
+
+def _codes(file: File) -> list[tuple[str, tuple[str, int]]]:
+    """Of each operator its kind, and that with its version."""
+    return [
+        (kind, code)
+        for graph in file.graphs
+        for (kind, _), code in zip(graph.operators, graph.codes, strict=True)
+    ]
 
 
 def _most(content: bytes) -> int:

@@ -27,8 +27,11 @@ def _refusals(file: File, target: Target) -> Iterator[str]:
             layer = _layer(graph.name_of(named[0])) if named else ""
             if kind not in _CASTS and any(graph.type_of(at) == "int16" for at in moving):
                 yield f"{target} has no int16 {kind}, as in {layer}"
-            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0]:
-                yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
+            if code >= _GROUPED and kind == _GROUPED[0]:
+                if target == "nnapi":
+                    yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
+                elif graph.type_of(ends[0]) == "int8":
+                    yield f"{target} computes int8 {kind}s of groups wrongly, as in {layer}"
 
 
 def _layer(name: str) -> str:

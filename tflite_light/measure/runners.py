@@ -34,7 +34,7 @@ class KerasModel:
         self.model = model
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
-        return _finite(np.concatenate([self.model.predict_on_batch(batch) for batch in batches]))
+        return finite(np.concatenate([self.model.predict_on_batch(batch) for batch in batches]))
 
 
 def runtime() -> str:
@@ -71,7 +71,7 @@ class TFLiteModel:
 
     def logits(self, batches: Iterable[Floats]) -> Floats:
         raw = [self.answer(quantise(one, self.input)) for batch in batches for one in batch]
-        return _finite(dequantise(np.stack(raw), self.output))
+        return finite(dequantise(np.stack(raw), self.output))
 
     def answer(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """One input [size, size, 3] in the file's own type -> [classes] in the file's own type.
@@ -87,10 +87,10 @@ class TFLiteModel:
             reason = " ".join(str(error).split()).rstrip(".")
             problem = f"the file stops while it runs: {reason}."
             raise Unmade(problem, "Export it again.") from error
-        return _finite(answer.reshape(-1))  # [1, classes], or [1, 1, 1, classes] in others' files
+        return finite(answer.reshape(-1))  # [1, classes], or [1, 1, 1, classes] in others' files
 
 
-def _finite(answers: Answers) -> Answers:
+def finite(answers: Answers) -> Answers:
     """The answers. Raises Unmade where one is no number: no label could be chosen by it."""
     if not np.isfinite(answers).all():
         raise Unmade(

@@ -22,6 +22,11 @@ class Distil(Part):
     picture and between the pictures of a batch. Both are multiplied by the temperature squared. Of
     two classes a picture's correlation is 1 or -1: `kd` says more there.
 
+    `features` compares the last feature maps at each of the three coarsest resolutions, too, by
+    their linear centred kernel alignment (Kornblith et al. 2019, arXiv 1905.00414), which asks for
+    no equal widths: features x the mean of 1 - alignment joins the loss. The teacher is then a run
+    or a recipe; its maps are resized to the network's where pictures are of other sizes.
+
     Training's loss is (1 - weight) x cross-entropy + weight x distillation, where `dist` is the sum
     of its two terms; the paper's factors of 1, 2 and 2 are a weight of 2/3. Validation's loss is
     the cross-entropy alone.
@@ -36,6 +41,10 @@ class Distil(Part):
     weight: float = Field(0.9, gt=0, le=1, description="share of distillation in the loss")
     temperature: float | None = Field(
         None, gt=0, le=100, description="divides the logits; default: 2 for kd, 1 for dist"
+    )
+
+    features: float = Field(
+        0, ge=0, le=100, description="weight of a loss of feature maps; 10 is a good one"
     )
 
     @property

@@ -135,16 +135,6 @@ class Recipe(Part):
                 raise ValueError(
                     "train.freeze needs weights: it would keep what was drawn at random"
                 )
-            if self.distil and self.distil.loss == "dist" and (where := self._outliers):
-                raise ValueError(
-                    f"distil.loss: dist compares the pictures of a batch, and {where} adds some "
-                    "that the teacher does not know; set distil.loss to kd"
-                )
-            if self.distil and self.distil.loss == "dist" and self.train.batch_size < 2:
-                raise ValueError(
-                    "distil.loss: dist compares the pictures of a batch; set train.batch_size to 2 "
-                    "or more"
-                )
         else:
             for key in ("compress", "distil"):
                 if getattr(self, key):
@@ -156,6 +146,26 @@ class Recipe(Part):
                     "without train it is an import, which needs one of labels: FILE or classes: N "
                     "(or train: {} to train by the defaults)"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _compares_what_the_teacher_knows(self) -> "Recipe":
+        if not (self.train and self.distil):
+            return self
+        dist = self.distil.loss == "dist"
+        if (where := self._outliers) and (dist or self.distil.features):
+            key, way, hint = (
+                ("loss", "dist", "distil.loss to kd") if dist else ("features", "it", "it to 0")
+            )
+            raise ValueError(
+                f"distil.{key}: {way} compares the pictures of a batch, and {where} adds some "
+                f"that the teacher does not know; set {hint}"
+            )
+        if dist and self.train.batch_size < 2:
+            raise ValueError(
+                "distil.loss: dist compares the pictures of a batch; set train.batch_size to 2 or "
+                "more"
+            )
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from tflite_light.runs import chain
 from tflite_light.runs.inspecting import class_count
 from tflite_light.runs.measuring import multiply_adds
 from tflite_light.tflite.file import File
+from tflite_light.training.features import feature_maps
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """
     if recipe.train and recipe.train.precision != "float32":
         in_precision(model, recipe.train.precision)
+    if recipe.distil and recipe.distil.features and not feature_maps(model):
+        raise UserError(
+            "distil.features: the network has no feature maps to compare with the teacher's.",
+            "Leave it out, or train a convolutional network.",
+        )
     own = recipe.model.file or recipe.model.brings_weights
     if own and not all(mode.file for mode in recipe.export):
         _require_file(model)

@@ -12,12 +12,14 @@ from tflite_light.contract import Image
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.predict import opened
-from tflite_light.measure.runners import KerasModel, Runner
+from tflite_light.measure.runners import KerasModel, Runner, finite
 from tflite_light.pipeline.preprocess import Floats, translated
 from tflite_light.progress import say
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain, importing
 from tflite_light.runs.folder import open_run, require_finished
+from tflite_light.stack import keras
+from tflite_light.training.features import Maps, feature_maps
 from tflite_light.wording import absent
 
 ROW = "teacher"  # its name in a run's report
@@ -43,6 +45,27 @@ class Teacher:
         """The student's inputs [n, size, size, 3], in batches -> logits [sum of n, classes]."""
         return self.runner.logits(translated(one, self.student, self.image) for one in batches)
 
+    def maps(self, weight: float) -> Maps | None:
+        """Its feature maps, to be learnt at this weight; None at 0. Raises UserError where it has
+        none, or is a file."""
+        if not weight:
+            return None
+        model = self.runner.model if isinstance(self.runner, KerasModel) else None
+        found = feature_maps(model) if model else []
+        if not model or not found:
+            raise UserError(
+                f"distil.features: {self.path} has no feature maps that could be read.",
+                "Name the run or the recipe of a convolutional network; or leave features out.",
+            )
+        watched = keras.Model(model.input, [*model.outputs, *found])
+
+        def ask(inputs: Floats) -> list[Floats]:
+            translated_ = translated(inputs, self.student, self.image)
+            logits, *maps = watched.predict_on_batch(translated_)
+            return [finite(logits), *maps]
+
+        return Maps(ask, [tuple(one.shape[1:]) for one in found], weight)
+
 
 def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
     """The recipe's teacher of these classes; None where it names none.
@@ -56,6 +79,7 @@ def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
         raise UserError(f"distil.teacher: {absent(path)}.", _KINDS)
     teacher = replace(_open(path), student=recipe.image)
     _require_same_classes(teacher, classes)
+    teacher.maps(recipe.distil.features)
     _remark(teacher)
     return teacher
 

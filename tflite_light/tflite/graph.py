@@ -74,8 +74,20 @@ class Weight:
     @property
     def distinct_by_channel(self) -> int:
         """The most that one output channel has; those are a kernel's first axis, as a rule."""
+        return int(self._distinct().max(initial=1))
+
+    def not_zero(self, whole: bool) -> int:
+        """How many different values it has, or an output channel of it at most, besides 0."""
+        if whole:
+            return self.distinct - bool(self.zeros)
+        zero = (self.values.reshape(len(self.values), -1) == 0).any(axis=1)
+        return int((self._distinct() - zero).max(initial=0))
+
+    def _distinct(self) -> Array:
+        """Of each output channel."""
         channels = np.sort(self.values.reshape(len(self.values), -1), axis=1)
-        return 1 + int((np.diff(channels, axis=1) != 0).sum(axis=1).max(initial=0))
+        found: Array = 1 + (np.diff(channels, axis=1) != 0).sum(axis=1)
+        return found
 
 
 @dataclass(frozen=True)

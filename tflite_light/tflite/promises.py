@@ -1,7 +1,9 @@
 """What a file must hold, as values: a stage promises, and delivery looks into the file.
 
 A promise is a frozen value with a `name`, a `figure` and `shortfall(file)`. Another kind is another
-class here; it inherits nothing, it only has these three.
+class here; it inherits nothing, it only has these three. One that finds kernels by their shapes may
+have `offences(file, filled)`, too: rewrites for a target move kernels, and may not make more of
+them than there were; `filled` says that zeros count as none, with which a kernel is filled up.
 """
 
 from collections import Counter, defaultdict
@@ -11,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from tflite_light.tflite.editing import Array
     from tflite_light.tflite.file import File
     from tflite_light.tflite.graph import Weight
 
@@ -122,9 +125,16 @@ class Clusters:
                 )
         return None
 
-    def _values(self, weight: "Weight", whole: bool) -> int:
-        floats = weight.values.dtype.kind == "f"
-        return weight.distinct if whole and floats else weight.distinct_by_channel
+    def offences(self, file: "File", filled: bool) -> int:
+        """Kernels of more values."""
+        whole = all(mark for _, mark in self.kernels)
+        return sum(self._values(one, whole, filled) > self.count for one in file.weights())
+
+    def _values(self, weight: "Weight", whole: bool, filled: bool = False) -> int:
+        whole = whole and weight.values.dtype.kind == "f"
+        if filled:
+            return weight.not_zero(whole)
+        return weight.distinct if whole else weight.distinct_by_channel
 
 
 @dataclass(frozen=True)
@@ -171,11 +181,24 @@ class Groups:
                 )
         return None
 
+    def offences(self, file: "File", filled: bool) -> int:
+        """Groups of more weights, of which zeros are none anyway."""
+        whole = [one for one in file.weights() if self._divides(one)]
+        return sum(int((self._kept(one) > self.most).sum()) for one in whole)
+
     def _groups(self, weight: "Weight") -> int:
+        return int((self._kept(weight) <= self.most).sum())
+
+    def _divides(self, weight: "Weight") -> bool:
+        outputs, *_, inputs = weight.values.shape
+        return not (outputs % self.outputs or inputs % self.inputs)
+
+    def _kept(self, weight: "Weight") -> "Array":
+        """The weights of each group that are not 0."""
         outputs, *_, inputs = weight.values.shape
         split = (outputs // self.outputs, self.outputs, -1, inputs // self.inputs, self.inputs)
-        kept = (weight.values != 0).reshape(split).sum(axis=(1, 4))
-        return int((kept <= self.most).sum())
+        kept: Array = (weight.values != 0).reshape(split).sum(axis=(1, 4))
+        return kept
 
 
 @dataclass(frozen=True)

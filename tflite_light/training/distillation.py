@@ -8,6 +8,7 @@ from tflite_light.measure.runners import Runner
 from tflite_light.pipeline.batches import noted
 from tflite_light.recipe.distil import Distil
 from tflite_light.stack import keras, tf
+from tflite_light.training.features import Maps
 from tflite_light.training.objective import Objective
 
 _ANOTHER = "Train the teacher again, or name another."
@@ -15,7 +16,8 @@ _ANOTHER = "Train the teacher again, or name another."
 
 @dataclass(frozen=True)
 class Distillation(Objective):
-    """Cross-entropy and a comparison with a teacher, which is asked about each training batch.
+    """Cross-entropy and a comparison with a teacher, which is asked about each training batch; with
+    `maps` also one with its features.
 
     It is asked ahead, in the threads that prepare batches, and by Python, so that Keras models (on
     whatever device they live) and files go one way.
@@ -24,6 +26,10 @@ class Distillation(Objective):
     teacher: Runner
     settings: Distil
     label_smoothing: float = 0.0
+    maps: Maps | None = None
+
+    def learner(self, model: Any) -> Any:
+        return self.maps.learner(model) if self.maps else model
 
     def loss(self) -> Any:
         compare = {"dist": correlation, "kd": divergence}[self.settings.loss]
@@ -54,16 +60,32 @@ class Distillation(Objective):
         def ask(inputs: Any, labels: Any) -> tuple[Any, Any]:
             # Stateful, or tf.data would ask from several threads, which no interpreter allows, and
             # which may leave a Keras model no thread to answer in.
-            logits = tf.numpy_function(self._answer, [inputs], tf.float32)
+            logits, *maps = tf.numpy_function(
+                self._answers, [inputs], [tf.float32] * (1 + len(shapes))
+            )
             answers = tf.nn.log_softmax(tf.ensure_shape(logits, labels.shape))
-            return inputs, tf.concat([labels, answers], axis=1)
+            targets = tf.concat([labels, answers], axis=1)
+            if not maps:
+                return inputs, targets
+            shaped = (
+                tf.ensure_shape(map_, (None, *shape))
+                for map_, shape in zip(maps, shapes, strict=True)
+            )
+            return (inputs, *shaped), targets
 
+        shapes = self.maps.shapes if self.maps else []
         return batches.map(ask).prefetch(2)
 
-    def _answer(self, inputs: Any) -> Any:
+    def validated(self, batches: Any) -> Any:
+        if not self.maps:
+            return batches
+        none = self.maps.none
+        return batches.map(lambda inputs, labels: (none(inputs), labels))
+
+    def _answers(self, inputs: Any) -> list[Any]:
         with noted():
             try:
-                return self.teacher.logits([inputs])
+                return self.maps.ask(inputs) if self.maps else [self.teacher.logits([inputs])]
             except UserError as error:
                 raise UserError(f"distil.teacher: {error.problem}", _ANOTHER) from error
 

@@ -19,12 +19,20 @@ class Objective(ABC):
     def loss(self) -> Any:
         """(labels, logits) -> a value a picture."""
 
+    def learner(self, model: Any) -> Any:
+        """What is trained for the model: itself, or one of the same layers with more inputs."""
+        return model
+
     def labelled(self, batches: Any) -> Any:
         """A training's dataset of (input, one-hot label), with all that the loss compares with.
 
         A loss that needs more than the label, such as a teacher's answers, adds it here, and takes
         validation's labels without it.
         """
+        return batches
+
+    def validated(self, batches: Any) -> Any:
+        """Validation's dataset, with what the learner's further inputs take where there are any."""
         return batches
 
 

@@ -70,17 +70,18 @@ def _train(
         _freeze(model, phase.classifier_only)
     _set_batch_norm_momentum(model, settings.batch_norm_momentum, steps)
     with distribution.strategy().scope():
-        _compile(model, phase, recipe, steps)
-    journal = Journal(model, phase.name, phase.average, phase.patience, places, phase.facts)
+        learner = phase.objective.learner(model)
+        _compile(learner, phase, recipe, steps)
+    journal = Journal(learner, phase.name, phase.average, phase.patience, places, phase.facts)
     todo = range(len(journal.history), len(journal.history) if journal.stopped else phase.epochs)
     if todo:
         with picture_errors():
-            model.fit(
+            learner.fit(
                 distribution.feed(lambda: _batches(phase, recipe, data, seed, todo)),
                 steps_per_epoch=steps,
                 initial_epoch=todo.start,
                 epochs=todo.stop,
-                validation_data=distribution.feed(lambda: _validation(data)),
+                validation_data=distribution.feed(lambda: _validation(phase, data)),
                 validation_steps=_validation_steps(data),
                 callbacks=[*phase.callbacks, Noise(seed), *_tensorboard(places), journal, display],
                 verbose=0,
@@ -103,8 +104,9 @@ def _outliers(recipe: Recipe, data: Data) -> Outliers | None:
     return Both(given, made) if given else made
 
 
-def _validation(data: Data) -> Any:
-    return evaluation(data.val, len(data.classes), shares=distribution.shares())
+def _validation(phase: Phase, data: Data) -> Any:
+    batches = evaluation(data.val, len(data.classes), shares=distribution.shares())
+    return phase.objective.validated(batches)
 
 
 def _validation_steps(data: Data) -> int | None:
