@@ -77,6 +77,15 @@ class Factorize(Stage):
 
         return list(plan["ranks"]) or _ranks.narrowable(_ranks.splittable(model, self.exclude))
 
+    def undecided(self, model: Any) -> list[str]:
+        from tflite_light.compress import _ranks
+        from tflite_light.graph.low_rank import HALF
+        from tflite_light.graph.naming import free
+
+        layers = {} if self.ranks else _ranks.splittable(model, self.exclude)
+        taken = {layer.name for layer in model.layers}
+        return [free(f"{name}{HALF}", taken) for name in _ranks.narrowable(layers)]
+
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         from tflite_light.compress import _directions
 
