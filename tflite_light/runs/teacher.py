@@ -95,6 +95,11 @@ def _of_recipe(path: Path) -> Teacher:
 
 def _of_file(path: Path) -> Teacher:
     model, agreed = opened(path)
+    if agreed.output_is == "probabilities":  # softened as logits, all classes would be near alike
+        raise UserError(
+            f"distil.teacher: {path} answers with probabilities, and a teacher needs logits.",
+            "Give the file of the network without its softmax, or the run or recipe it is of.",
+        )
     say(f"teacher {path}: a .tflite answers picture by picture, slower than a run would")
     digest = contract.sha256(path.read_bytes())
     return Teacher(path, model, agreed.image, agreed.labels, digest, agreed.image)
