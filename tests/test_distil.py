@@ -314,6 +314,7 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     for teacher, problem in refusals.items():
         message = complaint(call("train", student, "--set", f"distil.teacher={teacher}"))
         assert problem in message, (teacher, message)
+        assert message.count("distil.teacher: ") == 1
         assert "\nhint: " in message
     assert not Path("runs").exists()
     message = complaint(call("check", student, "--set", "distil.teacher=none"))

@@ -54,7 +54,11 @@ def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
     path = Path(recipe.distil.teacher)
     if not path.exists():
         raise UserError(f"distil.teacher: {absent(path)}.", _KINDS)
-    teacher = replace(_open(path), student=recipe.image)
+    try:
+        teacher = replace(_open(path), student=recipe.image)
+    except UserError as error:
+        place = "" if error.problem.startswith("distil.teacher:") else "distil.teacher: "
+        raise UserError(f"{place}{error.problem}", error.hint) from error
     _require_same_classes(teacher, classes)
     _remark(teacher)
     return teacher
