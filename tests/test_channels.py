@@ -1,14 +1,17 @@
 """Removing channels: what is coupled goes together, and what is left is the same function."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 from conftest import Call, as_json, complaint, networks
 from test_factorize import constrained, moved_by_a_step
 
 from tflite_light.compress._budget import Spaces, choose
+from tflite_light.compress._latency import medians_ms
 from tflite_light.compress.channels import Channels
 from tflite_light.compress.qat import QAT
 from tflite_light.contract import Image
@@ -18,6 +21,7 @@ from tflite_light.data.synthetic import Synthetic
 from tflite_light.errors import UserError
 from tflite_light.export.int8 import Int8
 from tflite_light.graph import checkpoint
+from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.coupling import couple
 from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.statistics import norms
@@ -504,6 +508,29 @@ def test_by_scale_a_network_without_batch_norms_is_refused() -> None:
     with pytest.raises(UserError, match=r"score: scale needs batch norms") as error:
         Channels(score="scale").plan(model, None)
     assert "compress.channels.score=taylor" in error.value.hint
+
+
+def test_a_latency_that_cannot_be_reached_says_what_its_costs_are() -> None:
+    """It spoke of multiply-adds as if they were what was asked for."""
+    with pytest.raises(UserError) as error:
+        Channels(keep=0.05, of="latency").plan(Tiny().build(SHAPE, 4), None)
+    said = "of the multiply-adds, which fall faster than the latency, are left with"
+    assert said in error.value.problem
+
+
+def test_measuring_latency_leaves_out_what_the_runtime_announces(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allocate = Interpreter.allocate_tensors
+
+    def loud(file: Any) -> None:
+        os.write(2, b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n")
+        allocate(file)
+
+    monkeypatch.setattr(Interpreter, "allocate_tensors", loud)
+    capfd.readouterr()
+    assert medians_ms([convert(converter_for(Tiny(width=1).build(SHAPE, 4)))])[0] > 0
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.slow

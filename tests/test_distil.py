@@ -11,7 +11,7 @@ import pytest
 from conftest import Call, as_json, complaint, invoke
 
 from tflite_light import recipe as recipes
-from tflite_light.contract import Image
+from tflite_light.contract import Image, without_archive
 from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.accuracy import Measured
@@ -296,7 +296,14 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     Path("weights.npz").write_bytes(b"PK")
     Path("words.tflite").write_text("words")
     Path("drawn.yaml").write_text("model: tiny\nclasses: 3\nimage: {size: 32}\n")
+    exports = home / "runs" / "teacher" / "exports"
+    bare = without_archive((exports / "float32.tflite").read_bytes())
+    Path("chances.tflite").write_bytes(bare)
+    agreed = json.loads((exports / "float32.json").read_text())
+    Path("chances.json").write_text(json.dumps(agreed | {"output_is": "probabilities"}))
     refusals = {
+        "chances.tflite": "distil.teacher: chances.tflite answers with probabilities, and a teacher "
+        "needs logits.",
         "none": f"distil.teacher: none does not exist in {tmp_path}, where the command is typed.",
         "empty": "empty is not a run: it has no recipe.yaml.",
         "unfinished": "unfinished is unfinished: it stopped at the export.",
@@ -308,6 +315,7 @@ def test_teachers_that_cannot_be_used_are_refused_before_anything_is_written(
     for teacher, problem in refusals.items():
         message = complaint(call("train", student, "--set", f"distil.teacher={teacher}"))
         assert problem in message, (teacher, message)
+        assert message.count("distil.teacher: ") == 1
         assert "\nhint: " in message
     assert not Path("runs").exists()
     message = complaint(call("check", student, "--set", "distil.teacher=none"))

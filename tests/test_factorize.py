@@ -79,6 +79,34 @@ def test_grouped_convolutions_are_named_where_too_little_else_is_left() -> None:
     assert error.value.hint.startswith("Leave the stage out")
 
 
+def test_energy_of_layers_that_no_rank_makes_cheaper_is_refused_before_a_run(model: Any) -> None:
+    """It was refused after the whole fit."""
+    for stage, network in (
+        (Factorize(energy=0.9, exclude=["*"]), model),
+        (Factorize(energy=0.9), Tiny(width=2).build(SHAPE, 4)),
+    ):
+        with pytest.raises(UserError) as error:
+            stage.plan(network, None)
+        assert error.value.problem == (
+            "compress.factorize.energy: ranks of 8 or more make no layer cheaper; depthwise, "
+            "grouped and excluded layers stay whole."
+        )
+        assert error.value.hint == "Leave the stage out, or exclude fewer layers."
+    with pytest.raises(UserError, match=r"ranks\.again: no layer of this name") as error:
+        Factorize(ranks={"again": 8}, exclude=["*"]).plan(model, None)
+    assert error.value.hint == "There are none: leave the stage out."
+
+
+def test_before_a_run_energy_works_on_all_that_can_become_cheaper(model: Any) -> None:
+    """It was said to work on none of the layers."""
+    stage = Factorize(energy=0.9, exclude=["block3_*"])
+    assert stage.covers(model, stage.plan(model, None)) == [
+        "block1_expand_conv",
+        "block2_expand_conv",
+        "last_project_conv",
+    ]
+
+
 def places() -> Any:
     """A dense layer at each place, and one layer that is used twice, at two sizes."""
     layers, image = keras.layers, keras.Input(SHAPE)

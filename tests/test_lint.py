@@ -19,7 +19,7 @@ from tflite_light.graph import checkpoint, lint
 from tflite_light.graph.flattening import flattened
 from tflite_light.graph.fusing import folded, fused
 from tflite_light.graph.statistics import norms
-from tflite_light.runs import chain
+from tflite_light.runs import chain, planning
 from tflite_light.runs.planning import row, steps
 from tflite_light.sockets import load
 from tflite_light.stack import keras, tf
@@ -268,6 +268,34 @@ def test_check_graph_ends_with_two_where_a_stage_cannot_keep_its_promise(
     assert call("check", tiny, "--set", "compress.prune.sparsity=0.99").exit_code == 0
     files = "--set=export=[{int8: {float_layers: [stem_con]}}]"
     assert "export.int8.float_layers: " in complaint(call("check", tiny, "--graph", files))
+
+
+@pytest.mark.parametrize("half", ["block2_expand_conv_rank", "block3_expand_conv_rank"])
+def test_halves_that_pictures_decide_on_cannot_be_named(half: str, tiny: Path) -> None:
+    """Names by the untrained network were lost after the fit, and those by the trained refused."""
+    whole = half.removesuffix("_rank")
+    told = "{} may fit no layer: pictures decide whether compress.factorize leaves {}."
+
+    def changed(rule: str, stage: str = "prune", mode: str = "int8") -> list[str]:
+        stages = f"[{{factorize: {{{rule}}}}}, {stage}]"
+        return ["model.tiny.width=16", f"compress={stages}", f"export=[{mode}]"]
+
+    for rule, place, stage, mode in (
+        ("keep: 0.75", "compress.prune.exclude", f"prune: {{exclude: [{half}]}}", "int8"),
+        ("energy: 0.9", "compress.qat.exclude", f"qat: {{exclude: [{half}]}}", "int8"),
+        ("keep: 0.75", "export.int8.float_layers", "prune", f"int8: {{float_layers: [{half}]}}"),
+    ):
+        with pytest.raises(UserError) as caught:
+            planning.lint(tiny, changed(rule, stage, mode))
+        assert caught.value.problem == f"{place}: " + told.format(repr(half), half)
+        assert caught.value.hint.endswith(f"such as `{whole}*`.")
+    for pattern in (f"{whole}*", "*_rank"):
+        planning.lint(
+            tiny, changed("keep: 0.75", f"prune: {{sparsity: 0.1, exclude: ['{pattern}']}}")
+        )
+    planning.lint(
+        tiny, changed(f"ranks: {{{whole}: 8}}", f"prune: {{sparsity: 0.1, exclude: [{half}]}}")
+    )
 
 
 def used_twice(layer: Any, first: str = "conv") -> Any:

@@ -315,3 +315,16 @@ def test_a_warm_up_that_never_ends_is_remarked(call: Call, tiny: Path) -> None:
     assert done.stderr == (
         "note: train.warmup_epochs: the rate rises for 1 of 1 epoch, and never reaches 0.01\n"
     )
+
+
+def test_files_that_have_nothing_of_qat_are_remarked(call: Call, tiny: Path) -> None:
+    """Its epochs were trained for no file, and nothing told so."""
+    told = (
+        "note: export: none of these files is made of what qat trains, and its last epoch stays, "
+        "not its best; add int8\n"
+    )
+    others = ("--set", "export=[float32, float16, dynamic_range, int16x8]")
+    assert call("check", tiny, *others).stderr == told
+    assert told in call("check", tiny, "--graph", *others).stderr
+    assert call("check", tiny, *others, "--set", "compress=[prune]").stderr == ""
+    assert call("check", tiny, "--set", "export=[int8: {float_layers: 1}]").stderr == ""

@@ -1,11 +1,14 @@
 """`tflite-light check`"""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tflite_light.commands._options import recipe_path, reports, set_option
+
+if TYPE_CHECKING:
+    from tflite_light.recipe import Recipe
 
 
 @click.command()
@@ -27,8 +30,7 @@ def command(recipe: Path, changes: tuple[str, ...], graph: bool) -> dict[str, An
     if graph:
         return _graph(recipe, changes)
     checked = recipes.check(recipe, changes)
-    for remark in checked.remarks():
-        click.echo(f"note: {remark}", err=True)
+    _remark(checked)
     click.echo(f"{recipe} is valid:\n{recipes.to_yaml(checked)}", nl=False)
     return checked.shown()
 
@@ -39,6 +41,12 @@ def _graph(path: Path, changes: tuple[str, ...]) -> dict[str, Any]:
     from tflite_light.runs import planning
 
     recipe, rows = planning.lint(path, changes)
+    _remark(recipe)
     click.echo(f"{path} is valid:")
     planned.show(rows)
     return recipe.shown() | {"stages": [row.to_json() for row in rows]}
+
+
+def _remark(recipe: "Recipe") -> None:
+    for remark in recipe.remarks():
+        click.echo(f"note: {remark}", err=True)

@@ -53,6 +53,12 @@ class Stage(Part):
         """Names of the layers whose kernels the plan is about; all that have some by default."""
         return [layer.name for layer in model.layers if kernels(layer)]
 
+    def undecided(self, model: Any) -> list[str]:
+        """Names of layers that it adds to the model or not, as pictures decide: a recipe that names
+        one could fail when the stage is over.
+        """
+        return []
+
     @abstractmethod
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         """The model to train for `steps` steps; the given one is left as it is."""

@@ -62,10 +62,11 @@ def medians_ms(contents: Sequence[bytes]) -> list[float]:
     """Of each file, one thread; in turn, so that a busy moment meets all."""
     from ai_edge_litert.interpreter import Interpreter
 
-    with quiet():
+    with quiet():  # it announces XNNPACK
         files = [Interpreter(model_content=content, num_threads=1) for content in contents]
+        for file in files:
+            file.allocate_tensors()
     for file in files:
-        file.allocate_tensors()
         (end,) = file.get_input_details()
         file.set_tensor(end["index"], np.zeros(end["shape"], end["dtype"]))
     times = [[_timed_ms(file) for file in files] for _ in range(WARM_UP + RUNS)]

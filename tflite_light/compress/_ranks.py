@@ -71,6 +71,11 @@ def _choices(layer: Splittable) -> dict[int, int]:
     return {rank: saving for rank, saving in saved.items() if saving > 0}
 
 
+def narrowable(layers: Mapping[str, Splittable]) -> list[str]:
+    """Names of the layers that some rank makes cheaper."""
+    return [name for name, one in layers.items() if _choices(one)]
+
+
 def saved(layers: Mapping[str, Splittable], ranks: Mapping[str, int]) -> int:
     """Multiply-adds of the network."""
     return sum(
@@ -123,9 +128,21 @@ def _return_spare(
 
 
 def by_energy(
-    model: Any, layers: Mapping[str, Splittable], examples: "Examples", energy: float
+    model: Any, layers: Mapping[str, Splittable], examples: "Examples | None", energy: float
 ) -> dict[str, int]:
-    """The lowest ranks that keep a share of each layer's output variance; cheaper ones alone."""
+    """The lowest ranks that keep a share of each layer's output variance; cheaper ones alone.
+
+    Without examples none: what untrained weights need says nothing. Raises UserError where no
+    weights could have any.
+    """
+    if not narrowable(layers):
+        raise UserError(
+            f"compress.factorize.energy: ranks of {WIDTH} or more make no layer cheaper; "
+            "depthwise, grouped and excluded layers stay whole.",
+            "Leave the stage out, or exclude fewer layers.",
+        )
+    if not examples:
+        return {}
     factors = factors_of(layers, inputs_of(model, layers, examples))
     lost = {name: shares for name, (_, _, shares) in factors.items()}
     enough = {
@@ -178,7 +195,8 @@ def given(ranks: Mapping[str, int], layers: Mapping[str, Splittable]) -> dict[st
         if name not in layers:
             near = ", ".join(difflib.get_close_matches(name, layers, 3, 0.0))
             raise UserError(
-                f"{place}: no layer of this name can be factorized.", f"Such layers are {near}."
+                f"{place}: no layer of this name can be factorized.",
+                f"Such layers are {near}." if near else "There are none: leave the stage out.",
             )
         whole = layers[name].multiply_adds()
         cheaper = [

@@ -46,7 +46,7 @@ def selected(stage: "Channels", model: Any, data: "Data | None") -> Plan:
             measure(thinned, _inputs(data, number, rounds, MEASURED))
         coupling = couple(thinned)
     before, after = _costs(model, whole), _costs(thinned, coupling)
-    _require(stage.keep, figure, after[figure] / before[figure], whole.traced.holding)
+    _require(stage, figure, after[figure] / before[figure], whole.traced.holding)
     widths = {name: [len(own), len(kept[name])] for name, own in whole.traced.own.items()}
     thinner = {name: pair for name, pair in widths.items() if pair[1] < pair[0]}
     return {
@@ -75,16 +75,19 @@ def _scores(
     return by_taylor(model, coupling, pictures)
 
 
-def _require(keep: float, figure: Figure, share: float, holding: list[str]) -> None:
+def _require(stage: "Channels", figure: Figure, share: float, holding: list[str]) -> None:
     """Raises UserError where more than `keep` is left; `holding` layers need all that they read."""
-    if share <= keep:
+    if share <= stage.keep:
         return
+    costs = figure.replace("_", "-")
+    if stage.of == "latency":
+        costs += ", which fall faster than the latency,"
     possible = math.ceil(100 * share) / 100
     least = f"{SHARE:.0%} of each layer's channels, or with what sums, shuffles and groups tie"
     held = f"all channels read by {some(holding)}, which the stage does not know; else with "
     raise UserError(
-        f"compress.channels.keep: {keep} cannot be reached: {share:.3f} of the "
-        f"{figure.replace('_', '-')} are left with {held if holding else ''}{least} together.",
+        f"compress.channels.keep: {stage.keep} cannot be reached: {share:.3f} of the "
+        f"{costs} are left with {held if holding else ''}{least} together.",
         f"Raise it, such as `--set compress.channels.keep={possible}`."
         if possible < 1
         else "Leave the stage out, or build the network without these layers."

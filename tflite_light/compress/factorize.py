@@ -66,13 +66,25 @@ class Factorize(Stage):
         if not ranks and data:
             raise UserError(
                 "compress.factorize would leave every layer as it is: none gets cheaper.",
-                "Lower `energy` or `keep`, or leave the stage out.",
+                "Lower `energy`, or leave the stage out.",
             )
         before = multiply_adds(model).total()
         return {"ranks": ranks, "multiply_adds": [before, before - _ranks.saved(layers, ranks)]}
 
     def covers(self, model: Any, plan: Plan) -> list[str]:
-        return list(plan["ranks"])
+        """Where pictures are still to decide, all that can become cheaper."""
+        from tflite_light.compress import _ranks
+
+        return list(plan["ranks"]) or _ranks.narrowable(_ranks.splittable(model, self.exclude))
+
+    def undecided(self, model: Any) -> list[str]:
+        from tflite_light.compress import _ranks
+        from tflite_light.graph.low_rank import HALF
+        from tflite_light.graph.naming import free
+
+        layers = {} if self.ranks else _ranks.splittable(model, self.exclude)
+        taken = {layer.name for layer in model.layers}
+        return [free(f"{name}{HALF}", taken) for name in _ranks.narrowable(layers)]
 
     def wrap(self, model: Any, plan: Plan, steps: int) -> Any:
         from tflite_light.compress import _directions
@@ -91,6 +103,6 @@ class Factorize(Stage):
         examples = data.train if data else None
         if self.ranks:
             return _ranks.given(self.ranks, layers)
-        if self.energy:  # what untrained weights need of it says nothing
-            return _ranks.by_energy(model, layers, examples, self.energy) if examples else {}
+        if self.energy:
+            return _ranks.by_energy(model, layers, examples, self.energy)
         return _ranks.by_budget(model, layers, examples, 0.7 if self.keep is None else self.keep)

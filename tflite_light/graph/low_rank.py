@@ -14,6 +14,7 @@ from tflite_light.graph.naming import free
 from tflite_light.stack import tf
 
 Array = np.ndarray[Any, Any]
+HALF = "_rank"  # what the first half's name has behind the layer's
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def split(model: Any, ranks: Mapping[str, int]) -> Any:
     for entry in config["layers"]:
         if entry["name"] in ranks:
             first, second = Splittable(model.get_layer(entry["name"])).configs(ranks[entry["name"]])
-            name = free(f"{entry['name']}_rank", taken)
+            name = free(f"{entry['name']}{HALF}", taken)
             layers.append({**entry, "name": name, "config": {**first, "name": name}})
             entry = {**entry, "config": second, "inbound_nodes": [[[name, 0, 0, {}]]]}
         layers.append(entry)

@@ -1,7 +1,7 @@
 """Layers by name or pattern, as recipes write them; and names that no layer has."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -23,6 +23,25 @@ def fitting(names: Sequence[str], patterns: Sequence[str], place: str, kind: str
                 "layers are left alone anyway.",
             )
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def require_lasting(
+    names: Sequence[str], patterns: Sequence[str], place: str, undecided: Mapping[str, str]
+) -> None:
+    """Raises UserError where a pattern may come to fit none: of all that it fits, pictures decide
+    whether they are there. `undecided` has such layers, each with the stage that adds it or not;
+    what fits all of those is meant for any that come."""
+    lasting = [name for name in names if name not in undecided]
+    for pattern in patterns:
+        fits = [name for name in undecided if fnmatchcase(name, pattern)]
+        sure = len(fits) == len(undecided) or any(fnmatchcase(name, pattern) for name in lasting)
+        if fits and not sure:
+            (near,) = difflib.get_close_matches(fits[0], lasting, 1, 0.0)
+            raise UserError(
+                f"{place}: {pattern!r} may fit no layer: pictures decide whether "
+                f"compress.{undecided[fits[0]]} leaves {fits[0]}.",
+                f"Write a pattern that fits other layers, too, such as `{near}*`.",
+            )
 
 
 def free(name: str, taken: set[str]) -> str:

@@ -280,6 +280,11 @@ class Recipe(Part):
         rounded = " and ".join(one.key for one in self.compress if one.yields == "quantised")
         if train.precision != "float32" and rounded:
             found.append(f"{rounded} trains in float32; train.precision is of other phases")
+        if rounded and not any(mode.accepts_qat_model for mode in self.export):
+            found.append(
+                f"export: none of these files is made of what {rounded} trains, and its last "
+                "epoch stays, not its best; add int8"
+            )
         if train.warmup_epochs >= train.epochs:
             found.append(
                 f"train.warmup_epochs: the rate rises for {train.warmup_epochs:g} of "

@@ -1,6 +1,6 @@
 """The chain of a recipe's stages on untrained networks: what each works on, and what it refuses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from math import prod
@@ -13,13 +13,17 @@ from tflite_light.errors import Unmade, UserError
 from tflite_light.export import require_kernels
 from tflite_light.graph.convert import convert, converter_for
 from tflite_light.graph.copied import in_precision
+from tflite_light.graph.naming import require_lasting
 from tflite_light.measure.kernels import kernels
+from tflite_light.parts import Part
 from tflite_light.recipe import Recipe
 from tflite_light.runs import chain
 from tflite_light.runs.inspecting import class_count
 from tflite_light.runs.measuring import multiply_adds
 from tflite_light.tflite.file import File
 from tflite_light.training.features import feature_maps
+
+_NAMING = ("exclude", "float_layers")  # fields in which parts name layers
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,9 @@ class Row:
 def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     """Each stage with its plan for the untrained model that the stages before it leave.
 
-    Raises UserError where a stage cannot keep its promise, a mode names layers that are not there
-    when all stages are done, or the network cannot compute in the recipe's precision or have a
-    file.
+    Raises UserError where a stage cannot keep its promise, a stage or mode names layers that are
+    not there, or may not be, when the stages before are done, or the network cannot compute in the
+    recipe's precision or have a file.
     """
     if recipe.train and recipe.train.precision != "float32":
         in_precision(model, recipe.train.precision)
@@ -70,14 +74,27 @@ def steps(recipe: Recipe, model: Any) -> Iterator[Step]:
     own = recipe.model.file or recipe.model.brings_weights
     if own and not all(mode.file for mode in recipe.export):
         _require_file(model)
+    undecided: dict[str, str] = {}
     for stage in recipe.compress:
+        _require_lasting(stage, f"compress.{stage.key}", model, undecided)
         plan = chain.plan(recipe, stage, model, None)
         _require_promises(stage, plan)
         step = Step(stage, model, plan)
         yield step
+        undecided |= dict.fromkeys(stage.undecided(model), stage.key)
         model = step.model if stage.yields == "quantised" else step.result
     for mode in recipe.export:
+        _require_lasting(mode, f"export.{mode.key}", model, undecided)
         mode.require_known(model)
+
+
+def _require_lasting(part: Part, place: str, model: Any, undecided: Mapping[str, str]) -> None:
+    """Raises UserError where a part names layers that may not be there when its turn comes."""
+    names = [layer.name for layer in model.layers]
+    for field in _NAMING:
+        patterns = getattr(part, field, None)
+        if isinstance(patterns, list):
+            require_lasting(names, patterns, f"{place}.{field}", undecided)
 
 
 def _require_file(model: Any) -> None:

@@ -77,7 +77,11 @@ def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
     path = Path(recipe.distil.teacher)
     if not path.exists():
         raise UserError(f"distil.teacher: {absent(path)}.", _KINDS)
-    teacher = replace(_open(path), student=recipe.image)
+    try:
+        teacher = replace(_open(path), student=recipe.image)
+    except UserError as error:
+        place = "" if error.problem.startswith("distil.teacher:") else "distil.teacher: "
+        raise UserError(f"{place}{error.problem}", error.hint) from error
     _require_same_classes(teacher, classes)
     teacher.maps(recipe.distil.features)
     _remark(teacher)
@@ -119,6 +123,11 @@ def _of_recipe(path: Path) -> Teacher:
 
 def _of_file(path: Path) -> Teacher:
     model, agreed = opened(path)
+    if agreed.output_is == "probabilities":  # softened as logits, all classes would be near alike
+        raise UserError(
+            f"distil.teacher: {path} answers with probabilities, and a teacher needs logits.",
+            "Give the file of the network without its softmax, or the run or recipe it is of.",
+        )
     say(f"teacher {path}: a .tflite answers picture by picture, slower than a run would")
     digest = contract.sha256(path.read_bytes())
     return Teacher(path, model, agreed.image, agreed.labels, digest, agreed.image)
