@@ -4,7 +4,7 @@ Values of tensors are coded by models of weights (`planes.py`), all else by LZMA
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from math import isqrt
 from pathlib import Path
 
@@ -30,18 +30,20 @@ def pack(file: File) -> bytes:
     content = file.content
     if len(content) > LARGEST_BYTES:
         raise too_large(f"{len(content):,} bytes are more than can be packed, {LARGEST_BYTES:,}.")
-    planned = [(one, _plan(one, content)) for one in constants(file)]
+    found = constants(file)
+    pooled = {form for form in (FLOAT, INTEGER) if tensors.pools(_small(found, form, content))}
+    planned = [(one, _plan(one, content, pooled)) for one in found]
     chosen = [(one, plan) for one, plan in planned if plan]
     ends = [0, *(one.end for one, _ in chosen)]
     gaps = [content[end : one.start] for (one, _), end in zip(chosen, ends, strict=False)]
-    found = [
+    records = [
         Tensor(len(gap), one.shape, one.form, plan.model, len(plan.codebook), plan.zero)
         for (one, plan), gap in zip(chosen, gaps, strict=True)
     ]
     coder = Encoder()
-    _code(coder, found, [plan for _, plan in chosen], [one.words(content) for one, _ in chosen])
+    _code(coder, records, [plan for _, plan in chosen], [one.words(content) for one, _ in chosen])
     rest = b"".join([*gaps, content[ends[-1] :]])
-    size, head = Head(found, coder.tables(), rest).compressed()
+    size, head = Head(records, coder.tables(), rest).compressed()
     lanes = _lanes(coder)
     digest = hashlib.sha256(content).digest()
     packed = coder.words(lanes).tobytes()
@@ -76,11 +78,18 @@ def read(path: Path) -> bytes:
     return unpack(packed, str(path))
 
 
-def _plan(one: Constant, content: bytes) -> Plan | None:
-    """None where a tensor stays in the rest of the file, whose repetitions xz finds."""
+def _plan(one: Constant, content: bytes, pooled: Collection[int]) -> Plan | None:
+    """None where a tensor stays in the rest of the file, which LZMA2 codes."""
     if one.end - one.start >= _LARGE:
         return tensors.plan(one.words(content), one.shape)
-    return Plan(0, 0, one.words(content)[:0]) if one.form in (FLOAT, INTEGER) else None
+    return Plan(0, 0, one.words(content)[:0]) if one.form in pooled else None
+
+
+def _small(found: Sequence[Constant], form: int, content: bytes) -> Array:
+    """The words of all small tensors of a form."""
+    small = [one for one in found if one.form == form and one.end - one.start < _LARGE]
+    none = np.empty(0, FORMS[form])
+    return np.concatenate([none, *(one.words(content) for one in small)])
 
 
 def _lanes(coder: Encoder) -> int:

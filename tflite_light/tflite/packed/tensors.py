@@ -22,7 +22,8 @@ PLAIN, KERNELS = 1, 2  # models; 0 is none
 _MOST = 256  # entries of a codebook
 _LEAST_USES = 4  # of an entry, on average, that pay for it
 _GAIN = 0.995  # what the slower model has to save
-_REPEATED = 0.9  # of a model's size, below which xz found repetitions
+_LEARNT = 256  # bytes that LZMA2 has to save: it learns what else it codes anew
+_LZMA2 = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20, "lc": 0, "pb": 0}]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Plan:
 
 
 def plan(words: Array, shape: Shape) -> Plan | None:
-    """The smallest one of the models that apply, tried; None where xz finds more in it."""
+    """The smallest one of the models that apply, tried; None where LZMA2 takes less."""
     codebook = _codebook(words)
     symbols = _symbols(words, codebook)
     zero = int(np.bincount(symbols[0]).argmax())
@@ -44,9 +45,12 @@ def plan(words: Array, shape: Shape) -> Plan | None:
         choices.append(Plan(KERNELS, zero, codebook))
     costs = [_cost(choice, words, shape) for choice in choices]
     best = int(np.argmin(costs))
-    if len(lzma.compress(words.tobytes(), preset=1)) < _REPEATED * costs[best]:
-        return None
-    return choices[best]
+    return choices[best] if _pays(costs[best], words) else None
+
+
+def pools(words: Array) -> bool:
+    """Whether small tensors, joined, take less by one model than by LZMA2."""
+    return _pays(_cost(Plan(PLAIN, 0, words[:0]), words, (1, 1, 1, len(words))), words)
 
 
 def code(coder: Coder, plan: Plan, shape: Shape, form: Form, words: Array | None) -> Array:
@@ -90,6 +94,12 @@ def _looked_up(places: Array, codebook: Array) -> Array:
     if places.max(initial=0) >= len(codebook):
         raise Damage("a value is not in its codebook")
     return np.take(codebook, places)
+
+
+def _pays(cost: float, words: Array) -> bool:
+    """LZMA2 finds repetitions, as in grouped convolutions that were made whole ones by zeros."""
+    alone = len(lzma.compress(words.tobytes(), lzma.FORMAT_RAW, filters=_LZMA2))
+    return cost <= alone + _LEARNT
 
 
 def _cost(choice: Plan, words: Array, shape: Shape) -> float:
