@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tflite_light.compress._directions import factors_of, inputs_of
+from tflite_light.compress._directions import PICTURES, factors_of, inputs_of
 from tflite_light.compress._layers import weighty
 from tflite_light.errors import UserError
-from tflite_light.graph.copied import copied
 from tflite_light.graph.kernels import multiply_adds
 from tflite_light.graph.low_rank import Splittable
+from tflite_light.graph.statistics import measure, standardise
 from tflite_light.graph.uses import shared
 
 if TYPE_CHECKING:
     from tflite_light.pipeline.examples import Examples
 
 WIDTH = 8  # ranks are multiples of it: XNNPACK computes 8 channels at a time, or more
-_JUDGED = 64  # pictures on which the harm of narrowing a layer is measured
+_MEASURED = 64  # pictures by which batch norms are measured when a layer is narrowed
 
 
 def splittable(model: Any, exclude: list[str]) -> dict[str, Splittable]:
@@ -40,11 +40,13 @@ def _harm(
 ) -> dict[str, float]:
     """How far the logits move, squared, for each share of a layer's output variance that is lost.
 
-    Measured at one rank of each layer in turn: to first order, harm is in proportion to the loss,
-    and that of several layers adds up.
+    Measured at one rank of each layer in turn, with batch norms measured anew, which make up for a
+    part: to first order, harm is in proportion to the loss, and that of several layers adds up.
     """
-    probe = copied(model)
-    batches = list(examples.inputs(examples.sample(_JUDGED), batch_size=32))
+    batches = list(examples.inputs(examples.sample(PICTURES), batch_size=32))
+    few = list(examples.inputs(examples.sample(_MEASURED), batch_size=32))
+    probe = standardise(model, batches)
+    before = probe.get_weights()
     answers = [probe.predict_on_batch(batch) for batch in batches]
     harm = {}
     for name, one in layers.items():
@@ -53,12 +55,11 @@ def _harm(
             continue
         first, second, lost = factors[name]
         rank = ranks[len(ranks) // 2]
-        layer = probe.get_layer(name)
-        before = layer.get_weights()
-        layer.kernel.assign(one.kernel(first[:, :rank] @ second[:rank]))
+        probe.get_layer(name).kernel.assign(one.kernel(first[:, :rank] @ second[:rank]))
+        measure(probe, few)
         moved = [probe.predict_on_batch(b) - a for b, a in zip(batches, answers, strict=True)]
         harm[name] = float(np.mean(np.square(np.concatenate(moved)))) / max(lost[rank], 1e-9)
-        layer.set_weights(before)
+        probe.set_weights(before)
     return harm
 
 
