@@ -20,6 +20,7 @@ def refused(file: File, target: Target) -> str | None:
 
 def _refusals(file: File, target: Target) -> Iterator[str]:
     for graph in file.graphs:
+        groups = graph.grouped()
         for (kind, record), code in zip(graph.operators, graph.codes, strict=True):
             ends = [at for at in (*integers(record.inputs), *integers(record.outputs)) if at >= 0]
             moving = [at for at in ends if not graph.is_constant(at)]
@@ -27,11 +28,11 @@ def _refusals(file: File, target: Target) -> Iterator[str]:
             layer = _layer(graph.name_of(named[0])) if named else ""
             if kind not in _CASTS and any(graph.type_of(at) == "int16" for at in moving):
                 yield f"{target} has no int16 {kind}, as in {layer}"
-            if code >= _GROUPED and kind == _GROUPED[0]:
-                if target == "nnapi":
-                    yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
-                elif graph.type_of(ends[0]) == "int8":
-                    yield f"{target} computes int8 {kind}s of groups wrongly, as in {layer}"
+            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0]:
+                yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
+            integers_ = bool(ends) and graph.type_of(ends[0]) == "int8"
+            if target == "gpu" and integers_ and named[0] in groups:
+                yield f"{target} computes int8 {kind}s of groups wrongly, as in {layer}"
 
 
 def _layer(name: str) -> str:

@@ -95,5 +95,6 @@ def _apply(editor: Editor, conv: Any, found: _Pairs) -> None:
             padded = editor.activation(shape, f"{name}/pad", found.source)
             editor.insert(conv, pad(editor, seen, pads, padded))
             seen = padded
-    kernel = editor.constant(found.kernel, f"{name}/kernel", like=int(conv.inputs[1]))
+    old = int(conv.inputs[1])
+    kernel = editor.constant(found.kernel, editor.name(old), like=old)
     conv.inputs = [seen, kernel, *conv.inputs[2:]]

@@ -1,7 +1,7 @@
 """The network's part of a file: converted, checked, and rewritten for where it runs."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tflite_light.errors import Unmade, UserError
 from tflite_light.export import Mode
 from tflite_light.graph.naming import by_kernels
 from tflite_light.graph.quantised import unquantised
-from tflite_light.lowering import Target, lowered
+from tflite_light.lowering import lowered
 from tflite_light.lowering.acceptance import refused
 from tflite_light.measure.goldens import FLOAT_SHARE, INTEGER_SHARE
 from tflite_light.measure.runners import TFLiteModel
@@ -22,6 +22,7 @@ from tflite_light.progress import say
 from tflite_light.tflite import BROKEN
 from tflite_light.tflite.file import File
 from tflite_light.tflite.flatbuffer import Damage
+from tflite_light.tflite.moved import breaker
 from tflite_light.tflite.promises import Promise
 from tflite_light.wording import first_line
 
@@ -45,7 +46,8 @@ def make(mode: Mode, model: Any, data: Data, promises: Sequence[Promise], path: 
                 "Convert the whole network.",
             )
 
-    told, broken_by = set[str](), _moving(promises, content, mode.target)
+    told = set[str]()
+    broken_by = breaker(promises, content, fills=mode.target in ("gpu", "nnapi"))
 
     def keeps(content: bytes) -> bool:
         if name := broken_by(File(content)):
@@ -125,27 +127,6 @@ def _require_kept(promises: Sequence[Promise], file: File, path: Path) -> None:
             raise
         if lack:
             raise UserError(f"{path.name} {lack.problem}", lack.hint)
-
-
-def _moving(
-    promises: Sequence[Promise], content: bytes, target: Target
-) -> Callable[[File], str | None]:
-    """The name of a promise that a rewritten file breaks, if it breaks one.
-
-    GPUs and NNAPI take some convolutions in no other form than with zeros between the weights:
-    there these are no values.
-    """
-    filled = target in ("gpu", "nnapi")
-    pairs = [(promise, getattr(promise, "offences", None)) for promise in promises]
-    before = [count(File(content), filled) if count else 0 for _, count in pairs]
-
-    def broken_by(file: File) -> str | None:
-        for (promise, count), most in zip(pairs, before, strict=True):
-            if count(file, filled) > most if count else promise.shortfall(file):
-                return promise.name
-        return None
-
-    return broken_by
 
 
 def runnable(content: bytes, name: str) -> TFLiteModel:

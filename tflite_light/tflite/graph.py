@@ -208,6 +208,17 @@ class Graph:
         kernels = [self.stored(inputs[at]) for at in places]
         return [index for index in kernels if self.is_constant(index)]
 
+    def grouped(self) -> set[int]:
+        """Kernels of grouped convolutions: they have fewer channels than they are given."""
+        pairs = [(op, integers(record.inputs)) for op, record in self.operators]
+        return {
+            kernel
+            for op, inputs in pairs
+            if op == "CONV_2D"
+            for kernel in self.kernels(op, inputs)
+            if self.shape_of(kernel)[-1:] != self.shape_of(inputs[0])[-1:]
+        }
+
     def stored(self, index: int) -> int:
         """The constant that a tensor is unpacked from, else the tensor itself."""
         seen: set[int] = set()

@@ -1,16 +1,18 @@
 """What a file must hold, as values: a stage promises, and delivery looks into the file.
 
 A promise is a frozen value with a `name`, a `figure` and `shortfall(file)`. Another kind is another
-class here; it inherits nothing, it only has these three. One that finds kernels by their shapes may
-have `offences(file, filled)`, too: rewrites for a target move kernels, and may not make more of
-them than there were; `filled` says that zeros count as none, with which a kernel is filled up.
+class here; it inherits nothing, it only has these three. One that finds kernels by their shapes has
+`followed(file)`, the names of those kernels, each with a mark, and `offences(kernel, mark, filled)`
+as well, by which `moved.py` follows them into other shapes; `filled` says that 0 is no value.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 if TYPE_CHECKING:
     from tflite_light.tflite.editing import Array
@@ -106,17 +108,14 @@ class Clusters:
         return self.count
 
     def shortfall(self, file: "File") -> Shortfall | None:
-        stored = _Kernels(file)
-        for shape, number in Counter(_form(shape) for shape, _ in self.kernels).items():
-            whole = all(mark for other, mark in self.kernels if _form(other) == shape)
-            kernels = stored.of(shape, number)
-            found = [(self._values(weight, whole), weight.name) for weight in kernels]
-            if len(found) < number:
+        for shape, number, whole, kernels in self._stored(file):
+            if len(kernels) < number:
                 return Shortfall(
-                    f"holds {len(found)} of the {number} clustered kernels of shape {list(shape)}.",
+                    f"holds {len(kernels)} of the {number} clustered kernels of shape "
+                    f"{list(shape)}.",
                     f"Export another mode, or leave out the stage of `{self.place}`.",
                 )
-            values, name = sorted(found)[number - 1]  # others of the shape may be excluded
+            values, name = max((self._values(one, whole), one.name) for one in kernels[:number])
             if values > self.count:
                 return Shortfall(
                     f"has {values} different values in {name}, more than the promised "
@@ -125,10 +124,25 @@ class Clusters:
                 )
         return None
 
-    def offences(self, file: "File", filled: bool) -> int:
-        """Kernels of more values."""
-        whole = all(mark for _, mark in self.kernels)
-        return sum(self._values(one, whole, filled) > self.count for one in file.weights())
+    def followed(self, file: "File") -> dict[str, bool]:
+        return {
+            one.name: whole
+            for _, number, whole, kernels in self._stored(file)
+            for one in kernels[:number]
+        }
+
+    def offences(self, kernel: "Weight", mark: bool, filled: bool) -> int:
+        """Whether it has more values."""
+        return int(self._values(kernel, mark, filled) > self.count)
+
+    def _stored(self, file: "File") -> "Iterator[tuple[tuple[int, ...], int, bool, list[Weight]]]":
+        """Of each shape how many are promised, whether as a whole, and a file's, the fewest values
+        first: others of the shape may be excluded."""
+        stored = _Kernels(file)
+        for shape, number in Counter(_form(shape) for shape, _ in self.kernels).items():
+            whole = all(mark for other, mark in self.kernels if _form(other) == shape)
+            kernels = stored.of(shape, number)
+            yield shape, number, whole, sorted(kernels, key=lambda one: self._values(one, whole))
 
     def _values(self, weight: "Weight", whole: bool, filled: bool = False) -> int:
         whole = whole and weight.values.dtype.kind == "f"
@@ -161,16 +175,13 @@ class Groups:
         return sum(groups for _, groups in self.kernels)
 
     def shortfall(self, file: "File") -> Shortfall | None:
-        stored = _Kernels(file)
-        kernels = Counter((_form(shape), groups) for shape, groups in self.kernels)
-        for (shape, groups), number in kernels.items():
-            found = [(self._groups(one), one.name) for one in stored.of(shape, number)]
-            if len(found) < number:
+        for shape, groups, number, kernels in self._stored(file):
+            if len(kernels) < number:
                 return Shortfall(
-                    f"holds {len(found)} of the {number} pruned kernels of shape {list(shape)}.",
+                    f"holds {len(kernels)} of the {number} pruned kernels of shape {list(shape)}.",
                     f"Export another mode, or leave out the stage of `{self.place}`.",
                 )
-            most, name = sorted(found, reverse=True)[number - 1]  # others may be excluded
+            most, name = min((self._groups(one), one.name) for one in kernels[:number])
             if most < groups:
                 what = f"at most {self.most} weights" if self.most else "no weight"
                 return Shortfall(
@@ -181,23 +192,36 @@ class Groups:
                 )
         return None
 
-    def offences(self, file: "File", filled: bool) -> int:
-        """Groups of more weights, of which zeros are none anyway."""
-        whole = [one for one in file.weights() if self._divides(one)]
-        return sum(int((self._kept(one) > self.most).sum()) for one in whole)
+    def followed(self, file: "File") -> dict[str, bool]:
+        return {
+            one.name: True for *_, number, kernels in self._stored(file) for one in kernels[:number]
+        }
+
+    def offences(self, kernel: "Weight", mark: bool, filled: bool) -> int:
+        """Groups of more weights, whatever fills up the last ones."""
+        return int((self._kept(kernel) > self.most).sum())
+
+    def _stored(self, file: "File") -> "Iterator[tuple[tuple[int, ...], int, int, list[Weight]]]":
+        """Of each shape with so many promised groups how many are, and a file's, the most such
+        groups first: others of the shape may be excluded."""
+        stored = _Kernels(file)
+        kernels = Counter((_form(shape), groups) for shape, groups in self.kernels)
+        for (shape, groups), number in kernels.items():
+            found = sorted(stored.of(shape, number), key=lambda one: -self._groups(one))
+            yield shape, groups, number, found
 
     def _groups(self, weight: "Weight") -> int:
         return int((self._kept(weight) <= self.most).sum())
 
-    def _divides(self, weight: "Weight") -> bool:
-        outputs, *_, inputs = weight.values.shape
-        return not (outputs % self.outputs or inputs % self.inputs)
-
     def _kept(self, weight: "Weight") -> "Array":
-        """The weights of each group that are not 0."""
-        outputs, *_, inputs = weight.values.shape
-        split = (outputs // self.outputs, self.outputs, -1, inputs // self.inputs, self.inputs)
-        kept: Array = (weight.values != 0).reshape(split).sum(axis=(1, 4))
+        """The weights of each group that are not 0, of incomplete groups, too."""
+        outputs, *sides, inputs = weight.values.shape
+        whole = np.pad(
+            weight.values != 0,
+            [(0, -outputs % self.outputs), *((0, 0) for _ in sides), (0, -inputs % self.inputs)],
+        )
+        outputs, inputs = whole.shape[0] // self.outputs, whole.shape[-1] // self.inputs
+        kept: Array = whole.reshape(outputs, self.outputs, -1, inputs, self.inputs).sum(axis=(1, 4))
         return kept
 
 

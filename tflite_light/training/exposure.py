@@ -19,12 +19,6 @@ class Exposure(Objective):
     inner: Objective
     weight: float
 
-    def learner(self, model: Any) -> Any:
-        return self.inner.learner(model)
-
-    def validated(self, batches: Any) -> Any:
-        return self.inner.validated(batches)
-
     def loss(self) -> Any:
         learnt = self.inner.loss()
 

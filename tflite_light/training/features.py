@@ -4,11 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tflite_light.graph.naming import free
 from tflite_light.graph.uses import uses
 from tflite_light.pipeline.preprocess import Floats
+from tflite_light.progress import say
 from tflite_light.stack import keras, tf
+from tflite_light.wording import count
 
 RESOLUTIONS = 3  # the coarsest, at which classes are told apart
+_MOVING = (  # layers whose outputs' sizes are no resolutions, or whose places are not the picture's
+    keras.layers.InputLayer,
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.Reshape,
+    keras.layers.Permute,
+)
 
 
 @dataclass(frozen=True)
@@ -24,9 +34,16 @@ class Maps:
     def learner(self, model: Any) -> Any:
         """The network with the teacher's maps as further inputs, whose training's loss has what its
         own lack of them. It shares all layers and answers as before."""
-        taught = [keras.Input((*shape[:2], None)) for shape in self.shapes]
+        taken = {layer.name for layer in model.layers}
+        taught = [
+            keras.Input((*shape[:2], None), name=free("teacher_map", taken))
+            for shape in self.shapes
+        ]
         pairs = list(zip(feature_maps(model), taught, strict=False))
-        likeness = _Likeness(self.weight / len(pairs), dtype="float32")
+        if len(pairs) < RESOLUTIONS:
+            say(f"distil.features: {count(len(pairs), 'resolution')} in common with the teacher")
+        name = free("likeness", taken)
+        likeness = _Likeness(self.weight / len(pairs), name=name, dtype="float32")
         return keras.Model([*model.inputs, *taught], likeness([*model.outputs, pairs]))
 
     def none(self, inputs: Any) -> tuple[Any, ...]:
@@ -38,31 +55,39 @@ def feature_maps(model: Any) -> list[Any]:
     """The last tensors [n, side, side, channels] at each of the coarsest resolutions of a
     functional model, the coarsest first. [] where it has none with several places."""
     found: dict[int, Any] = {}
+    others: set[int] = set()  # tensors that are none: pictures, margins, shuffled channels
     for node in uses(model):
+        own = getattr(node.layer, "layer", node.layer)  # of a stage's wrapper
+        given = tf.nest.flatten(node.keras_inputs)
         for tensor in tf.nest.flatten(node.outputs):
-            if tensor.shape.rank == 4 and not _makes_none(node.layer):
-                _, height, width, channels = tensor.shape
-                if channels and height == width and (height or 0) > 1:  # a shuffle's are not square
-                    found[height] = tensor
+            alike = [one for one in given if one.shape[1:3] == tensor.shape[1:3]]
+            mixes = any(
+                one.shape.rank > 1 for one in node.layer.weights
+            )  # a kernel, wrapped or not
+            passed_on = not mixes and alike and all(id(one) in others for one in alike)
+            if isinstance(own, _MOVING) or passed_on:
+                others.add(id(tensor))
+            elif _is_square(tensor.shape):
+                found[tensor.shape[1]] = tensor
     return [found[side] for side in sorted(found)[:RESOLUTIONS]]
 
 
-def _makes_none(layer: Any) -> bool:
-    """Whether it gives the picture itself, or a convolution's margin, also where a stage wraps it:
-    the size of that is no resolution."""
-    kinds = keras.layers.InputLayer, keras.layers.ZeroPadding2D
-    return isinstance(getattr(layer, "layer", layer), kinds)
+def _is_square(shape: Any) -> bool:
+    return shape.rank == 4 and None not in shape[1:] and shape[1] == shape[2] > 1
 
 
 def alignment(one: Any, other: Any) -> Any:
     """Centred kernel alignment, linear (Kornblith et al. 2019, arXiv 1905.00414), from 0 to 1: how
     alike two maps [n, height, width, channels] tell their places apart, whatever their channels."""
-    one, other = (tf.reshape(each, (-1, each.shape[-1])) for each in (one, other))
-    one, other = (each - tf.reduce_mean(each, axis=0) for each in (one, other))
+
+    def standard(maps: Any) -> Any:
+        rows = tf.reshape(maps, (-1, maps.shape[-1]))
+        return tf.math.l2_normalize(rows - tf.reduce_mean(rows, axis=0))  # large squares overflow
 
     def shared(first: Any, second: Any) -> Any:
         return tf.reduce_sum(tf.matmul(first, second, transpose_a=True) ** 2)
 
+    one, other = standard(one), standard(other)
     return shared(one, other) / tf.sqrt(shared(one, one) * shared(other, other) + 1e-12)
 
 

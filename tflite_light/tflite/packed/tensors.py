@@ -22,6 +22,7 @@ PLAIN, KERNELS = 1, 2  # models; 0 is none
 _MOST = 256  # entries of a codebook
 _LEAST_USES = 4  # of an entry, on average, that pay for it
 _GAIN = 0.995  # what the slower model has to save
+_HOPELESS = 1.15  # of a model's size at a quick look; what LZMA2 took less for had 0.96 at most
 _LEARNT = 256  # bytes that LZMA2 has to save: it learns what else it codes anew
 _LZMA2 = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20, "lc": 0, "pb": 0}]
 
@@ -98,7 +99,10 @@ def _looked_up(places: Array, codebook: Array) -> Array:
 
 def _pays(cost: float, words: Array) -> bool:
     """LZMA2 finds repetitions, as in grouped convolutions that were made whole ones by zeros."""
-    alone = len(lzma.compress(words.tobytes(), lzma.FORMAT_RAW, filters=_LZMA2))
+    content = words.tobytes()
+    if len(lzma.compress(content, preset=1)) > _HOPELESS * cost:
+        return True  # without a thorough look, which takes ten times as long
+    alone = len(lzma.compress(content, lzma.FORMAT_RAW, filters=_LZMA2))
     return cost <= alone + _LEARNT
 
 
