@@ -61,9 +61,8 @@ def feature_maps(model: Any) -> list[Any]:
         given = tf.nest.flatten(node.keras_inputs)
         for tensor in tf.nest.flatten(node.outputs):
             alike = [one for one in given if one.shape[1:3] == tensor.shape[1:3]]
-            mixes = any(
-                one.shape.rank > 1 for one in node.layer.weights
-            )  # a kernel, wrapped or not
+            # a kernel's weights, wrapped or not: what they make is a map again
+            mixes = any(one.shape.rank > 1 for one in node.layer.weights)
             passed_on = not mixes and alike and all(id(one) in others for one in alike)
             if isinstance(own, _MOVING) or passed_on:
                 others.add(id(tensor))
