@@ -83,6 +83,16 @@ class Weight:
         zero = (self.values.reshape(len(self.values), -1) == 0).any(axis=1)
         return int((self._distinct() - zero).max(initial=0))
 
+    def kept(self, outputs: int, inputs: int) -> Array:
+        """How many weights are not 0 in each group of so many output and input channels, the last
+        ones perhaps of fewer."""
+        made, *sides, read = self.values.shape
+        margins = [(0, -made % outputs), *((0, 0) for _ in sides), (0, -read % inputs)]
+        whole = np.pad(self.values != 0, margins)
+        split = (len(whole) // outputs, outputs, -1, whole.shape[-1] // inputs, inputs)
+        found: Array = whole.reshape(split).sum(axis=(1, 4))
+        return found
+
     def _distinct(self) -> Array:
         """Of each output channel."""
         channels = np.sort(self.values.reshape(len(self.values), -1), axis=1)

@@ -12,10 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 if TYPE_CHECKING:
-    from tflite_light.tflite.editing import Array
     from tflite_light.tflite.file import File
     from tflite_light.tflite.graph import Weight
 
@@ -199,7 +196,7 @@ class Groups:
 
     def offences(self, kernel: "Weight", mark: bool, filled: bool) -> int:
         """Groups of more weights, whatever fills up the last ones."""
-        return int((self._kept(kernel) > self.most).sum())
+        return int((kernel.kept(self.outputs, self.inputs) > self.most).sum())
 
     def _stored(self, file: "File") -> "Iterator[tuple[tuple[int, ...], int, int, list[Weight]]]":
         """Of each shape with so many promised groups how many are, and a file's, the most such
@@ -211,18 +208,7 @@ class Groups:
             yield shape, groups, number, found
 
     def _groups(self, weight: "Weight") -> int:
-        return int((self._kept(weight) <= self.most).sum())
-
-    def _kept(self, weight: "Weight") -> "Array":
-        """The weights of each group that are not 0, of incomplete groups, too."""
-        outputs, *sides, inputs = weight.values.shape
-        whole = np.pad(
-            weight.values != 0,
-            [(0, -outputs % self.outputs), *((0, 0) for _ in sides), (0, -inputs % self.inputs)],
-        )
-        outputs, inputs = whole.shape[0] // self.outputs, whole.shape[-1] // self.inputs
-        kept: Array = whole.reshape(outputs, self.outputs, -1, inputs, self.inputs).sum(axis=(1, 4))
-        return kept
+        return int((weight.kept(self.outputs, self.inputs) <= self.most).sum())
 
 
 @dataclass(frozen=True)
