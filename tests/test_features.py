@@ -8,6 +8,7 @@ import pytest
 from conftest import Call, as_json, complaint, invoke
 
 from tflite_light import recipe as recipes
+from tflite_light.errors import UserError
 from tflite_light.graph import checkpoint
 from tflite_light.measure.runners import KerasModel
 from tflite_light.pipeline.augment import Augment
@@ -59,7 +60,7 @@ SIDES = {  # of maps at 96 px; these pad and pool so that a side is lost
 @pytest.mark.parametrize("part", DRAWN)
 def test_maps_are_those_of_the_three_coarsest_resolutions(part: str) -> None:
     model = load("models", part)().build((96, 96, 3), 10)
-    maps = feature_maps(model)
+    maps = list(feature_maps(model).values())
     assert [one.shape[1] for one in maps] == SIDES.get(part, [3, 6, 12])
     assert all(one.shape[1] == one.shape[2] for one in maps)
     if part == "mobilenet_v2":
@@ -69,14 +70,15 @@ def test_maps_are_those_of_the_three_coarsest_resolutions(part: str) -> None:
 def test_pictures_margins_and_shuffles_are_no_maps() -> None:
     """Also behind layers without kernels, such as a ReLU over padding."""
     layers = keras.layers
-    image = layers.Input((32, 32, 3))
-    x = layers.ReLU()(layers.ZeroPadding2D(3)(layers.Rescaling(2.0)(image)))
+    image = layers.Input((64, 64, 3))
+    x = layers.Rescaling(2.0)(layers.Resizing(36, 36)(image[:, 2:-2, 2:-2]))
+    x = layers.PReLU()(layers.ZeroPadding2D(3)(layers.Normalization(axis=(1, 2, 3))(x)))
     x = layers.Conv2D(8, 3, strides=2, padding="same", name="first")(x)
     x = layers.MaxPooling2D(name="pool")(layers.ReLU()(layers.ZeroPadding2D(1)(x)))
-    x = layers.Permute((2, 1, 3))(layers.Reshape((10, 10, 8))(x))
+    x = layers.Permute((2, 1, 3))(layers.Reshape((11, 11, 8))(x))
     logits = layers.Dense(3)(layers.GlobalAveragePooling2D()(x))
     maps = feature_maps(keras.Model(image, logits))
-    assert [one.node.layer.name for one in maps] == ["pool", "first"]
+    assert {key: one.node.layer.name for key, one in maps.items()} == {3: "pool", 2: "first"}
 
 
 def test_alignment_is_that_of_kernels_whatever_the_channels() -> None:
@@ -120,7 +122,7 @@ def test_the_loss_is_what_the_maps_lack_and_validation_has_none(student: Path) -
     objective = Distillation(asked, recipe.distil, 0, asked.maps(5))
     given = training(data.train, 3, 8, Augment(translate=0.2, mixup=0.5), 0, range(1))
     ((inputs, *maps), _), *_ = objective.labelled(given)
-    expected = keras.Model(own.input, feature_maps(own))(inputs, training=False)
+    expected = keras.Model(own.input, [*feature_maps(own).values()])(inputs, training=False)
     for map_, right in zip(maps, expected, strict=True):
         np.testing.assert_allclose(map_, right, atol=1e-5)
     learner = objective.learner(model)
@@ -128,7 +130,7 @@ def test_the_loss_is_what_the_maps_lack_and_validation_has_none(student: Path) -
         one.ref() for one in model.trainable_variables
     ]
     learner((inputs, *maps), training=True)
-    seen = keras.Model(model.input, feature_maps(model))(inputs, training=True)
+    seen = keras.Model(model.input, [*feature_maps(model).values()])(inputs, training=True)
     lacks = [1 - alignment(*pair) for pair in zip(seen, maps, strict=True)]
     assert sum(learner.losses).numpy() == pytest.approx(5 * np.mean(lacks), rel=1e-4)
     learner.compile("sgd", loss=objective.loss(), metrics=[objective.accuracy()])
@@ -141,16 +143,23 @@ def test_the_loss_is_what_the_maps_lack_and_validation_has_none(student: Path) -
     assert accuracy == pytest.approx(np.mean(logits.argmax(1) == labels.argmax(1)))
 
 
-def test_a_teacher_of_larger_pictures_has_its_maps_resized() -> None:
-    model = load("models", "tiny")().build((32, 32, 3), 3)
-    larger = load("models", "tiny")().build((48, 48, 3), 3)
-    shapes: Any = [tuple(one.shape[1:]) for one in feature_maps(larger)]
+def test_maps_meet_where_sides_were_halved_as_often(capsys: pytest.CaptureFixture[str]) -> None:
+    """A teacher's of larger pictures are resized; where its coarsest has one place in the student,
+    that is left out, and the others do not slip."""
+    build = load("models", "mobilenet_v2")(alpha=0.35).build
+    model, larger = build((32, 32, 3), 3), build((96, 96, 3), 3)
+    shapes: Any = {key: tuple(one.shape[1:]) for key, one in feature_maps(larger).items()}
+    assert {key: shape[0] for key, shape in shapes.items()} == {5: 3, 4: 6, 3: 12}
+    assert [one.shape[1] for one in feature_maps(model).values()] == [2, 4, 8]
     learner = Maps(lambda inputs: [], shapes, 2).learner(model)
+    assert "distil.features: 2 resolutions in common with the teacher" in capsys.readouterr().err
     inputs = np.random.default_rng(0).normal(size=(4, 32, 32, 3)).astype(np.float32)
-    taught = [np.ones((4, *shape), np.float32) for shape in shapes]
+    taught = [np.ones((4, *shape), np.float32) for shape in shapes.values()]
     logits = learner([inputs, *taught], training=True)
     assert sum(learner.losses).numpy() == pytest.approx(2)  # constant ones have nothing in common
     assert logits.shape == (4, 3)
+    with pytest.raises(UserError, match="no resolution in common"):
+        Maps(lambda inputs: [], {7: (3, 3, 8)}, 2).learner(model)
 
 
 @pytest.mark.slow

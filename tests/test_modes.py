@@ -597,6 +597,25 @@ def test_operators_that_share_a_bias_each_read_it_in_their_own_steps(
         mode.check(File(content))
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_channels_without_weights_have_a_bias_of_0_where_steps_differ(examples: Examples) -> None:
+    """int16x8 gives their kernels a scale of 0: 0 / 0 became -2^63 in a layer that is used twice."""
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    image = keras.Input((32, 32, 3))
+    shared = layers.Conv2D(16, 1, activation="relu")
+    x = shared(shared(layers.Conv2D(16, 3, 2, "same", activation="relu")(image)))
+    model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+    kernel, _ = shared.get_weights()
+    kernel[..., :8] = 0
+    shared.set_weights([kernel, np.arange(16) // 8])
+    editor = Editor(Int16x8().convert(model, examples))
+    biases = [editor.values(int(one.inputs[2])) for one in editor.operators if len(one.inputs) > 2]
+    found = [bias[:8].tolist() for bias in biases if bias is not None and bias.dtype == np.int64]
+    assert found
+    assert all(not any(bias) for bias in found)
+
+
 class _Looping(keras.layers.Layer):  # type: ignore[misc]
     def call(self, inputs: Any) -> Any:
         return tf.while_loop(lambda n, _: n < 3, lambda n, x: (n + 1, x / 2), [0, inputs])[1]

@@ -32,6 +32,8 @@ def apart(content: bytes) -> bytes:
         steps, right = editor.scales(bias), editor.scales(fed) * editor.scales(kernel)
         if np.allclose(steps, right, rtol=_NEAR, atol=0):
             continue
-        editor.set_weight(one, place[2], np.rint(held * steps / right).astype(held.dtype))
+        none = np.zeros(held.shape)  # of a channel without weights, whose kernel has scale 0
+        moved = np.divide(held * steps, right, out=none, where=right > 0)
+        editor.set_weight(one, place[2], np.rint(moved).astype(held.dtype))
         editor.set_scales(int(one.inputs[place[2]]), right)
     return editor.write() if editor.changed else content

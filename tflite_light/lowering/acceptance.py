@@ -28,7 +28,9 @@ def _refusals(file: File, target: Target) -> Iterator[str]:
             layer = _layer(graph.name_of(named[0])) if named else ""
             if kind not in _CASTS and any(graph.type_of(at) == "int16" for at in moving):
                 yield f"{target} has no int16 {kind}, as in {layer}"
-            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0]:
+            # of a file in which one has groups all are of that version: the one is named
+            blamed = not groups or named[0] in groups
+            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0] and blamed:
                 yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
             integers_ = bool(ends) and graph.type_of(ends[0]) == "int8"
             if target == "gpu" and integers_ and named[0] in groups:

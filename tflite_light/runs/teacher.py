@@ -51,20 +51,21 @@ class Teacher:
         if not weight:
             return None
         model = self.runner.model if isinstance(self.runner, KerasModel) else None
-        found = feature_maps(model) if model else []
+        found = feature_maps(model) if model else {}
         if not model or not found:
             raise UserError(
                 f"distil.features: {self.path} has no feature maps that could be read.",
                 "Name the run or the recipe of a convolutional network; or leave features out.",
             )
-        watched = keras.Model(model.input, [*model.outputs, *found])
+        watched = keras.Model(model.input, [*model.outputs, *found.values()])
 
         def ask(inputs: Floats) -> list[Floats]:
             translated_ = translated(inputs, self.student, self.image)
             logits, *maps = watched.predict_on_batch(translated_)
             return [finite(logits), *maps]
 
-        return Maps(ask, [tuple(one.shape[1:]) for one in found], weight)
+        shapes = {halvings: tuple(one.shape[1:]) for halvings, one in found.items()}
+        return Maps(ask, shapes, weight)
 
 
 def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:

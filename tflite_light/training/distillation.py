@@ -73,7 +73,7 @@ class Distillation(Objective):
             )
             return (inputs, *shaped), targets
 
-        shapes = self.maps.shapes if self.maps else []
+        shapes = list(self.maps.shapes.values()) if self.maps else []
         return batches.map(ask).prefetch(2)
 
     def validated(self, batches: Any) -> Any:

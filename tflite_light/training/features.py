@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
+from tflite_light.errors import UserError
 from tflite_light.graph.naming import free
 from tflite_light.graph.uses import uses
 from tflite_light.pipeline.preprocess import Floats
@@ -13,7 +15,6 @@ from tflite_light.wording import count
 
 RESOLUTIONS = 3  # the coarsest, at which classes are told apart
 _MOVING = (  # layers whose outputs' sizes are no resolutions, or whose places are not the picture's
-    keras.layers.InputLayer,
     keras.layers.ZeroPadding2D,
     keras.layers.Cropping2D,
     keras.layers.Reshape,
@@ -23,52 +24,64 @@ _MOVING = (  # layers whose outputs' sizes are no resolutions, or whose places a
 
 @dataclass(frozen=True)
 class Maps:
-    """A teacher's feature maps: `ask` gives its logits and maps [n, height, width, channels] for a
-    batch of the student's inputs; `shapes` are theirs without n, the coarsest first.
+    """A teacher's feature maps: `ask` gives its logits and maps [n, side, side, channels] for a
+    batch of the student's inputs; `shapes` are theirs without n, by how often sides were halved.
     """
 
     ask: Callable[[Floats], list[Floats]]
-    shapes: list[tuple[int, int, int]]
+    shapes: dict[int, tuple[int, int, int]]
     weight: float
 
     def learner(self, model: Any) -> Any:
         """The network with the teacher's maps as further inputs, whose training's loss has what its
         own lack of them. It shares all layers and answers as before."""
-        taken = {layer.name for layer in model.layers}
-        taught = [
-            keras.Input((*shape[:2], None), name=free("teacher_map", taken))
-            for shape in self.shapes
-        ]
-        pairs = list(zip(feature_maps(model), taught, strict=False))
+        own, taken = feature_maps(model), {layer.name for layer in model.layers}
+        taught = {
+            halvings: keras.Input((*shape[:2], None), name=free("teacher_map", taken))
+            for halvings, shape in self.shapes.items()
+        }
+        pairs = [(own[halvings], map_) for halvings, map_ in taught.items() if halvings in own]
+        if not pairs:
+            raise UserError(
+                "distil.features: network and teacher have no resolution in common.",
+                "Leave it out, or choose another teacher.",
+            )
         if len(pairs) < RESOLUTIONS:
             say(f"distil.features: {count(len(pairs), 'resolution')} in common with the teacher")
         name = free("likeness", taken)
         likeness = _Likeness(self.weight / len(pairs), name=name, dtype="float32")
-        return keras.Model([*model.inputs, *taught], likeness([*model.outputs, pairs]))
+        return keras.Model([*model.inputs, *taught.values()], likeness([*model.outputs, pairs]))
 
     def none(self, inputs: Any) -> tuple[Any, ...]:
         """A batch of validation, which is not compared, in a batch of training's form."""
-        return inputs, *(tf.zeros((tf.shape(inputs)[0], *shape[:2], 1)) for shape in self.shapes)
+        number = tf.shape(inputs)[0]
+        return inputs, *(tf.zeros((number, *shape[:2], 1)) for shape in self.shapes.values())
 
 
-def feature_maps(model: Any) -> list[Any]:
+def feature_maps(model: Any) -> dict[int, Any]:
     """The last tensors [n, side, side, channels] at each of the coarsest resolutions of a
-    functional model, the coarsest first. [] where it has none with several places."""
+    functional model, by how often the picture's sides were halved, the coarsest first. None where
+    it has none with several places."""
     found: dict[int, Any] = {}
-    others: set[int] = set()  # tensors that are none: pictures, margins, shuffled channels
+    pictures: set[int] = set()  # cut, padded or resized, too
+    others: set[int] = set()  # that, margins and shuffled channels: none is a map
     for node in uses(model):
         own = getattr(node.layer, "layer", node.layer)  # of a stage's wrapper
         given = tf.nest.flatten(node.keras_inputs)
+        # a kernel, of a wrapped layer, too; PReLU's slopes and norms of each place have other ranks
+        mixes = any(one.shape.rank in (2, 4) for one in node.layer.weights)
         for tensor in tf.nest.flatten(node.outputs):
             alike = [one for one in given if one.shape[1:3] == tensor.shape[1:3]]
-            # a kernel's weights, wrapped or not: what they make is a map again
-            mixes = any(one.shape.rank > 1 for one in node.layer.weights)
-            passed_on = not mixes and alike and all(id(one) in others for one in alike)
-            if isinstance(own, _MOVING) or passed_on:
+            if not mixes and all(id(one) in pictures for one in given):
+                pictures.add(id(tensor))
+                others.add(id(tensor))
+            elif isinstance(own, _MOVING) or (
+                not mixes and alike and all(id(one) in others for one in alike)
+            ):
                 others.add(id(tensor))
             elif _is_square(tensor.shape):
-                found[tensor.shape[1]] = tensor
-    return [found[side] for side in sorted(found)[:RESOLUTIONS]]
+                found[round(log2(model.inputs[0].shape[1] / tensor.shape[1]))] = tensor
+    return {halvings: found[halvings] for halvings in sorted(found, reverse=True)[:RESOLUTIONS]}
 
 
 def _is_square(shape: Any) -> bool:
