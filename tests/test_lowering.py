@@ -373,7 +373,7 @@ def test_what_a_target_cannot_run_is_named(examples: Examples, tmp_path: Path) -
     assert {version for op, version in File(content).codes() if op == "CONV_2D"} == {1}
     assert kinds(content)["TRANSPOSE"] == 0
     assert refused(File(Float32().convert(grouped, examples)), "nnapi") == (
-        "nnapi has no CONV_2D of version 6 (groups), as in stem_conv"
+        "nnapi has no CONV_2D of version 6 (groups), as in stage2_unit0_expand_conv"
     )
 
 
