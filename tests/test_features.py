@@ -119,7 +119,7 @@ def test_the_loss_is_what_the_maps_lack_and_validation_has_none(student: Path) -
     assert asked
     assert recipe.distil
     own = chain.fitted(open_run(asked.path))
-    objective = Distillation(asked, recipe.distil, 0, asked.maps(5))
+    objective = Distillation(asked, recipe.distil, 0, asked.maps)
     given = training(data.train, 3, 8, Augment(translate=0.2, mixup=0.5), 0, range(1))
     ((inputs, *maps), _), *_ = objective.labelled(given)
     expected = keras.Model(own.input, [*feature_maps(own).values()])(inputs, training=False)

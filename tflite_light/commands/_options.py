@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tflite_light.errors import Refuted, Unmade, UserError
+from tflite_light.progress import say
 from tflite_light.sockets import names
 from tflite_light.wording import some
 
 if TYPE_CHECKING:
     from tflite_light.measure.accuracy import Measured
+    from tflite_light.recipe import Recipe
 
 RUNS = Path("runs")
 Made = TypeVar("Made")
@@ -42,6 +44,12 @@ def reports(command: Callable[..., dict[str, Any]]) -> Callable[..., None]:
             raise refuted
 
     return wrapped
+
+
+def show_remarks(recipe: "Recipe") -> None:
+    """On stderr, what of a recipe that is valid may not be meant so."""
+    for remark in recipe.remarks():
+        say(f"note: {remark}")
 
 
 def shown_of(made: Callable[[], Made], show: Callable[[Made], dict[str, Any]]) -> dict[str, Any]:

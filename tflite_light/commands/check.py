@@ -1,14 +1,11 @@
 """`tflite-light check`"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from tflite_light.commands._options import recipe_path, reports, set_option
-
-if TYPE_CHECKING:
-    from tflite_light.recipe import Recipe
+from tflite_light.commands._options import recipe_path, reports, set_option, show_remarks
 
 
 @click.command()
@@ -30,7 +27,7 @@ def command(recipe: Path, changes: tuple[str, ...], graph: bool) -> dict[str, An
     if graph:
         return _graph(recipe, changes)
     checked = recipes.check(recipe, changes)
-    _remark(checked)
+    show_remarks(checked)
     click.echo(f"{recipe} is valid:\n{recipes.to_yaml(checked)}", nl=False)
     return checked.shown()
 
@@ -41,12 +38,7 @@ def _graph(path: Path, changes: tuple[str, ...]) -> dict[str, Any]:
     from tflite_light.runs import planning
 
     recipe, rows = planning.lint(path, changes)
-    _remark(recipe)
+    show_remarks(recipe)
     click.echo(f"{path} is valid:")
     planned.show(rows)
     return recipe.shown() | {"stages": [row.to_json() for row in rows]}
-
-
-def _remark(recipe: "Recipe") -> None:
-    for remark in recipe.remarks():
-        click.echo(f"note: {remark}", err=True)

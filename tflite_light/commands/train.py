@@ -14,10 +14,10 @@ from tflite_light.commands._options import (
     runs_option,
     set_option,
     show_measured,
+    show_remarks,
     shown_of,
 )
 from tflite_light.errors import UserError
-from tflite_light.progress import say
 
 if TYPE_CHECKING:
     from tflite_light.measure.accuracy import Measured
@@ -68,8 +68,7 @@ def command(
     from tflite_light.runs import conductor, finding
 
     _require_effect(recipe, resume, data, name, runs)
-    for remark in checked.remarks():
-        say(f"note: {remark}")
+    show_remarks(checked)
     if name is None:
         name = recipe.name if recipe.is_dir() else recipe.stem
     if resume:

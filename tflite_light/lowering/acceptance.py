@@ -28,12 +28,11 @@ def _refusals(file: File, target: Target) -> Iterator[str]:
             layer = _layer(graph.name_of(named[0])) if named else ""
             if kind not in _CASTS and any(graph.type_of(at) == "int16" for at in moving):
                 yield f"{target} has no int16 {kind}, as in {layer}"
-            # of a file in which one has groups all are of that version: the one is named
-            blamed = not groups or named[0] in groups
-            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0] and blamed:
+            has_groups = not groups.isdisjoint(named[:1])
+            named_one = has_groups or not groups  # all of a file with one have its version
+            if target == "nnapi" and code >= _GROUPED and kind == _GROUPED[0] and named_one:
                 yield f"{target} has no {kind} of version {code[1]} (groups), as in {layer}"
-            integers_ = bool(ends) and graph.type_of(ends[0]) == "int8"
-            if target == "gpu" and integers_ and named[0] in groups:
+            if target == "gpu" and has_groups and graph.type_of(ends[0]) == "int8":
                 yield f"{target} computes int8 {kind}s of groups wrongly, as in {layer}"
 
 

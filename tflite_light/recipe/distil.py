@@ -42,7 +42,6 @@ class Distil(Part):
     temperature: float | None = Field(
         None, gt=0, le=100, description="divides the logits; default: 2 for kd, 1 for dist"
     )
-
     features: float = Field(
         0, ge=0, le=100, description="weight of a loss of feature maps; 10 is a good one"
     )

@@ -58,5 +58,5 @@ def _objective(recipe: Recipe, pictures: int, teacher: Teacher | None) -> Object
 def _of_classes(recipe: Recipe, teacher: Teacher | None) -> Objective:
     smoothing = recipe.training.label_smoothing
     if recipe.distil and teacher:
-        return Distillation(teacher, recipe.distil, smoothing, teacher.maps(recipe.distil.features))
+        return Distillation(teacher, recipe.distil, smoothing, teacher.maps)
     return CrossEntropy(smoothing)

@@ -36,6 +36,7 @@ class Teacher:
     classes: list[str]
     digest: str  # SHA-256, in hex, of its weights and preprocessing
     student: Image
+    maps: Maps | None = None  # where the recipe has them learnt
 
     @property
     def traces(self) -> bool:
@@ -44,28 +45,6 @@ class Teacher:
     def logits(self, batches: Iterable[Floats]) -> Floats:
         """The student's inputs [n, size, size, 3], in batches -> logits [sum of n, classes]."""
         return self.runner.logits(translated(one, self.student, self.image) for one in batches)
-
-    def maps(self, weight: float) -> Maps | None:
-        """Its feature maps, to be learnt at this weight; None at 0. Raises UserError where it has
-        none, or is a file."""
-        if not weight:
-            return None
-        model = self.runner.model if isinstance(self.runner, KerasModel) else None
-        found = feature_maps(model) if model else {}
-        if not model or not found:
-            raise UserError(
-                f"distil.features: {self.path} has no feature maps that could be read.",
-                "Name the run or the recipe of a convolutional network; or leave features out.",
-            )
-        watched = keras.Model(model.input, [*model.outputs, *found.values()])
-
-        def ask(inputs: Floats) -> list[Floats]:
-            translated_ = translated(inputs, self.student, self.image)
-            logits, *maps = watched.predict_on_batch(translated_)
-            return [finite(logits), *maps]
-
-        shapes = {halvings: tuple(one.shape[1:]) for halvings, one in found.items()}
-        return Maps(ask, shapes, weight)
 
 
 def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
@@ -81,12 +60,32 @@ def open_teacher(recipe: Recipe, classes: list[str]) -> Teacher | None:
     try:
         teacher = replace(_open(path), student=recipe.image)
     except UserError as error:
-        place = "" if error.problem.startswith("distil.teacher:") else "distil.teacher: "
-        raise UserError(f"{place}{error.problem}", error.hint) from error
+        raise UserError(f"distil.teacher: {error.problem}", error.hint) from error
     _require_same_classes(teacher, classes)
-    teacher.maps(recipe.distil.features)
+    if weight := recipe.distil.features:
+        teacher = replace(teacher, maps=_maps(teacher, weight))
     _remark(teacher)
     return teacher
+
+
+def _maps(teacher: Teacher, weight: float) -> Maps:
+    """Its feature maps, to be learnt at this weight. Raises UserError where it has none, or is a
+    file."""
+    model = teacher.runner.model if isinstance(teacher.runner, KerasModel) else None
+    found = feature_maps(model) if model else {}
+    if not model or not found:
+        raise UserError(
+            f"distil.features: {teacher.path} has no feature maps that could be read.",
+            "Name the run or the recipe of a convolutional network; or leave features out.",
+        )
+    watched = keras.Model(model.input, [*model.outputs, *found.values()])
+
+    def ask(inputs: Floats) -> list[Floats]:
+        logits, *maps = watched.predict_on_batch(translated(inputs, teacher.student, teacher.image))
+        return [finite(logits), *maps]
+
+    shapes = {halvings: tuple(one.shape[1:]) for halvings, one in found.items()}
+    return Maps(ask, shapes, weight)
 
 
 def _open(path: Path) -> Teacher:
@@ -97,7 +96,7 @@ def _open(path: Path) -> Teacher:
             return _of_recipe(path)
         case ".tflite":
             return _of_file(path)
-    raise UserError(f"distil.teacher: {path} is neither run, recipe nor .tflite.", _KINDS)
+    raise UserError(f"{path} is neither run, recipe nor .tflite.", _KINDS)
 
 
 def _of_run(path: Path) -> Teacher:
@@ -110,12 +109,12 @@ def _of_recipe(path: Path) -> Teacher:
     recipe = recipes.load(path)
     if recipe.train:
         raise UserError(
-            f"distil.teacher: {path} has train:, so it is no finished model.",
+            f"{path} has train:, so it is no finished model.",
             f"Train it first, `tflite-light train {path}`, and give the folder of its run.",
         )
     if not (recipe.weights or recipe.model.brings_weights):
         raise UserError(
-            f"distil.teacher: {path} names no weights, so it would be drawn at random.",
+            f"{path} names no weights, so it would be drawn at random.",
             "Give it `weights:`.",
         )
     labels = recipe.class_names()
@@ -126,7 +125,7 @@ def _of_file(path: Path) -> Teacher:
     model, agreed = opened(path)
     if agreed.output_is == "probabilities":  # softened as logits, all classes would be near alike
         raise UserError(
-            f"distil.teacher: {path} answers with probabilities, and a teacher needs logits.",
+            f"{path} answers with probabilities, and a teacher needs logits.",
             "Give the file of the network without its softmax, or the run or recipe it is of.",
         )
     say(f"teacher {path}: a .tflite answers picture by picture, slower than a run would")

@@ -5,6 +5,7 @@ tensors' names. So those that a promise is about are found in the file as it was
 may have more offences afterwards, or be gone.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,16 +22,16 @@ def breaker(promises: Sequence[Promise], content: bytes, *, fills: bool) -> Call
     """
     file = File(content)
     filled = {graph.name_of(one) for graph in file.graphs for one in graph.grouped() if fills}
-    marks = [getattr(one, "followed", lambda _: None)(file) for one in promises]
-    before = [_offences(*pair, file, filled) for pair in zip(promises, marks, strict=True)]
+    followed = [getattr(one, "followed", lambda _: None)(file) for one in promises]
+    before = [_offences(each, file, filled) for each in followed]
 
     def broken_by(rewritten: File) -> str:
-        for promise, mark, most in zip(promises, marks, before, strict=True):
-            if mark is None:
+        for promise, counts, most in zip(promises, followed, before, strict=True):
+            if counts is None:
                 kept = promise.shortfall(rewritten) is None
             else:
-                found = _offences(promise, mark, rewritten, filled)
-                kept = all(name in found and found[name] <= most[name] for name in mark)
+                found = _offences(counts, rewritten, filled)
+                kept = all(name in found and found[name] <= most[name] for name in counts)
             if not kept:
                 return promise.name
         return ""
@@ -38,13 +39,10 @@ def breaker(promises: Sequence[Promise], content: bytes, *, fills: bool) -> Call
     return broken_by
 
 
-def _offences(
-    promise: Any, marks: dict[str, bool] | None, file: File, filled: set[str]
-) -> dict[str, int]:
+def _offences(counts: dict[str, Any] | None, file: File, filled: set[str]) -> Counter[str]:
     """Of each kernel that is followed, in all its pieces."""
-    found: dict[str, int] = {}
-    for weight in file.weights(each_use=True):
-        if marks and weight.name in marks:
-            count = promise.offences(weight, marks[weight.name], weight.name in filled)
-            found[weight.name] = found.get(weight.name, 0) + count
+    found = Counter[str]()
+    for weight in file.weights(each_use=True) if counts else ():
+        if counts and weight.name in counts:
+            found[weight.name] += counts[weight.name](weight, weight.name in filled)
     return found

@@ -2,20 +2,21 @@
 
 A promise is a frozen value with a `name`, a `figure` and `shortfall(file)`. Another kind is another
 class here; it inherits nothing, it only has these three. One that finds kernels by their shapes has
-`followed(file)`, the names of those kernels, each with a mark, and `offences(kernel, mark, filled)`
-as well, by which `moved.py` follows them into other shapes; `filled` says that 0 is no value.
+`followed(file)` as well, by which `moved.py` follows them into others: the names of those kernels,
+each with a function that counts its offences.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from tflite_light.tflite.file import File
     from tflite_light.tflite.graph import Weight
 
+    Offences = Callable[[Weight, bool], int]  # of a kernel; the bool says that 0 is no value
     _Shapes = defaultdict[tuple[int, ...], list[Weight]]
 
 
@@ -121,16 +122,15 @@ class Clusters:
                 )
         return None
 
-    def followed(self, file: "File") -> dict[str, bool]:
+    def followed(self, file: "File") -> "dict[str, Offences]":
         return {
-            one.name: whole
+            one.name: partial(self._offends, whole)
             for _, number, whole, kernels in self._stored(file)
             for one in kernels[:number]
         }
 
-    def offences(self, kernel: "Weight", mark: bool, filled: bool) -> int:
-        """Whether it has more values."""
-        return int(self._values(kernel, mark, filled) > self.count)
+    def _offends(self, whole: bool, kernel: "Weight", filled: bool) -> int:
+        return int(self._values(kernel, whole, filled) > self.count)
 
     def _stored(self, file: "File") -> "Iterator[tuple[tuple[int, ...], int, bool, list[Weight]]]":
         """Of each shape how many are promised, whether as a whole, and a file's, the fewest values
@@ -189,13 +189,15 @@ class Groups:
                 )
         return None
 
-    def followed(self, file: "File") -> dict[str, bool]:
+    def followed(self, file: "File") -> "dict[str, Offences]":
         return {
-            one.name: True for *_, number, kernels in self._stored(file) for one in kernels[:number]
+            one.name: self._full
+            for *_, number, kernels in self._stored(file)
+            for one in kernels[:number]
         }
 
-    def offences(self, kernel: "Weight", mark: bool, filled: bool) -> int:
-        """Groups of more weights, whatever fills up the last ones."""
+    def _full(self, kernel: "Weight", filled: bool) -> int:
+        """Groups of more weights; zeros that fill up are none anyway."""
         return int((kernel.kept(self.outputs, self.inputs) > self.most).sum())
 
     def _stored(self, file: "File") -> "Iterator[tuple[tuple[int, ...], int, int, list[Weight]]]":

@@ -10,12 +10,11 @@ import numpy as np
 
 from tflite_light.tflite.flatbuffer import Array, Damage
 from tflite_light.tflite.packed.planes import Shape
-from tflite_light.tflite.packed.tensors import KERNELS
+from tflite_light.tflite.packed.tensors import KERNELS, WINDOW
 from tflite_light.tflite.packed.words import BYTE, FLOAT, FORMS, INTEGER
 
 _COUNTS = Struct("<II")  # tensors, bytes of tables
 _TENSOR = Struct("<QIHHIBBHB")  # the fields of `Tensor` in their order
-_WINDOW = 1 << 20  # bytes that a reader keeps; preset 9 would be 64 MiB
 _EXTREME = 9 | lzma.PRESET_EXTREME  # up to 1 % less, but up to 2 % more where tensors are in it
 _QUICK = 1 << 19  # bytes, up to which it is tried
 _MEMORY = 4 << 20  # that a reader's xz may take
@@ -116,7 +115,7 @@ def _tensor(row: tuple[int, ...]) -> Tensor:
 
 
 def _compressed(content: bytes, preset: int) -> bytes:
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": _WINDOW}]
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": preset, "dict_size": WINDOW}]
     return lzma.compress(content, lzma.FORMAT_XZ, lzma.CHECK_NONE, filters=filters)
 
 

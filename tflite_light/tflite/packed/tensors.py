@@ -24,7 +24,8 @@ _LEAST_USES = 4  # of an entry, on average, that pay for it
 _GAIN = 0.995  # what the slower model has to save
 _HOPELESS = 1.15  # of a model's size at a quick look; what LZMA2 took less for had 0.96 at most
 _LEARNT = 256  # bytes that LZMA2 has to save: it learns what else it codes anew
-_LZMA2 = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 1 << 20, "lc": 0, "pb": 0}]
+WINDOW = 1 << 20  # bytes of LZMA2 that a reader keeps; preset 9 would be 64 MiB
+_LZMA2 = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": WINDOW, "lc": 0, "pb": 0}]
 
 
 @dataclass(frozen=True)
